@@ -1,0 +1,52 @@
+/* options.h - a program's options: from its arguments, its environment and a YAML file, by one
+ * table, which also writes --help.
+ *
+ * Precedence: argument, then environment variable, then file, then default. In the file an option
+ * is a key of the same name with underscores or dashes (heartbeat_ms: 200); a repeatable one takes
+ * a list. Unknown keys, duplicate keys, anchors and tags are errors with line and column. (libyaml
+ * only here.)
+ */
+#ifndef BASE_OPTIONS_H
+#define BASE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct option {
+    const char *name;     /* "store" for --store; "m" for -m (one letter: one dash) */
+    const char *arg;      /* "DIR", or NULL: a switch */
+    const char *fallback; /* default as shown and used, or NULL */
+    const char *env;      /* environment variable, or NULL */
+    const char *help;     /* one or more lines */
+    bool many;            /* may be repeated */
+    bool no_file;         /* not a key of the file */
+};
+
+struct options; /* values, by option */
+
+/*
+ * Read `argc`/`argv` (without the program's and the command's name). `--x=v` and `--x v`; `--`
+ * ends. Words that are no option are kept, in order. file_option: the option that names the YAML
+ * file, or NULL; a default file that is absent is no error, a named one is. Errors: EINVAL with the
+ * sentence (names the near option on a typo), ENOMEM.
+ */
+MUST_USE enum hoist_err options_read(const struct option *table, int argc, char **argv,
+                                     const char *file_option, const char *const *default_files,
+                                     struct options **ret);
+void options_free(struct options *o);
+
+const char *options_get(const struct options *o, const char *name); /* or NULL */
+bool options_on(const struct options *o, const char *name);         /* a switch */
+size_t options_list(const struct options *o, const char *name, const char *const **ret);
+size_t options_words(const struct options *o, const char *const **ret); /* what was no option */
+/* Where a value came from: "argument", "environment", "file", "default" or NULL when there is none.
+ */
+const char *options_origin(const struct options *o, const char *name);
+
+/* The table as help text. */
+void options_help(const struct option *table, struct buf *out);
+
+#endif

@@ -1,0 +1,50 @@
+/* slice.h - bytes that somebody else owns: a pointer and a length. */
+#ifndef BASE_SLICE_H
+#define BASE_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct slice {
+    const uint8_t *ptr;
+    size_t len;
+};
+
+/* A literal as a slice, usable in initialisers; bytes after a NUL count. */
+#define SLICE(lit) ((struct slice){(const uint8_t *)("" lit), sizeof(lit) - 1})
+
+/* For printf: "%.*s", SLICE_ARG(s). */
+#define SLICE_ARG(s) (int)(s).len, (const char *)(s).ptr
+
+static inline struct slice slice_of(const void *ptr, size_t len)
+{
+    return (struct slice){ptr, len};
+}
+
+/* The bytes of C string `str` without its NUL; NULL is empty. */
+static inline struct slice slice_str(const char *str)
+{
+    return (struct slice){(const uint8_t *)str, str ? strlen(str) : 0};
+}
+
+static inline bool slice_eq(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* As memcmp; a prefix comes first. The order in which LMDB keeps keys. */
+static inline int slice_cmp(struct slice a, struct slice b)
+{
+    size_t min = a.len < b.len ? a.len : b.len;
+    int order = min ? memcmp(a.ptr, b.ptr, min) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static inline bool slice_starts_with(struct slice s, struct slice prefix)
+{
+    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+}
+
+#endif

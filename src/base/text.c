@@ -1,0 +1,101 @@
+#include "base/text.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+void text_time(char out[TEXT_TIME_SIZE], int64_t wall_ms)
+{
+    int64_t sec = wall_ms / 1000, ms = wall_ms % 1000;
+    if (ms < 0) {
+        sec--;
+        ms += 1000;
+    }
+    time_t t = (time_t)sec;
+    struct tm tm;
+    char day[24];
+    if (!gmtime_r(&t, &tm) || strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+        snprintf(day, sizeof day, "?");
+    snprintf(out, TEXT_TIME_SIZE, "%s.%03dZ", day, (int)ms);
+}
+
+void text_number(char out[TEXT_NUMBER_SIZE], double v)
+{
+    if (v == trunc(v) && fabs(v) < 9007199254740992.0) {
+        snprintf(out, TEXT_NUMBER_SIZE, "%.0f", v == 0 ? 0.0 : v);
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, TEXT_NUMBER_SIZE, "%.*g", digits, v);
+        if (strtod(out, NULL) == v)
+            return;
+    }
+}
+
+void text_hex(char *out, struct slice in)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < in.len; i++) {
+        out[2 * i] = digits[in.ptr[i] >> 4];
+        out[2 * i + 1] = digits[in.ptr[i] & 15];
+    }
+    out[2 * in.len] = '\0';
+}
+
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+enum hoist_err text_unhex(struct slice in, uint8_t *out, size_t len)
+{
+    if (in.len != 2 * len)
+        return err_set(HOIST_EINVAL, "'%.*s' is not %zu hex digits", SLICE_ARG(in), 2 * len);
+    for (size_t i = 0; i < in.len; i++)
+        if (hex_digit(in.ptr[i]) < 0)
+            return err_set(HOIST_EINVAL, "'%.*s' is not hex", SLICE_ARG(in));
+    for (size_t i = 0; i < len; i++)
+        out[i] = (uint8_t)(hex_digit(in.ptr[2 * i]) << 4 | hex_digit(in.ptr[2 * i + 1]));
+    return HOIST_OK;
+}
+
+enum hoist_err text_u64(const char *in, uint64_t *ret)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(in, &end, 10);
+    if (in[0] < '0' || in[0] > '9' || *end || errno)
+        return err_set(HOIST_EINVAL, "'%s' is not a whole number", in);
+    *ret = v;
+    return HOIST_OK;
+}
+
+bool text_utf8(struct slice in)
+{
+    const uint8_t *p = in.ptr, *end = p + in.len;
+    while (p < end) {
+        uint8_t c = *p++;
+        int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : 3;
+        if (c >= 0x80 && (c < 0xc2 || c > 0xf4))
+            return false;
+        if (end - p < more)
+            return false;
+        /* The first byte behind the lead rules out overlong forms, surrogates and what is too big.
+         */
+        if ((c == 0xe0 && p[0] < 0xa0) || (c == 0xed && p[0] > 0x9f) ||
+            (c == 0xf0 && p[0] < 0x90) || (c == 0xf4 && p[0] > 0x8f))
+            return false;
+        for (; more > 0; more--)
+            if ((*p++ & 0xc0) != 0x80)
+                return false;
+    }
+    return true;
+}

@@ -1,0 +1,31 @@
+/* text.h - small conversions between values and what people read. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+enum { TEXT_TIME_SIZE = 32, TEXT_NUMBER_SIZE = 32 };
+
+/* RFC 3339, UTC, with milliseconds: 2026-11-24T14:02:03.123Z. */
+void text_time(char out[TEXT_TIME_SIZE], int64_t wall_ms);
+
+/* The shortest decimal that reads back as `v`; whole numbers below 2^53 without a point. */
+void text_number(char out[TEXT_NUMBER_SIZE], double v);
+
+/* `in` as lower-case hex with a NUL; `out` has room for 2 × in.len + 1. */
+void text_hex(char *out, struct slice in);
+
+/* Exactly `len` bytes from 2 × `len` hex digits. */
+MUST_USE enum hoist_err text_unhex(struct slice in, uint8_t *out, size_t len);
+
+/* A whole unsigned number in decimal, no sign, nothing behind it. */
+MUST_USE enum hoist_err text_u64(const char *in, uint64_t *ret);
+
+/* Well-formed UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). */
+bool text_utf8(struct slice in);
+
+#endif

@@ -1,0 +1,35 @@
+/* edit.h - what `flagctl set` means: an old flag and a wish make a new flag. Pure. */
+#ifndef FLAG_EDIT_H
+#define FLAG_EDIT_H
+
+#include "flag/flag.h"
+
+struct flag_wish {
+    struct slice key;
+    struct slice value;   /* as typed: a variant's name, or a value */
+    enum hoist_type type; /* 0: not said */
+    bool everyone;        /* drop the targeting */
+    bool only_default;    /* move the default alone, keep the targeting */
+};
+
+/*
+ * The flag that `flagctl set` asks for.
+ *
+ * old:     the present flag, or NULL: it is created. on/off/true/false make a boolean with variants
+ *          on and off; --type T makes one variant called `value`.
+ * Gives:   *ret_new, to be freed; equal to `old` when there is nothing to change. `override` is
+ * kept. Errors:  EINVAL  with the sentence, and the mend in ret_mend (≥ 512 bytes): value of no
+ * type, no such variant (names the known), targeting in the way (the three commands).
+ */
+MUST_USE enum hoist_err flag_edit_set(const struct flag *old, const struct flag_wish *wish,
+                                      struct flag **ret_new, char *ret_mend, size_t mend_size);
+
+/* A deep copy. NULL: no memory. */
+struct flag *flag_copy(const struct flag *f);
+
+/* How many single edits (insert, delete, replace, swap of neighbours) turn a into b; more than
+ * `max` answers max + 1. To notice a typo in a key. Damerau-Levenshtein distance, optimal string
+ * alignment. */
+int text_distance(struct slice a, struct slice b, int max);
+
+#endif

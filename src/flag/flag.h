@@ -1,0 +1,125 @@
+/* flag.h - the flag model: what a flag is, the limits, and flags as JSON (the open flagd format).
+ *
+ * A flag is immutable once made; changing one makes another (flag_edit.h's verbs). Everything that
+ * a flag points to lives in its arena, and goes with flag_free().
+ */
+#ifndef FLAG_FLAG_H
+#define FLAG_FLAG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "flag/tree.h"
+
+enum {
+    FLAG_KEY_MAX = 255,
+    FLAG_VARIANTS_MAX = 1024,
+    FLAG_RECORD_MAX = 256 << 10, /* one flag, encoded */
+    FLAG_NO_VARIANT = -1,
+};
+
+struct variant {
+    struct slice name;
+    struct tree value; /* a single node, except for objects and arrays */
+};
+
+struct meta_item { /* metadata: one node, a string, number or boolean */
+    struct slice name;
+    struct node value;
+};
+
+struct requirement { /* `requires`: flag → variant */
+    struct slice flag;
+    struct slice variant;
+};
+
+struct flag {
+    struct slice key;
+    enum hoist_type type; /* of all its variants */
+    bool enabled;
+    struct variant *variants;   /* as written in the file: order is kept, names are distinct */
+    uint32_t variant_count;     /* ≥ 1 */
+    int32_t default_variant;    /* index, or FLAG_NO_VARIANT */
+    int32_t override;           /* index, or FLAG_NO_VARIANT */
+    struct tree targeting;      /* count 0: none */
+    struct meta_item *metadata; /* sorted by name, the file's merged under the flag's own */
+    uint32_t metadata_count;
+    struct requirement *requires; /* sorted by flag */
+    uint32_t requires_count;
+    int32_t
+        otherwise; /* index of the variant when a requirement is not met; FLAG_NO_VARIANT if none */
+
+    struct arena arena; /* owns all of the above */
+};
+
+/* An empty flag with its own copy of `key`; the caller fills it within its arena. NULL: no memory.
+ */
+struct flag *flag_new(struct slice key);
+void flag_free(struct flag *f);
+
+/* The index of the variant called `name`, or FLAG_NO_VARIANT. */
+int32_t flag_variant(const struct flag *f, struct slice name);
+
+/* The same flag: every part equal, `override` too. Variant order counts. */
+bool flag_equal(const struct flag *a, const struct flag *b);
+bool tree_equal(struct tree a, struct tree b);
+
+/* EINVAL with the reason: 1–255 bytes of UTF-8 without control characters. */
+MUST_USE enum hoist_err flag_key_check(struct slice key);
+
+/* An environment's name: 1–63 of [a-z0-9._-], beginning with a letter or digit. */
+MUST_USE enum hoist_err flag_env_check(struct slice name);
+
+/* ------------------------------------------------------------------ problems */
+
+/* What is wrong with a file: every problem, each with its place and mend. */
+struct problem {
+    char *path;    /* as in flags.x.variants, or "line 3, column 7" */
+    char *message; /* what is wrong */
+    char *mend;    /* what to do, or "" */
+};
+
+struct problems { /* all zero is none */
+    struct problem *items;
+    size_t count;   /* kept: at most 1,000 */
+    size_t total;   /* found */
+    bool no_memory; /* one could not be kept */
+};
+
+void problems_add(struct problems *p, const char *path, const char *mend, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+void problems_done(struct problems *p);
+
+/* ------------------------------------------------------------------ a file of flags */
+
+struct flag_file {
+    struct flag **flags; /* sorted by key, each to itself; NULL where a caller took one over */
+    size_t count;
+};
+
+/*
+ * Read a flag file in the flagd format: `flags` as a map or an array, `$evaluators`, `metadata`.
+ * $ref is expanded (and kept by name), the file's metadata merged into each flag.
+ *
+ * Gives:   *ret_file, to be freed.
+ * Errors:  EINVAL with *problems filled: all of them, not the first; *ret_file untouched.
+ *          ENOMEM
+ */
+MUST_USE enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
+                                       struct problems *problems);
+void flag_file_free(struct flag_file *file);
+
+/*
+ * Write flags as a flag file: sorted keys, two-space JSON, a newline at the end; equal flags give
+ * equal bytes. Metadata that all flags share is lifted out; $evaluators are written again (a rule
+ * of one name that differs between flags is written in place instead of by reference). `flags` must
+ * be sorted by key.
+ */
+MUST_USE enum hoist_err flag_file_write(struct flag *const *flags, size_t count, struct buf *out);
+
+#endif

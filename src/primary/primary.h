@@ -1,0 +1,41 @@
+/* primary.h - the one process that accepts changes and numbers them.
+ *
+ * Commands come from server.c, wait in a bounded queue, and are carried out by one thread: all that
+ * wait together in one transaction (group commit), in order, each checked whole before its first
+ * put and against the head that the one before left. After the commit they are published, then
+ * answered.
+ */
+#ifndef PRIMARY_PRIMARY_H
+#define PRIMARY_PRIMARY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "repl/server.h"
+#include "store/store.h"
+
+struct primary;
+
+struct primary_config {
+    const char *const *envs; /* made if they are not there; none and none there: "production" */
+    uint32_t env_count;
+    const char *const *listen;
+    uint32_t listen_count;
+    const char *stream;
+    const char *id;
+    const char *software;
+    const char *role; /* "primary" or "dev", as status says it */
+    uint32_t heartbeat_ms;
+};
+
+MUST_USE enum hoist_err primary_start(struct store *s, const struct primary_config *config,
+                                      struct primary **ret);
+/* Answers what it has taken, then stops; within two seconds. NULL is fine. */
+void primary_stop(struct primary *p);
+
+MUST_USE enum hoist_err primary_status(struct primary *p, struct buf *out);
+bool primary_is_broken(const struct primary *p);
+
+#endif

@@ -1,0 +1,44 @@
+/* agent.h - a follower with sockets and a store: the thread that keeps this host up to date. */
+#ifndef REPL_AGENT_H
+#define REPL_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "store/store.h"
+
+struct agent;
+
+struct agent_config {
+    const char *id; /* this host's name in the fleet */
+    const char *software;
+    const char *const
+        *upstreams; /* rpc URLs, tcp:// or ipc://; the stream is the next port or path + ".pub" */
+    uint32_t upstream_count;
+    const char *const *envs;
+    uint32_t env_count;
+    const char *const *labels; /* "name=value" */
+    uint32_t label_count;
+    uint32_t heartbeat_ms; /* 0: 200 */
+    /* Called on the agent's thread after each commit, for benches and tests; may be NULL. */
+    void (*applied)(void *arg, const char *env, uint64_t version);
+    void *applied_arg;
+};
+
+/* Starts the thread; it is the store's writer from now on, and calls store_tick(). Errors: EINVAL
+ * (a URL, a label), ENOMEM, EIO. An upstream that does not answer is no error. */
+MUST_USE enum hoist_err agent_start(struct store *s, const struct agent_config *config,
+                                    struct agent **ret);
+/* Stops within a second. The store stays open. NULL is fine. */
+void agent_stop(struct agent *a);
+
+/* The `status` object of interface.md, fresh. Any thread. */
+MUST_USE enum hoist_err agent_status(struct agent *a, struct buf *out);
+
+/* The store's writer met an error it cannot mend (EUNKNOWN): hoistd should end and be started
+ * again. */
+bool agent_is_broken(const struct agent *a);
+
+#endif

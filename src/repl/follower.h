@@ -1,0 +1,162 @@
+/* follower.h - how a host keeps up with an upstream, as a pure step function.
+ *
+ *   step(state, now, input) → state, outputs
+ *
+ * No socket, no clock, no store: the driver (agent.c) and the simulator carry out the outputs and
+ * feed back what came of them. Randomness comes from a seed in the configuration, so that any
+ * history can be played again.
+ *
+ * A life: hello → (epochs differ, or too far behind) snapshot, else fetch → live: apply each change
+ * whose version is its own plus one, drop those it has, and on a hole (a change, or a heartbeat's
+ * hop head beyond its own) fetch the missing ones. One upstream is followed at a time, in the order
+ * given; after five heartbeats of silence it is dialled again, or the next is tried; from another
+ * than the first, the first is tried again after a minute. One request is outstanding at a time.
+ */
+#ifndef REPL_FOLLOWER_H
+#define REPL_FOLLOWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "wire/frame.h"
+
+enum {
+    FOLLOWER_FETCH_JITTER_MS = 50,      /* before a fetch that a heartbeat caused */
+    FOLLOWER_SNAPSHOT_JITTER_MS = 2000, /* before a snapshot; then doubling to … */
+    FOLLOWER_RETRY_MAX_MS = 30000,
+    FOLLOWER_REQUEST_DEADLINE_MS = 5000,
+    FOLLOWER_SILENT_HEARTBEATS = 5,
+    FOLLOWER_PRIMARY_RETURN_MS = 60000,
+    FOLLOWER_STATUS_MS = 2000,      /* at least so often; at once (coalesced 5 ms) on a change */
+    FOLLOWER_BUFFER_MAX = 64 << 20, /* changes kept while a snapshot loads */
+};
+
+struct follower;
+
+struct follower_env { /* what the store has of an environment that is to be followed */
+    struct slice name;
+    bool present; /* else all below is zero */
+    uint64_t epoch, version;
+    uint8_t hash[HASH_SIZE], digest[HASH_SIZE];
+};
+
+struct follower_config {
+    struct slice id, software;
+    uint64_t incarnation;
+    const struct label *labels;
+    uint32_t label_count;
+    const struct follower_env *envs; /* those to follow; at least one */
+    uint32_t env_count;
+    uint32_t upstreams;    /* how many; they are numbered from 0 */
+    uint32_t heartbeat_ms; /* what to expect; 200 */
+    uint64_t seed;
+    uint64_t counter; /* greatest heartbeat counter seen before; 0 */
+};
+
+enum follower_in {                  /* what can happen */
+                   IN_TICK,         /* time passed; also the first input */
+                   IN_MESSAGE,      /* a message from the stream of upstream `upstream` */
+                   IN_REPLY,        /* the answer to request `tag` */
+                   IN_NO_REPLY,     /* request `tag` failed or was not answered in time */
+                   IN_APPLIED,      /* OUT_APPLYs of `env` were committed, up to `version` */
+                   IN_APPLY_FAILED, /* one was not, nor those behind it: `err`, `why`; the store is
+                                       at `version` */
+                   IN_LOADED,      /* OUT_LOAD_FINISH was committed: the store is at epoch, version,
+                                      hash, digest */
+                   IN_LOAD_FAILED, /* any OUT_LOAD_… failed; the load is aborted */
+};
+
+struct follower_input {
+    enum follower_in kind;
+    uint32_t upstream;
+    uint64_t tag;
+    struct slice bytes; /* IN_MESSAGE, IN_REPLY: borrowed for the call */
+    uint32_t env;       /* index into the configuration's */
+    uint64_t epoch, version;
+    uint8_t hash[HASH_SIZE], digest[HASH_SIZE];
+    uint32_t held; /* IN_APPLIED, IN_LOADED: flags held back now */
+    enum hoist_err err;
+    struct slice why;
+};
+
+enum follower_out {
+    OUT_FOLLOW,  /* close what is open; dial `upstream` (rpc and stream), without blocking */
+    OUT_REQUEST, /* send `bytes`; answer by IN_REPLY or, after deadline_ms, IN_NO_REPLY with `tag`
+                  */
+    OUT_APPLY,   /* apply `change` to `env`: several in a row may be one transaction */
+    OUT_LOAD_BEGIN,   /* begin to load `env` with base `change` (one load at a time per env) */
+    OUT_LOAD_RECORDS, /* add `records` */
+    OUT_LOAD_CHANGE,  /* replay `change` */
+    OUT_LOAD_FINISH,  /* compare and switch */
+    OUT_LOAD_ABORT,
+    OUT_LOG,   /* `level`, `text` */
+    OUT_COUNT, /* count one `what` (enum follower_count) */
+};
+
+enum follower_count {
+    COUNT_BAD_FRAME,  /* a frame or reply that could not be read */
+    COUNT_BAD_CHANGE, /* a change with a wrong envelope */
+    COUNT_HOLE,       /* a fetch because something was missed */
+    COUNT_RESYNC,     /* a snapshot was loaded */
+    COUNT_DIVERGED,
+    COUNT_SWITCH, /* another upstream, or dialled anew */
+    COUNT_STALE,  /* a heartbeat with a counter below the greatest */
+    COUNT_END,
+};
+
+struct follower_output {
+    enum follower_out kind;
+    uint32_t upstream;
+    uint64_t tag;
+    int64_t deadline_ms;
+    struct slice bytes; /* OUT_REQUEST */
+    uint32_t env;
+    struct change change;       /* borrowed: until the next step */
+    const struct edit *records; /* likewise */
+    uint32_t record_count;
+    enum log_level level;
+    struct slice text;
+    enum follower_count what;
+};
+
+struct follower_outputs {
+    const struct follower_output
+        *items; /* in the order to be carried out; valid until the next step */
+    uint32_t count;
+    int64_t next_ms; /* step again by then, with IN_TICK */
+};
+
+MUST_USE enum hoist_err follower_new(const struct follower_config *config, int64_t now_ms,
+                                     struct follower **ret);
+void follower_free(struct follower *f);
+
+/* Errors: ENOMEM alone; what comes from outside never fails a step. */
+MUST_USE enum hoist_err follower_step(struct follower *f, int64_t now_ms,
+                                      const struct follower_input *in,
+                                      struct follower_outputs *ret);
+
+/* What `status` tells. */
+struct follower_view_env {
+    struct slice name;
+    enum env_state state;
+    uint64_t epoch, version;
+    uint64_t head;     /* of the origin: what the primary has, as far as is known */
+    int64_t behind_ms; /* since when this host has not had it; 0 when current */
+    uint8_t digest[HASH_SIZE];
+    const char *why; /* refusing, diverged: why; else "" */
+};
+struct follower_view {
+    uint32_t upstream;    /* which one is followed */
+    bool connected;       /* it was heard of within five heartbeats */
+    bool stale;           /* its origin has not moved for 5 s */
+    int64_t last_word_ms; /* since anything was heard from upstream; -1: never */
+    uint32_t distance;    /* hops to the primary */
+    uint64_t counter;
+    struct follower_view_env *envs;
+    uint32_t env_count;
+};
+void follower_look(const struct follower *f, int64_t now_ms, struct follower_view *ret);
+
+#endif

@@ -1,0 +1,26 @@
+/* rpc.h - asking a primary: one command, one answer. For flagctl. */
+#ifndef REPL_RPC_H
+#define REPL_RPC_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "wire/frame.h"
+
+struct rpc_answer {
+    uint32_t exit;
+    struct buf body; /* JSON */
+};
+
+/*
+ * Send a command to the primary at `url` and wait for the answer, repeating it (with the same
+ * request id, so that it is done once) while the connection fails, until `timeout_ms` is over.
+ *
+ * Errors:  ETIMEOUT  no connection was made in all that time: nothing was sent, nothing was done
+ *          EUNKNOWN  it was sent, but no answer came: it may have been done
+ *          EINVAL    the URL; ECORRUPT, EVERSION  the answer; ENOMEM
+ */
+MUST_USE enum hoist_err rpc_command(const char *url, const struct frame_command *command,
+                                    int64_t timeout_ms, struct rpc_answer *ret);
+void rpc_answer_done(struct rpc_answer *a);
+
+#endif

@@ -1,0 +1,56 @@
+/* server.h - what others are told: publishes changes and heartbeats, answers hello, fetch, snapshot
+ * and status from the store, and hands commands to whoever takes them.
+ *
+ * Requests are answered on nng's threads from read transactions, at most 8 snapshots and 64 fetches
+ * at a time (others hear "busy, again in N ms"). Commands are given to `command`, which must not
+ * block.
+ */
+#ifndef REPL_SERVER_H
+#define REPL_SERVER_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "store/store.h"
+#include "wire/frame.h"
+
+struct server;
+struct server_request; /* a command that waits for its answer */
+
+struct server_config {
+    const char *const
+        *listen; /* rpc URLs; each has its stream at the next port, or path + ".pub" */
+    uint32_t listen_count;
+    const char *stream; /* or one stream URL for all; NULL */
+    const char *id;
+    const char *software;
+    uint32_t heartbeat_ms; /* 0: 200 */
+    /* A command came; `peer` is "uid:1000" over ipc, else "". Called on any thread, must not block:
+     * queue it. Returns an error when it cannot be taken (EBUSY): the asker is told so. */
+    enum hoist_err (*command)(void *arg, struct server_request *request,
+                              const struct frame_command *command, const char *peer);
+    /* A host told its status, or said hello (labels and refusals empty then). */
+    void (*status)(void *arg, const struct frame_status *status);
+    void *arg;
+};
+
+/* Listens. Errors: EBUSY (the address is taken: names URL and, where it can, the holder), EINVAL (a
+ * bad URL), EIO, ENOMEM. */
+MUST_USE enum hoist_err server_start(struct store *s, const struct server_config *config,
+                                     struct server **ret);
+void server_stop(struct server *v);
+
+/* Publish changes that are committed: packs them into messages of at most FRAME_PUB_MAX; one that
+ * is bigger goes without its edits. Then wakes nobody: heartbeats go on by themselves. Any thread.
+ */
+void server_publish(struct server *v, const struct slice *changes, uint32_t count);
+
+/* Send a heartbeat now (an environment was made, an epoch began). */
+void server_heartbeat(struct server *v);
+
+/* Answer a command. Frees the request. Any thread, also later. */
+void server_reply(struct server_request *request, uint32_t exit, struct slice body);
+/* It will never be answered (shutdown). */
+void server_drop(struct server_request *request);
+
+#endif

@@ -1,0 +1,285 @@
+/* store.h - the flags of a host, in a directory of its own, on LMDB.
+ *
+ *   DIR/hoistd.lock        held by the one writer for its life
+ *   DIR/current            a link to the numbered directory in use
+ *   DIR/1/data.mdb         LMDB's file: meta, flags, log, touch, baseline, held, commands
+ *   DIR/1/lock.mdb         LMDB's readers' table and locks, allocated in full
+ *   DIR/1/counters         one word for each shard of keys: who may trust what it has cached
+ *
+ * One process writes (hoistd), any number read. What a reader may trust: a transaction sees one
+ * whole version. A value decoded in transaction R may be used as long as its shard's word S, loaded
+ * BEFORE the transaction was begun, is ≤ R: the writer stores the id of its transaction there
+ * before it commits. So no order of commit, store and crash shows a mixture or a stale value.
+ *
+ * Threads: a writer's functions (store_write_*, store_load_*, store_tick) are for one thread;
+ * reading functions for any, also beside the writer in its own process.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/slice.h"
+#include "wire/change.h"
+#include "wire/frame.h"
+
+enum {
+    STORE_FORMAT = 1,
+    STORE_SHARDS = 4096,
+    STORE_READERS = 4096,
+    STORE_ENV_NAME_MAX = 63,
+    STORE_PARKED = 64, /* read transactions kept per process; as many again for views */
+};
+
+struct store;       /* an open store */
+struct store_read;  /* a read transaction: one version of everything */
+struct store_write; /* the write transaction */
+
+/* ------------------------------------------------------------------ open and close */
+
+struct store_options { /* all zero: read only */
+    bool write;
+    bool primary;       /* fsync each commit and keep the directory to its user (0700, not 0750) */
+    uint64_t map_bytes; /* address space; 0: 64 GiB, less where that cannot be had */
+    uint64_t quota_bytes; /* of records; 0: 4 GiB */
+    int64_t log_age_ms; /* writer: how the log is cut; 0: 90 days on a primary, none on an agent */
+    uint64_t log_min;   /* changes kept whatever their age; 0: 10,000 or 1,000 */
+    uint64_t log_bytes; /* 0: 4 GiB or 256 MiB */
+};
+
+/*
+ * Open the store in `dir`; a writer makes it if it is not there, and starts a thread that clears
+ * the slots of dead readers each second.
+ *
+ * Errors:  ENOTFOUND  (reading) there is no store, or it is not finished yet
+ *          EBUSY      (writing) another process writes it, named where that is known
+ *          EINVAL     the directory is on a network filesystem; or not a directory
+ *          EACCES, ECORRUPT, EVERSION (names both), ENOSPC, EIO, ENOMEM
+ */
+MUST_USE enum hoist_err store_open(const char *dir, const struct store_options *options,
+                                   struct store **ret);
+void store_close(struct store *s);
+
+const char *store_dir(const struct store *s);
+const char *store_host_id(const struct store *s); /* 32 hex digits, made with the store */
+uint64_t store_starts(const struct store *s);     /* how often a writer has opened it */
+
+/* Whether the path leads to another store than the one that is open, or this one was rotated away:
+ * then close it and open again. Costs a few system calls. */
+bool store_is_replaced(const struct store *s);
+
+/* In a child, instead of store_close(): gives back what was inherited, touching nothing of the
+ * parent's. Descriptors of lock files are closed by themselves in every child (pthread_atfork). */
+void store_abandon(struct store *s);
+
+/* Whether a hoistd holds the store of `dir` for writing now; *ret_pid its process id or 0. */
+bool store_is_written(const char *dir, pid_t *ret_pid);
+
+/* ------------------------------------------------------------------ counters */
+
+/* The shard of a flag: 0 … STORE_SHARDS-1, by hash of environment id and key (FNV-1a, 64 bit). */
+uint32_t store_shard(uint16_t env, struct slice key);
+
+/* The words, mapped for as long as the store is open; load with acquire. NULL: no cache may be
+ * used. */
+const _Atomic uint64_t *store_words(const struct store *s);
+
+/* The word for what an environment is as a whole: its id, and whether flags are held back. */
+const _Atomic uint64_t *store_envs_word(const struct store *s);
+
+/* The file that is written after each commit, for inotify. */
+const char *store_counters_path(const struct store *s);
+
+/* ------------------------------------------------------------------ reading */
+
+/*
+ * Begin to read, in a parked transaction that is renewed (no lock). `view`: one of those for views.
+ * Errors:  EAGAIN  all are in use (other than for views: still after 1 ms); EIO, ECORRUPT
+ */
+MUST_USE enum hoist_err store_read_begin(struct store *s, bool view, struct store_read **ret);
+void store_read_end(struct store_read *r);
+uint64_t store_read_txn(const struct store_read *r); /* R */
+
+struct store_env {
+    uint16_t id;    /* local to this store, never on the wire */
+    uint16_t order; /* 0: the one named first */
+    char name[STORE_ENV_NAME_MAX + 1];
+    uint64_t epoch;
+    uint64_t head;             /* version; 0: nothing yet */
+    uint8_t hash[HASH_SIZE];   /* of change `head` */
+    uint8_t digest[HASH_SIZE]; /* state digest */
+    int64_t time_ms;           /* of change `head` */
+    int64_t applied_ms;        /* wall clock, when it was committed here */
+    uint64_t flags;            /* how many */
+    uint64_t bytes;            /* of their keys and records */
+    uint64_t held;             /* flags held back */
+    uint64_t log_first;        /* oldest version in the log; head + 1 when it is empty */
+    uint64_t log_bytes;
+};
+
+/* By name (NULL: the first), or in order: the n-th. ENOTFOUND. */
+MUST_USE enum hoist_err store_env_get(struct store_read *r, const char *name,
+                                      struct store_env *ret);
+MUST_USE enum hoist_err store_env_at(struct store_read *r, uint32_t n, struct store_env *ret);
+
+/*
+ * The record of a flag as this host evaluates it: where the newest is held back, the last good one.
+ * Borrowed from the map until store_read_end(). ENOTFOUND. `any_held` is env.held > 0: it saves a
+ * lookup when there is none.
+ */
+MUST_USE enum hoist_err store_flag_get(struct store_read *r, uint16_t env, bool any_held,
+                                       struct slice key, struct slice *ret_record);
+
+/* The record as published, held back or not. */
+MUST_USE enum hoist_err store_record_get(struct store_read *r, uint16_t env, struct slice key,
+                                         struct slice *ret_record);
+
+/* The first flag with a key behind `after` (empty: the first of all), as published. ENOTFOUND
+ * behind the last. Walks a cursor of `r`'s: calls in order cost a step, not a search. */
+MUST_USE enum hoist_err store_record_next(struct store_read *r, uint16_t env, struct slice after,
+                                          struct slice *ret_key, struct slice *ret_record);
+
+/* Flags held back, likewise: why, and the version since when. */
+MUST_USE enum hoist_err store_held_next(struct store_read *r, uint16_t env, struct slice after,
+                                        struct slice *ret_key, struct slice *ret_why,
+                                        uint64_t *ret_version);
+
+/* Change `version` byte for byte. ENOTFOUND: not in the log (any more). */
+MUST_USE enum hoist_err store_log_get(struct store_read *r, uint16_t env, uint64_t version,
+                                      struct slice *ret_change);
+
+/* The newest version ≤ `at` that touched `key`; ENOTFOUND: none in the log. */
+MUST_USE enum hoist_err store_touched(struct store_read *r, uint16_t env, struct slice key,
+                                      uint64_t at, uint64_t *ret_version);
+
+/* The record of `key` as of version `at` (log_first - 1 ≤ at ≤ head): newest touch ≤ at, else the
+ * baseline, else the present record. ENOTFOUND: there was no such flag then. */
+MUST_USE enum hoist_err store_record_at(struct store_read *r, uint16_t env, struct slice key,
+                                        uint64_t at, struct slice *ret_record);
+
+/* The answer given to command `request`, if it is still known. */
+MUST_USE enum hoist_err store_command_get(struct store_read *r,
+                                          const uint8_t request[REQUEST_ID_SIZE],
+                                          struct slice *ret_answer);
+
+/* ------------------------------------------------------------------ writing */
+
+/*
+ * The write transaction. Everything in it becomes visible at commit, at once, or not at all.
+ *
+ * commit:  OK: on disk as the options say, and announced to readers.
+ *          ENOSPC  nothing was done
+ *          EUNKNOWN  the disk failed in the middle: close the store, open it again, look
+ * Both commit and abort end the transaction, whatever they return.
+ */
+MUST_USE enum hoist_err store_write_begin(struct store *s, struct store_write **ret);
+MUST_USE enum hoist_err store_write_commit(struct store_write *w);
+void store_write_abort(struct store_write *w);
+
+/* The transaction as a reader: sees what was written in it. Ends with it. */
+struct store_read *store_write_read(struct store_write *w);
+
+/* Make environment `name` (EINVAL when there is one): no epoch, version 0, no flags. */
+MUST_USE enum hoist_err store_env_create(struct store_write *w, const char *name,
+                                         struct store_env *ret);
+
+/* The order in which environments are named; those not in `names` come behind. Its own transaction.
+ */
+MUST_USE enum hoist_err store_env_order(struct store *s, const char *const *names, size_t count);
+
+/*
+ * A primary's way, in two steps, because the header of a change names the digest after it:
+ * stage() puts the edits in and gives that digest; log() then puts the change itself, made from it.
+ * Between the two, nothing else in this transaction. Errors of stage(): ECORRUPT (the edits),
+ * ENOSPC (disk or quota), ENOMEM, EIO: abort the transaction.
+ */
+MUST_USE enum hoist_err store_change_stage(struct store_write *w, uint16_t env, struct slice edits,
+                                           uint64_t version, uint8_t ret_digest[HASH_SIZE]);
+MUST_USE enum hoist_err store_change_log(struct store_write *w, uint16_t env,
+                                         const struct change *c);
+
+/*
+ * An agent's way: check the envelope (next version, same epoch, previous hash), apply the edits,
+ * compare the digest, log. Records that this version cannot read, or that are over its limits, are
+ * stored all the same and held back (readers go on with the last good one).
+ *
+ * Errors:  EAGAIN    it is not the next version
+ *          ECORRUPT  the envelope or the digest is wrong; ENOSPC, ENOMEM, EIO: abort the
+ * transaction.
+ */
+MUST_USE enum hoist_err store_change_apply(struct store_write *w, uint16_t env,
+                                           const struct change *c);
+
+/* Begin a new epoch on a primary: sets the epoch, to be followed by stage (no edits) and log. */
+MUST_USE enum hoist_err store_epoch_set(struct store_write *w, uint16_t env, uint64_t epoch);
+
+/* Keep the answer to a command, for 10 minutes and at least 10,000 commands. */
+MUST_USE enum hoist_err store_command_put(struct store_write *w,
+                                          const uint8_t request[REQUEST_ID_SIZE],
+                                          struct slice answer, int64_t now_ms);
+
+/* ------------------------------------------------------------------ loading beside (bootstrap) */
+
+/*
+ * Load a whole environment beside the one that is served, in transactions of at most 4 MiB, between
+ * which other environments' changes may go on. finish() compares the digest and points the name at
+ * the new flags in one small transaction; the old ones go away in pieces, also after a crash.
+ */
+struct store_load;
+MUST_USE enum hoist_err store_load_begin(struct store *s, const char *env,
+                                         const struct change *base, struct store_load **ret);
+/* Records in key order (sorted input loads fast, other order works). */
+MUST_USE enum hoist_err store_load_records(struct store_load *l, const struct edit *records,
+                                           size_t n);
+/* Replay: the next change behind the base, then the next. */
+MUST_USE enum hoist_err store_load_change(struct store_load *l, const struct change *c);
+uint64_t store_load_version(const struct store_load *l);
+/* ECORRUPT: the digest is not the one that the newest replayed change (or the base) names. Frees
+ * `l`. */
+MUST_USE enum hoist_err store_load_finish(struct store_load *l);
+void store_load_abort(struct store_load *l);
+
+/* ------------------------------------------------------------------ upkeep */
+
+/* A server's snapshot readers need the log from here on: do not cut above `version`. */
+void store_log_pin(struct store *s, uint16_t env, uint64_t version); /* UINT64_MAX: none */
+
+/*
+ * Work to be done now and then (say each 100 ms), a bounded piece a call: cut the log, delete old
+ * environments' rows, forget old answers, try held records again, rotate when a stuck reader made
+ * the file grow past twice its live size and 256 MiB (the limits can be set for tests).
+ * *ret_more: there is more to do at once.
+ */
+MUST_USE enum hoist_err store_tick(struct store *s, int64_t now_wall_ms, bool *ret_more);
+void store_set_rotate_limit(struct store *s, uint64_t bytes);
+
+struct store_reader_info { /* somebody who reads */
+    pid_t pid;             /* in its own pid namespace */
+    uint64_t txn;          /* what it reads */
+    int64_t since_ms;      /* how long it has been in this transaction; as seen once a second */
+};
+
+struct store_stats {
+    uint64_t map_bytes, file_bytes, used_bytes; /* used: pages in use × page size */
+    uint64_t quota_bytes, record_bytes;
+    uint32_t readers; /* slots in use */
+    uint32_t readers_max;
+    uint32_t stuck_count;               /* readers in one transaction for more than 5 s */
+    struct store_reader_info stuck[16]; /* the first of them */
+    uint64_t cleared;                   /* dead readers cleared since the start */
+    uint64_t rotations;
+};
+void store_stats(struct store *s, struct store_stats *ret);
+
+/* What hoistd says about itself to whoever reads the store without asking it: JSON text ≤ 12 KiB,
+ * in the counters file. get: ENOTFOUND when nothing was said; whole, never torn. */
+MUST_USE enum hoist_err store_status_put(struct store *s, struct slice json);
+MUST_USE enum hoist_err store_status_get(struct store *s, struct buf *out);
+
+#endif

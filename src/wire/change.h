@@ -1,0 +1,112 @@
+/* change.h - a change in bytes: what is published, logged, hashed and (later) signed.
+ *
+ *   change = [ header: bin, edits: bin | nil, signature: bin ]
+ *   header = [ major, minor, env, epoch, version, time_ms, author, message, kind, prev, edits_hash,
+ *              edits_len, edits_count, digest, request, old_epoch, … ]
+ *   edits  = [ [1, key, record] | [2, key], … ]
+ *
+ * A change's hash is BLAKE2b-256 of the header bytes. Whoever receives bytes keeps, hashes and
+ * passes on those very bytes: only the primary encodes. `edits` is nil where a change is too big to
+ * be published whole; it is then fetched. The signature is empty until changes are signed.
+ */
+#ifndef WIRE_CHANGE_H
+#define WIRE_CHANGE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/slice.h"
+
+enum {
+    CHANGE_MAJOR = 1,
+    CHANGE_MINOR = 0,
+    CHANGE_BYTES_MAX = 64 << 20,
+    CHANGE_EDITS_MAX = 1000000,
+    CHANGE_AUTHOR_MAX = 255,
+    CHANGE_MESSAGE_MAX = 4096,
+    REQUEST_ID_SIZE = 16,
+};
+
+enum change_kind { /* numbers are on disk: add at the end */
+                   CHANGE_SET = 1,
+                   CHANGE_APPLY = 2,
+                   CHANGE_DELETE = 3,
+                   CHANGE_ROLLBACK = 4,
+                   CHANGE_KILL = 5,
+                   CHANGE_RESTORE = 6,
+                   CHANGE_PROMOTE = 7,
+                   CHANGE_RELEASE = 8,
+                   CHANGE_EPOCH = 9, /* begins an epoch: without edits; names the old one in
+                                        old_epoch and prev */
+                   CHANGE_CREATE =
+                       10, /* version 1 of an environment: its creation, without edits */
+};
+
+struct change_header {
+    struct slice env;
+    uint64_t epoch;
+    uint64_t version;
+    int64_t time_ms;
+    struct slice author;
+    struct slice message;
+    uint32_t kind;                 /* enum change_kind; unknown ones are carried all the same */
+    uint8_t prev[HASH_SIZE];       /* hash of the change before; zero in version 1 */
+    uint8_t edits_hash[HASH_SIZE]; /* BLAKE2b-256 of the edits bytes */
+    uint64_t edits_len;
+    uint32_t edits_count;
+    uint8_t digest[HASH_SIZE];        /* state digest after this change */
+    uint8_t request[REQUEST_ID_SIZE]; /* the command that asked for it; zero if none */
+    uint64_t old_epoch; /* CHANGE_EPOCH: the epoch that ends with version - 1; else 0 */
+};
+
+struct change {
+    struct change_header head;
+    struct slice bytes;        /* all of it */
+    struct slice header_bytes; /* what is hashed and signed */
+    struct slice edits;        /* ptr NULL when absent */
+    struct slice signature;
+    uint8_t hash[HASH_SIZE]; /* of header_bytes */
+};
+
+const char *change_kind_name(uint32_t kind); /* "set"; "unknown" for others */
+
+/* Appends a whole change; `edits` is bytes that change_put_edit() & co. made. Fills in edits_hash
+ * and edits_len of *head, and ret_hash unless NULL. */
+MUST_USE enum hoist_err change_encode(struct change_header *head, struct slice edits,
+                                      struct slice signature, struct buf *out,
+                                      uint8_t ret_hash[HASH_SIZE]);
+
+/*
+ * The change in `bytes`, borrowed from them; its edits' length and hash are compared with the
+ * header (if they are there), each edit's shape is not.
+ *
+ * Errors:  ECORRUPT, EVERSION (names both majors), ELIMIT (longer than CHANGE_BYTES_MAX). On error
+ *          *ret is untouched.
+ */
+MUST_USE enum hoist_err change_decode(struct slice bytes, struct change *ret);
+
+/* The same change with its edits left out (for PUB, and for a snapshot's first page). */
+MUST_USE enum hoist_err change_without_edits(const struct change *c, struct buf *out);
+
+/* Edits: an array header for `count`, then `count` edits. */
+void edits_begin(struct buf *b, uint32_t count);
+void edits_put(struct buf *b, struct slice key, struct slice record);
+void edits_delete(struct buf *b, struct slice key);
+
+struct edit {
+    bool put;            /* else delete */
+    struct slice key;    /* 1–255 bytes */
+    struct slice record; /* put: the record's bytes, any length */
+};
+
+struct edits_reader {
+    struct slice rest;
+    uint32_t left;
+};
+
+MUST_USE enum hoist_err edits_open(struct slice edits, struct edits_reader *ret);
+
+/* The next edit; ENOTFOUND behind the last; ECORRUPT when it is no edit or bytes are left over. */
+MUST_USE enum hoist_err edits_next(struct edits_reader *r, struct edit *ret);
+
+#endif
