@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-enum { TEXT_TIME_SIZE = 32, TEXT_NUMBER_SIZE = 32 };
+enum { TEXT_TIME_SIZE = 32, TEXT_NUMBER_SIZE = 32, TEXT_DISTANCE_LEN = 255 };
 
 /* RFC 3339, UTC, with milliseconds: 2026-11-24T14:02:03.123Z. */
 void text_time(char out[TEXT_TIME_SIZE], int64_t wall_ms);
@@ -27,5 +27,10 @@ MUST_USE enum hoist_err text_u64(const char *in, uint64_t *ret);
 
 /* Well-formed UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). */
 bool text_utf8(struct slice in);
+
+/* How many single edits (insert, delete, replace, swap of neighbours) turn `a` into `b`; more than
+ * `max` answers max + 1, as does what is longer than TEXT_DISTANCE_LEN bytes and not the same. To
+ * notice a typo. Damerau-Levenshtein distance, optimal string alignment, in bytes. */
+int text_distance(struct slice a, struct slice b, int max);
 
 #endif

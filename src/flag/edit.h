@@ -27,9 +27,4 @@ MUST_USE enum hoist_err flag_edit_set(const struct flag *old, const struct flag_
 /* A deep copy. NULL: no memory. */
 struct flag *flag_copy(const struct flag *f);
 
-/* How many single edits (insert, delete, replace, swap of neighbours) turn a into b; more than
- * `max` answers max + 1. To notice a typo in a key. Damerau-Levenshtein distance, optimal string
- * alignment. */
-int text_distance(struct slice a, struct slice b, int max);
-
 #endif
