@@ -2,6 +2,7 @@
 #ifndef FLAG_EDIT_H
 #define FLAG_EDIT_H
 
+#include "base/text.h" /* text_distance(), for near keys */
 #include "flag/flag.h"
 
 struct flag_wish {
