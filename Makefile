@@ -31,6 +31,9 @@ LIBRARIES    := $(BUILD)/libhoist.a $(BUILD)/libhoist.so
 EXAMPLES     := $(BUILD)/examples/read
 UNIT         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 FUZZ         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAY       := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
+SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/system/*.c))
+SOURCES      := $(sort $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch] bench/*.[ch] examples/*/*.[ch]))
 BENCH        := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
 
 all: $(PROGRAMS) $(LIBRARIES) $(EXAMPLES)  ## the programs, the library, the examples
@@ -85,6 +88,91 @@ CLIENT_LIBS := -lurcu-bp -lm
 $(BUILD)/examples/read: examples/read/read.c $(BUILD)/libhoist.a
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -Wall -Wextra $(OPT) $(SAN) -Iinclude $< $(BUILD)/libhoist.a $(CLIENT_LIBS) -pthread -o $@
+
+# ---------------------------------------------------------------- tests
+
+unit: $(UNIT)  ## the unit tests (ONLY=part of a name)
+	@tests/run unit --build $(BUILD) --only '$(ONLY)'
+system: all $(SYSTEM_HELPERS)  ## the system tests: real processes (ONLY=a pytest -k expression)
+	@tests/run system --build $(BUILD) --only '$(ONLY)'
+corpus: $(REPLAY)  ## replay the fuzzers' corpora
+	@tests/run corpus --build $(BUILD)
+rooms:  ## who includes what: the order of the rooms, and each library in its room
+	@tools/check-rooms
+fmt:  ## format the sources
+	clang-format -i $(SOURCES)
+fmt-check:
+	@clang-format --dry-run -Werror $(SOURCES)
+check: deps deps-check  ## install what is missing, build, run every test
+	@$(MAKE) --no-print-directory all $(UNIT) $(REPLAY) $(SYSTEM_HELPERS)
+	@tests/run all --build $(BUILD)
+asan:  ## check, under address and undefined-behaviour sanitizers
+	$(MAKE) check BUILD=build/asan OPT='-O1 -g' SAN='-fsanitize=address,undefined -fno-omit-frame-pointer'
+tsan:  ## the unit tests with threads, under the thread sanitizer
+	$(MAKE) deps deps-check
+	$(MAKE) unit CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),store|client|repl|primary|http|queue|metrics)'
+soak: deps deps-check all  ## the long fault loops: kill -9 200 times, cut links (about half an hour)
+	@$(MAKE) --no-print-directory $(SYSTEM_HELPERS)
+	HOIST_SOAK=1 tests/run system --build $(BUILD) --only '$(or $(ONLY),soak)'
+
+# libFuzzer is clang's. FUZZ_SECONDS each, on the corpora in tests/fuzz/corpus.
+FUZZ_SECONDS ?= 600
+fuzz: deps deps-check  ## run each fuzzer for FUZZ_SECONDS (600); ONLY=frame|record|flag_file
+	$(MAKE) CC=clang BUILD=build/fuzz OPT='-O1 -g' SAN='-fsanitize=fuzzer-no-link,address,undefined' $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZ))
+	@tests/run fuzz --build build/fuzz --seconds $(FUZZ_SECONDS) --only '$(ONLY)'
+$(FUZZ): $(BUILD)/%: $(BUILD)/%.o $(call archives,wire)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS) -o $@
+$(REPLAY): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(call archives,wire)
+	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+$(SYSTEM_HELPERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libhoist.a
+	$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -o $@
+
+# ---------------------------------------------------------------- benches
+
+bench: deps deps-check deps-bench all  ## measure (ONLY=name,…): a table, and build/bench.json
+	@$(MAKE) --no-print-directory $(BENCH)
+	@bench/run --build $(BUILD) --only '$(ONLY)'
+$(BENCH): $(BUILD)/%: $(BUILD)/%.o $(ALL_ARCHIVES)
+	$(CC) $(LDFLAGS) $^ $(LIBS) -lhiredis -o $@
+
+# ---------------------------------------------------------------- running, installing
+
+run: deps  ## a primary and three agents here, flags imported, one set and seen; DEMO=once ends by itself
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) DEMO=$(DEMO) examples/demo
+gdb: all  ## a primary under gdb, stopping where an error is born
+	gdb -q -ex 'break err_set' -ex run --args $(BUILD)/hoistd dev --store $(BUILD)/gdb-store
+
+install: all  ## into DESTDIR/PREFIX: programs, library, header, pkg-config, units, completion
+	install -D -m 755 $(BUILD)/hoistd $(DESTDIR)$(PREFIX)/bin/hoistd
+	install -D -m 755 $(BUILD)/flagctl $(DESTDIR)$(PREFIX)/bin/flagctl
+	install -D -m 644 include/hoist.h $(DESTDIR)$(PREFIX)/include/hoist.h
+	install -D -m 644 $(BUILD)/libhoist.a $(DESTDIR)$(PREFIX)/lib/libhoist.a
+	install -D -m 755 $(BUILD)/libhoist.so $(DESTDIR)$(PREFIX)/lib/libhoist.so.$(VERSION)
+	ln -sf libhoist.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libhoist.so.0
+	ln -sf libhoist.so.0 $(DESTDIR)$(PREFIX)/lib/libhoist.so
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' deploy/hoist.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hoist.pc
+	for unit in deploy/*.service; do \
+	  sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/doc/hoist
+	$(BUILD)/flagctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/flagctl
+	install -m 644 README.md CHANGELOG.md LICENSE deploy/hoistd.yaml $(DESTDIR)$(PREFIX)/share/doc/hoist
+clean:  ## remove what was built
+	rm -rf build
+
+deps:  ## install what building and running need
+	@tools/deps build
+deps-check:  ## install what the tests need
+	@tools/deps check
+deps-bench:  ## install what the benches compare with
+	@tools/deps bench
+
+help:  ## this list
+	@awk -F ':.*##  *' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: all unit system corpus rooms fmt fmt-check check asan tsan soak fuzz bench run gdb install clean \
+        deps deps-check deps-bench help
 
 .SECONDARY:
 .DELETE_ON_ERROR:
