@@ -25,12 +25,14 @@
 enum {
     FOLLOWER_FETCH_JITTER_MS = 50,      /* before a fetch that a heartbeat caused */
     FOLLOWER_SNAPSHOT_JITTER_MS = 2000, /* before a snapshot; then doubling to … */
+    FOLLOWER_FRESH_JITTER_MS = 50,      /* the same for a host that has nothing to serve yet */
     FOLLOWER_RETRY_MAX_MS = 30000,
     FOLLOWER_REQUEST_DEADLINE_MS = 5000,
     FOLLOWER_SILENT_HEARTBEATS = 5,
     FOLLOWER_PRIMARY_RETURN_MS = 60000,
     FOLLOWER_STATUS_MS = 2000,      /* at least so often; at once (coalesced 5 ms) on a change */
-    FOLLOWER_BUFFER_MAX = 64 << 20, /* changes kept while a snapshot loads */
+    FOLLOWER_STALE_MS = 5000,       /* an origin that has not moved for so long is stale */
+    FOLLOWER_BUFFER_MAX = 64 << 20, /* changes kept while snapshots load, of all environments */
 };
 
 struct follower;
@@ -40,9 +42,10 @@ struct follower_env { /* what the store has of an environment that is to be foll
     bool present; /* else all below is zero */
     uint64_t epoch, version;
     uint8_t hash[HASH_SIZE], digest[HASH_SIZE];
+    uint32_t held; /* flags held back */
 };
 
-struct follower_config {
+struct follower_config { /* copied by follower_new() */
     struct slice id, software;
     uint64_t incarnation;
     const struct label *labels;
@@ -61,13 +64,15 @@ enum follower_in {                  /* what can happen */
                    IN_REPLY,        /* the answer to request `tag` */
                    IN_NO_REPLY,     /* request `tag` failed or was not answered in time */
                    IN_APPLIED,      /* OUT_APPLYs of `env` were committed, up to `version` */
-                   IN_APPLY_FAILED, /* one was not, nor those behind it: `err`, `why`; the store is
-                                       at `version` */
-                   IN_LOADED,      /* OUT_LOAD_FINISH was committed: the store is at epoch, version,
-                                      hash, digest */
-                   IN_LOAD_FAILED, /* any OUT_LOAD_… failed; the load is aborted */
+                   IN_APPLY_FAILED, /* one was not, nor any that was given for `env` behind it:
+                                       `err`, `why` */
+                   IN_LOADED,       /* OUT_LOAD_FINISH was committed */
+                   IN_LOAD_FAILED,  /* any OUT_LOAD_… failed: `err`, `why`; the load is aborted */
 };
 
+/* The four that tell of the store (IN_APPLIED … IN_LOAD_FAILED) all carry what it has of `env` now:
+ * epoch, version, hash, digest, held (all zero when it has nothing). They come in the order of the
+ * outputs they answer, before the next IN_MESSAGE or IN_REPLY where that can be had. */
 struct follower_input {
     enum follower_in kind;
     uint32_t upstream;
@@ -76,17 +81,19 @@ struct follower_input {
     uint32_t env;       /* index into the configuration's */
     uint64_t epoch, version;
     uint8_t hash[HASH_SIZE], digest[HASH_SIZE];
-    uint32_t held; /* IN_APPLIED, IN_LOADED: flags held back now */
+    uint32_t held; /* flags held back */
     enum hoist_err err;
     struct slice why;
 };
 
 enum follower_out {
-    OUT_FOLLOW,  /* close what is open; dial `upstream` (rpc and stream), without blocking */
+    OUT_FOLLOW,  /* close what is open (a request that waits is forgotten); dial `upstream` (rpc and
+                    stream), without blocking */
     OUT_REQUEST, /* send `bytes`; answer by IN_REPLY or, after deadline_ms, IN_NO_REPLY with `tag`
                   */
     OUT_APPLY,   /* apply `change` to `env`: several in a row may be one transaction */
-    OUT_LOAD_BEGIN,   /* begin to load `env` with base `change` (one load at a time per env) */
+    OUT_LOAD_BEGIN,   /* begin to load `env` with base `change` (one load at a time per env; no
+                         OUT_APPLY of `env` until it is finished or aborted) */
     OUT_LOAD_RECORDS, /* add `records` */
     OUT_LOAD_CHANGE,  /* replay `change` */
     OUT_LOAD_FINISH,  /* compare and switch */
@@ -110,11 +117,11 @@ struct follower_output {
     enum follower_out kind;
     uint32_t upstream;
     uint64_t tag;
-    int64_t deadline_ms;
-    struct slice bytes; /* OUT_REQUEST */
+    int64_t deadline_ms; /* how long to wait for the answer, from now */
+    struct slice bytes;  /* OUT_REQUEST */
     uint32_t env;
-    struct change change;       /* borrowed: until the next step */
-    const struct edit *records; /* likewise */
+    struct change change; /* borrowed, from the input's bytes too: carry it out, or copy it, */
+    const struct edit *records; /* before those go and before the next step */
     uint32_t record_count;
     enum log_level level;
     struct slice text;
@@ -132,7 +139,8 @@ MUST_USE enum hoist_err follower_new(const struct follower_config *config, int64
                                      struct follower **ret);
 void follower_free(struct follower *f);
 
-/* Errors: ENOMEM alone; what comes from outside never fails a step. */
+/* Errors: ENOMEM alone; what comes from outside never fails a step. After it *ret is as it was, and
+ * the next step begins anew: dials, aborts loads, goes by what the store was last told to have. */
 MUST_USE enum hoist_err follower_step(struct follower *f, int64_t now_ms,
                                       const struct follower_input *in,
                                       struct follower_outputs *ret);
@@ -157,6 +165,7 @@ struct follower_view {
     struct follower_view_env *envs;
     uint32_t env_count;
 };
+/* *ret's environments belong to `f` and change with the next look or step. */
 void follower_look(const struct follower *f, int64_t now_ms, struct follower_view *ret);
 
 #endif
