@@ -29,8 +29,9 @@ enum mp_type {
 };
 
 struct mp_reader {
-    struct slice in; /* what is left */
-    const char *bad; /* NULL, or what was wrong first: static text */
+    struct slice in;    /* what is left; nothing, once failed */
+    const char *bad;    /* NULL, or what was wrong first: static text */
+    enum hoist_err err; /* OK, or ECORRUPT, ELIMIT or ENOMEM to go with it */
 };
 
 struct mp_reader mp_reader(struct slice in);
@@ -39,16 +40,18 @@ struct mp_reader mp_reader(struct slice in);
 enum mp_type mp_peek(struct mp_reader *r);
 
 uint64_t mp_u64(struct mp_reader *r);
+uint32_t mp_u32(struct mp_reader *r);
 int64_t mp_i64(struct mp_reader *r);
 bool mp_bool(struct mp_reader *r);
-double mp_double(struct mp_reader *r); /* takes whole numbers too */
+double mp_double(struct mp_reader *r); /* takes whole numbers within ±2^53 too; may be NaN */
 struct slice mp_str(struct mp_reader *r);
+struct slice mp_text(struct mp_reader *r, size_t max); /* a str of UTF-8, at most `max` bytes */
 struct slice mp_bin(struct mp_reader *r);
 bool mp_try_nil(struct mp_reader *r);                         /* steps over a nil if it is next */
 void mp_fixed(struct mp_reader *r, uint8_t *out, size_t len); /* a bin of exactly `len` bytes */
 
-/* The count of an array or a map. Fails when more than `max`, or when that many cannot fit in the
- * bytes that are left (each item takes at least one). */
+/* The count of an array or a map. Fails when that many cannot fit in the bytes that are left (each
+ * item takes at least one), or, with ELIMIT, when it is more than `max`. */
 uint32_t mp_array(struct mp_reader *r, uint32_t max);
 uint32_t mp_map(struct mp_reader *r, uint32_t max);
 
@@ -58,10 +61,16 @@ void mp_skip(struct mp_reader *r);
 /* One item, whole, as its bytes. */
 struct slice mp_raw(struct mp_reader *r);
 
-/* Mark the reader failed. */
+/* Mark the reader failed: with ECORRUPT; with ELIMIT. The first failure is the one that stays.
+ */
 void mp_fail(struct mp_reader *r, const char *what);
+void mp_limit(struct mp_reader *r, const char *what);
+void mp_no_memory(struct mp_reader *r); /* for decoders that allocate: ENOMEM */
 
-/* OK, or ECORRUPT "WHAT: …" with what was wrong first. */
+/* Fails the reader unless all of its input was read. */
+void mp_end(struct mp_reader *r);
+
+/* OK, or ECORRUPT, ELIMIT or ENOMEM with "WHAT: …", what was wrong first. */
 MUST_USE enum hoist_err mp_err(const struct mp_reader *r, const char *what);
 
 /* ------------------------------------------------------------------ writing, into a buf */
