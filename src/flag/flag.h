@@ -18,6 +18,7 @@
 
 enum {
     FLAG_KEY_MAX = 255,
+    FLAG_ENV_MAX = 63,
     FLAG_VARIANTS_MAX = 1024,
     FLAG_RECORD_MAX = 256 << 10, /* one flag, encoded */
     FLAG_NO_VARIANT = -1,

@@ -1,24 +1,22 @@
-/* json.h - writing JSON, and reading the small objects that commands carry.
+/* json.h - writing JSON.
  *
  * The writer makes text as it goes, so answers of any size need no tree. Numbers are written as the
- * shortest decimal that reads back the same. Reading is jansson's.
+ * shortest decimal that reads back the same. Reading, which is jansson's, is in json_read.h.
  */
 #ifndef FLAG_JSON_H
 #define FLAG_JSON_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "base/hash.h"
 #include "flag/flag.h"
 
 struct json_writer {
     struct buf *out;
     int indent; /* spaces a level; 0: one line */
     int depth;
-    bool comma; /* something stands before on this level */
+    bool comma; /* something stands before it on this level */
     bool keyed; /* a key was just written: the value follows it */
 };
 
@@ -45,8 +43,5 @@ void json_put_raw(struct json_writer *w, struct slice json); /* text that is JSO
 void json_put_tree(struct json_writer *w, struct tree t);    /* $ref by name */
 void json_put_flag(struct json_writer *w,
                    const struct flag *f); /* its flagd definition, $ref expanded */
-
-/* A JSON object from text: EINVAL with the place when it is none, or has a key twice. */
-MUST_USE enum hoist_err json_read(struct slice text, json_t **ret);
 
 #endif

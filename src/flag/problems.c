@@ -1,0 +1,55 @@
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "flag/flag.h"
+
+enum { PROBLEMS_KEPT = 1000, MESSAGE_SIZE = 1024 };
+
+static void problem_done(struct problem *p)
+{
+    mem_free(p->path);
+    mem_free(p->message);
+    mem_free(p->mend);
+}
+
+/* Room for one more; doubles at each power of two. */
+static bool reserve(struct problems *p)
+{
+    if (p->count & (p->count - 1))
+        return true;
+    size_t cap = p->count ? p->count * 2 : 1;
+    struct problem *grown = mem_realloc(p->items, cap * sizeof *grown);
+    if (grown)
+        p->items = grown;
+    return grown;
+}
+
+void problems_add(struct problems *p, const char *path, const char *mend, const char *fmt, ...)
+{
+    p->total++;
+    if (p->count == PROBLEMS_KEPT || p->no_memory)
+        return;
+
+    char message[MESSAGE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(message, sizeof message, fmt, args);
+    va_end(args);
+
+    struct problem made = {mem_dup_str(path), mem_dup_str(message), mem_dup_str(mend)};
+    if (!made.path || !made.message || !made.mend || !reserve(p)) {
+        problem_done(&made);
+        p->no_memory = true;
+        return;
+    }
+    p->items[p->count++] = made;
+}
+
+void problems_done(struct problems *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        problem_done(&p->items[i]);
+    mem_free(p->items);
+    *p = (struct problems){0};
+}
