@@ -32,7 +32,8 @@ EXAMPLES     := $(BUILD)/examples/read
 UNIT         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 FUZZ         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY       := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
-SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/system/*.c))
+SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out %/clock_shift.c,$(wildcard tests/system/*.c))) \
+                $(BUILD)/tests/system/clock_shift.so
 SOURCES      := $(sort $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch] bench/*.[ch] examples/*/*.[ch]))
 BENCH        := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
 
@@ -124,8 +125,11 @@ $(FUZZ): $(BUILD)/%: $(BUILD)/%.o $(call archives,wire)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS) -o $@
 $(REPLAY): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(call archives,wire)
 	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
-$(SYSTEM_HELPERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libhoist.a
+$(filter-out %.so,$(SYSTEM_HELPERS)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libhoist.a
 	$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -o $@
+$(BUILD)/tests/system/clock_shift.so: tests/system/clock_shift.c
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC -O2 -Wall -Wextra $< -o $@
 
 # ---------------------------------------------------------------- benches
 

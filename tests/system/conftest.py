@@ -1,0 +1,18 @@
+import pytest
+
+from hoist import Lab
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """A directory and the processes in it, which all end with the test."""
+    lab = Lab(tmp_path)
+    yield lab
+    lab.close()
+
+
+def pytest_runtest_makereport(item, call):
+    """Show the ends of the daemons' logs when a test fails."""
+    if call.excinfo and call.when == "call" and "lab" in item.funcargs:
+        for p in item.funcargs["lab"].all:
+            print(f"---- {p.argv[:2]}\n{p.text()[-1500:]}")

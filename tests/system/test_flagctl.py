@@ -1,0 +1,166 @@
+"""The command line: what set means, exit codes, who is asked, what is printed."""
+import json
+import os
+
+from hoist import BUILD, clean_env
+
+TARGETED = {"flags": {"t": {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off",
+                            "targeting": {"if": [{"==": [{"var": "plan"}, "pro"]}, "on"]}}}}
+
+
+def test_set_creates_a_boolean_and_moves_it(lab):
+    lab.primary()
+    done = lab.ok("set", "sync", "on")
+    assert done["created"] == ["sync"] and done["env"] == "production" and len(done["epoch"]) == 16
+    assert lab.ok("set", "sync", "off")["changed"] == ["sync"]
+    same = lab.ok("set", "sync", "off")
+    assert same["result"] == "unchanged" and same["version"] == done["version"] + 1
+    got = lab.ok("get", "sync")
+    assert (got["value"], got["variant"], got["reason"]) == (False, "off", "STATIC")
+    assert got["definition"]["variants"] == {"off": False, "on": True} and got["touched"] == done["version"] + 1
+
+
+def test_set_takes_values_of_each_type(lab):
+    lab.primary()
+    lab.ok("set", "n", "2.5", "--type", "number")
+    lab.ok("set", "s", "hello there", "--type", "string")
+    lab.ok("set", "o", '{"a": [1, 2]}', "--type", "object")
+    assert lab.ok("get", "n")["value"] == 2.5
+    assert lab.flagctl("get", "s", "--raw").out == "hello there\n"
+    assert lab.ok("get", "o")["value"] == {"a": [1, 2]}
+    lab.ok("set", "n", "7")
+    assert lab.flagctl("get", "n", "--raw").out == "7\n"
+    bad = lab.flagctl("set", "n", "many")
+    assert bad.code == 2
+    guess = lab.flagctl("set", "unheard", "of")
+    assert guess.code == 2 and "--type" in guess.err
+
+
+def test_set_on_a_flag_with_rules_names_the_three_ways(lab):
+    lab.primary()
+    lab.ok("import", lab.file("t.json", TARGETED))
+    refused = lab.flagctl("set", "t", "on")
+    assert refused.code == 2
+    for way in ("--everyone", "--default", "kill"):
+        assert way in refused.err
+    lab.ok("set", "t", "on", "--default")
+    assert "targeting" in lab.ok("get", "t")["definition"]
+    lab.ok("set", "t", "on", "--everyone")
+    assert "targeting" not in lab.ok("get", "t")["definition"]
+
+
+def test_if_version_refuses_when_the_environment_moved_on(lab):
+    lab.primary()
+    first = lab.ok("set", "k", "on")
+    lab.ok("set", "k", "off")
+    late = lab.flagctl("set", "k", "on", "--if-version", first["version"], "--json")
+    assert late.code == 3 and late.error["exit"] == 3 and late.error["code"] == "conflict"
+    epoch, version = first["epoch"], first["version"] + 1
+    assert lab.flagctl("set", "k", "on", "--if-version", f"{epoch}:{version}").code == 0
+    assert lab.flagctl("set", "k", "off", "--if-version", f"0000000000000001:{version + 1}").code == 3
+
+
+def test_is_and_raw_are_for_shells(lab):
+    lab.primary()
+    lab.ok("set", "k", "on")
+    assert lab.flagctl("is", "k").code == 0
+    assert lab.flagctl("is", "k", "off").code == 1
+    assert lab.flagctl("get", "k", "--raw").out == "true\n"
+    assert lab.flagctl("is", "nobody").code == 1
+    assert lab.flagctl("get", "nobody").code == 1
+
+
+def test_delete_and_list_by_prefix(lab):
+    lab.primary()
+    for key in ("a.one", "a.two", "b.one"):
+        lab.ok("set", key, "on")
+    assert [f["key"] for f in lab.ok("list", "a.")["flags"]] == ["a.one", "a.two"]
+    assert lab.ok("delete", "a.one")["deleted"] == ["a.one"]
+    assert [f["key"] for f in lab.ok("list")["flags"]] == ["a.two", "b.one"]
+    assert lab.flagctl("delete", "a.one").code == 1
+
+
+def test_log_says_who_changed_what(lab):
+    lab.primary()
+    lab.ok("set", "k", "on", "-m", "because", "--author", "ana")
+    lab.ok("set", "k", "off")
+    log = lab.ok("log")
+    assert log["head"] == 3 and [c["version"] for c in log["changes"]][:2] == [3, 2]
+    change = log["changes"][1]
+    assert (change["author"], change["message"], change["kind"]) == ("ana", "because", "set")
+    assert change["edits"][0]["key"] == "k"
+    assert log["changes"][0]["prev"] == change["hash"]
+    assert log["changes"][0]["edits"][0]["before"]["defaultVariant"] == "on"
+    assert log["changes"][0]["edits"][0]["after"]["defaultVariant"] == "off"
+
+
+def test_the_author_over_ipc_is_the_peers_user(lab):
+    path = f"ipc://{lab.dir}/p.sock"
+    lab.primary("--listen", path)
+    lab.ok("set", "k", "on", primary=path)
+    import pwd
+    assert lab.ok("log", primary=path)["changes"][0]["author"] == pwd.getpwuid(os.getuid()).pw_name
+
+
+def test_environments_are_made_and_listed(lab):
+    lab.primary()
+    assert [e["env"] for e in lab.ok("env", "list")["environments"]] == ["production"]
+    assert lab.flagctl("env", "create", "staging").code == 0
+    assert sorted(e["env"] for e in lab.ok("env", "list")["environments"]) == ["production", "staging"]
+    unknown = lab.flagctl("set", "k", "on", env="nowhere")
+    assert unknown.code == 2 and "staging" in unknown.err
+    assert lab.flagctl("env", "create", "No Such Name!").code == 2
+
+
+def test_errors_are_json_with_a_mend(lab):
+    lab.primary()
+    error = lab.flagctl("set", "k" * 300, "on", "--json").error
+    assert error["exit"] == 2 and error["code"] and error["message"] and error["mend"]
+
+
+def test_no_primary_is_exit_7_or_1_and_names_the_way(lab):
+    nobody = lab.flagctl("set", "k", "on", "--timeout", "1s", primary="tcp://127.0.0.1:1")
+    assert nobody.code in (1, 7) and "127.0.0.1:1" in nobody.err
+    no_store = lab.flagctl("get", "k", store=lab.dir / "none")
+    assert no_store.code not in (0, 1) or "no store" in no_store.err.lower()
+
+
+def test_export_is_sorted_and_stable(lab):
+    lab.primary()
+    for key in ("z", "a", "m"):
+        lab.ok("set", key, "on")
+    first = lab.flagctl("export").out
+    assert list(json.loads(first)["flags"]) == ["a", "m", "z"] and first.endswith("}\n")
+    lab.ok("set", "a", "off")
+    lab.ok("set", "a", "on")
+    assert lab.flagctl("export").out == first
+
+
+def test_help_and_completion(lab):
+    shown = lab.flagctl("--help")
+    assert shown.code == 0
+    for word in ("set", "get", "is", "list", "delete", "env", "apply", "import", "export", "watch", "status", "log"):
+        assert word in shown.out
+        assert lab.flagctl(word, "--help").code == 0
+    script = lab.flagctl("completion", "bash")
+    assert script.code == 0
+    import subprocess
+    line = 'COMP_WORDS=(flagctl se); COMP_CWORD=1; $(complete -p flagctl | sed "s/.*-F \\([^ ]*\\).*/\\1/"); echo "${COMPREPLY[@]}"'
+    done = subprocess.run(["bash", "-c", f"source /dev/stdin; {line}"], input=script.out, capture_output=True, text=True)
+    assert "set" in done.stdout, done
+    assert lab.flagctl("sett", "k").code == 2
+
+
+def test_output_has_colour_only_on_a_terminal(lab):
+    lab.primary()
+    lab.ok("set", "k", "on")
+    assert "\x1b[" not in lab.flagctl("get", "k").out + lab.flagctl("list").out
+    import pty
+    import subprocess
+    parent, child = pty.openpty()
+    p = subprocess.Popen([BUILD / "flagctl", "get", "k"], stdout=child, stderr=child, env=clean_env(HOIST_PRIMARY=lab.url, TERM="xterm"))
+    p.wait(20)
+    os.close(child)
+    shown = os.read(parent, 4096).decode()
+    os.close(parent)
+    assert "k" in shown and "production" in shown and "\x1b[" in shown

@@ -1,0 +1,78 @@
+"""The JSON that scripts lean on: fields may be added, never renamed or retyped."""
+import re
+
+HEX16 = re.compile(r"^[0-9a-f]{16}$")
+HEX64 = re.compile(r"^[0-9a-f]{64}$")
+TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+
+
+def has(value, shape, where=""):
+    """`value` has at least the fields of `shape`, each of its type or matching its pattern."""
+    for key, want in shape.items():
+        assert key in value, f"{where}.{key} is missing in {value}"
+        got = value[key]
+        if isinstance(want, re.Pattern):
+            assert isinstance(got, str) and want.match(got), f"{where}.{key}: {got!r}"
+        elif isinstance(want, dict):
+            has(got, want, f"{where}.{key}")
+        elif isinstance(want, tuple) or isinstance(want, type):
+            assert isinstance(got, want) and not (isinstance(got, bool) and want in (int, float)), f"{where}.{key}: {got!r}"
+        else:
+            assert got == want, f"{where}.{key}: {got!r}, not {want!r}"
+
+
+CHANGED = {"env": "production", "epoch": HEX16, "version": int, "result": str, "created": list, "changed": list, "deleted": list,
+           "override_kept": list, "request": str}
+
+
+def test_writes(lab):
+    lab.primary()
+    has(lab.ok("set", "k", "on"), {**CHANGED, "result": "changed", "created": ["k"], "changed": [], "deleted": []})
+    has(lab.ok("set", "k", "on"), {**CHANGED, "result": "unchanged", "created": []})
+    file = lab.file("f.json", {"flags": {"j": {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"}}})
+    has(lab.ok("import", file, "--dry-run"), {**CHANGED, "result": "dry-run", "created": ["j"]})
+    has(lab.ok("apply", file, "--yes"), {**CHANGED, "result": "changed", "created": ["j"]})
+    has(lab.ok("delete", "k"), {**CHANGED, "result": "changed", "deleted": ["k"]})
+
+
+def test_get_and_list(lab):
+    lab.primary()
+    lab.ok("set", "k", "on")
+    has(lab.ok("get", "k"), {"env": "production", "version": 2, "key": "k", "touched": 2,
+                             "definition": {"state": "ENABLED", "variants": dict, "defaultVariant": "on"},
+                             "value": True, "variant": "on", "reason": "STATIC"})
+    listed = lab.ok("list")
+    has(listed, {"env": "production", "version": 2, "flags": list})
+    has(listed["flags"][0], {"key": "k", "type": "boolean", "state": "ENABLED", "variant": "on", "value": True, "targeting": False,
+                             "override": None, "touched": 2})
+
+
+def test_status_of_each_role(lab):
+    primary = lab.primary()
+    agent = lab.agent()
+    lab.wait_equal(primary, agent)
+    shape = {"host": str, "role": str, "software": str, "store": str, "running": True, "ready": True, "environments": list}
+    env = {"env": "production", "epoch": HEX16, "version": int, "head": int, "lag": 0, "behind_ms": int, "digest": HEX64, "flags": int,
+           "state": "current"}
+    for daemon, role in ((primary, "primary"), (agent, "agent")):
+        status = lab.ok("status", store=daemon.store)
+        has(status, {**shape, "role": role})
+        has(status["environments"][0], env)
+    has(lab.ok("status", store=agent.store), {"host": "agent", "upstream": {"url": lab.url, "connected": True, "last_word_ms": int}})
+
+
+def test_log(lab):
+    lab.primary()
+    lab.ok("set", "k", "on", "-m", "why", "--author", "ana")
+    log = lab.ok("log")
+    has(log, {"env": "production", "head": 2, "changes": list})
+    has(log["changes"][0], {"version": 2, "time": TIME, "author": "ana", "message": "why", "kind": "set", "request": str,
+                            "hash": HEX64, "prev": HEX64, "edits": list})
+    has(log["changes"][0]["edits"][0], {"key": "k", "before": None, "after": {"state": "ENABLED"}})
+
+
+def test_errors(lab):
+    lab.primary()
+    unknown = lab.flagctl("get", "k", "--json", env="nowhere")
+    has(unknown.error, {"exit": 2, "code": str, "message": str, "mend": str})
+    assert unknown.code == 2 and unknown.out == ""
