@@ -5,6 +5,10 @@
  *              edits_len, edits_count, digest, request, old_epoch, … ]
  *   edits  = [ [1, key, record] | [2, key], … ]
  *
+ * env, author, message and keys are str; hashes, digest, request and records are bin. The outer
+ * array has three elements and never more, since what stands beside the header is neither hashed
+ * nor signed; what a later version adds stands at the header's end, where it is ignored but kept.
+ *
  * A change's hash is BLAKE2b-256 of the header bytes. Whoever receives bytes keeps, hashes and
  * passes on those very bytes: only the primary encodes. `edits` is nil where a change is too big to
  * be published whole; it is then fetched. The signature is empty until changes are signed.
@@ -24,6 +28,7 @@ enum {
     CHANGE_EDITS_MAX = 1000000,
     CHANGE_AUTHOR_MAX = 255,
     CHANGE_MESSAGE_MAX = 4096,
+    CHANGE_SIGNATURE_MAX = 255,
     REQUEST_ID_SIZE = 16,
 };
 
@@ -70,18 +75,19 @@ struct change {
 
 const char *change_kind_name(uint32_t kind); /* "set"; "unknown" for others */
 
-/* Appends a whole change; `edits` is bytes that change_put_edit() & co. made. Fills in edits_hash
- * and edits_len of *head, and ret_hash unless NULL. */
+/* Appends a whole change, or nothing on error (ENOMEM, ELIMIT); `edits` is what edits_begin() & co.
+ * made, or empty: no edits. Fills in edits_hash and edits_len of *head, and ret_hash unless NULL;
+ * env, author and message of *head must be what a decoder takes. */
 MUST_USE enum hoist_err change_encode(struct change_header *head, struct slice edits,
                                       struct slice signature, struct buf *out,
                                       uint8_t ret_hash[HASH_SIZE]);
 
 /*
- * The change in `bytes`, borrowed from them; its edits' length and hash are compared with the
- * header (if they are there), each edit's shape is not.
+ * The change in `bytes`, borrowed from them; its edits' length, hash and count are compared with
+ * the header (if they are there), each edit's shape is not.
  *
- * Errors:  ECORRUPT, EVERSION (names both majors), ELIMIT (longer than CHANGE_BYTES_MAX). On error
- *          *ret is untouched.
+ * Errors:  ECORRUPT, EVERSION (names both majors), ELIMIT (longer than CHANGE_BYTES_MAX, or a part
+ *          of it than its own limit). On error *ret is untouched.
  */
 MUST_USE enum hoist_err change_decode(struct slice bytes, struct change *ret);
 
@@ -95,7 +101,7 @@ void edits_delete(struct buf *b, struct slice key);
 
 struct edit {
     bool put;            /* else delete */
-    struct slice key;    /* 1–255 bytes */
+    struct slice key;    /* as flag_key_check() has it */
     struct slice record; /* put: the record's bytes, any length */
 };
 
