@@ -1,7 +1,10 @@
 /* frame.h - every message between Hoist processes. docs/protocol.md is this file in prose.
  *
  * A frame is a msgpack array: [ kind, major, … fixed positions … ]. Elements behind the known ones
- * are ignored; another major version is refused, naming both. Decoded frames borrow from the bytes.
+ * are ignored, in the arrays within it too; another major version is refused, naming both. Names,
+ * ids and sentences are str; changes, records, hashes, request ids and JSON bodies are bin; the
+ * rest are uint, but times, which may be negative. Ids are not empty. Decoded frames borrow from
+ * the bytes.
  */
 #ifndef WIRE_FRAME_H
 #define WIRE_FRAME_H
@@ -23,7 +26,9 @@ enum {
     FRAME_LABELS_MAX = 64,
     FRAME_CHANGES_MAX = 65536,
     FRAME_RECORDS_MAX = 65536,
-    FRAME_ID_MAX = 255,
+    FRAME_REFUSALS_MAX = 16,
+    FRAME_ID_MAX = 255,    /* an id, a label, a role, a command's name */
+    FRAME_TEXT_MAX = 1024, /* a sentence: why a flag is refused, why a request is */
 };
 
 enum frame_kind {
@@ -42,7 +47,7 @@ enum frame_kind {
     FRAME_ERROR_REPLY = 29, /* the request could not be read */
 };
 
-/* What a host says about one environment. */
+/* What a host says about one environment: [name, epoch, version, hash, digest, state, held] */
 struct env_head {
     struct slice name;
     uint64_t epoch;
@@ -118,7 +123,7 @@ enum reply_status {
 
 /* FRAME_FETCH_REPLY: [kind, major, status, busy_ms, epoch, head, [change: bin, …], part: bin,
  * part_offset, part_total] Either `changes`, or one `part` of change after+1 (part_total > 0), or
- * neither: nothing newer. */
+ * neither: nothing newer. A part is never empty and lies within its change. */
 struct frame_fetch_reply {
     uint32_t status, busy_ms;
     uint64_t epoch, head;
@@ -138,7 +143,8 @@ struct frame_snapshot {
 };
 
 /* FRAME_SNAPSHOT_REPLY: [kind, major, status, busy_ms, epoch, version, base: bin, [[key, record],
- * …], last, flags_total] base: change `version` without its edits, on the first page only. */
+ * …], last, flags_total] base: change `version` without its edits, on the first page only. Keys are
+ * sorted and distinct. */
 struct frame_snapshot_reply {
     uint32_t status, busy_ms;
     uint64_t epoch, version;
@@ -150,7 +156,8 @@ struct frame_snapshot_reply {
 };
 
 /* FRAME_STATUS: [kind, major, id, incarnation, software, [[label, value], …], [env_head, …],
- * refusals] refusals = [[env, key, version, why], …]. FRAME_STATUS_REPLY: [kind, major, status] */
+ * refusals] refusals = [[env, key, version, why], …]; an empty key: the change as a whole.
+ * FRAME_STATUS_REPLY: [kind, major, status] */
 struct refusal {
     struct slice env, key;
     uint64_t version;
@@ -165,7 +172,7 @@ struct frame_status {
     uint32_t label_count;
     struct env_head *envs;
     uint32_t env_count;
-    struct refusal *refusals; /* the first 16 */
+    struct refusal *refusals; /* the first FRAME_REFUSALS_MAX are sent */
     uint32_t refusal_count;
 };
 
@@ -185,10 +192,13 @@ struct frame_command_reply {
     struct slice body;
 };
 
+/* FRAME_ERROR_REPLY: [kind, major, message] */
+
 /* Which frame begins here? ECORRUPT, or EVERSION naming both majors. */
 MUST_USE enum hoist_err frame_kind_of(struct slice in, enum frame_kind *ret);
 
-/* Encoders append to `out`; failures stick in `out` (buf_err). */
+/* Encoders append to `out`; failures stick in `out` (buf_err). What they are given must be within
+ * the limits, or their peers refuse the frame; sentences alone are cut and mended. */
 void frame_put_changes(struct buf *out, const struct slice *changes, uint32_t count);
 void heartbeat_put_origin(struct buf *out, uint64_t counter, int64_t time_ms,
                           const struct env_head *envs, uint32_t count);
