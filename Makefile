@@ -136,7 +136,7 @@ $(BUILD)/tests/system/clock_shift.so: tests/system/clock_shift.c
 bench: deps deps-check deps-bench all  ## measure (ONLY=name,…): a table, and build/bench.json
 	@$(MAKE) --no-print-directory $(BENCH)
 	@bench/run --build $(BUILD) --only '$(ONLY)'
-$(BENCH): $(BUILD)/%: $(BUILD)/%.o $(ALL_ARCHIVES)
+$(BENCH): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/bench/common.o $(ALL_ARCHIVES)
 	$(CC) $(LDFLAGS) $^ $(LIBS) -lhiredis -o $@
 
 # ---------------------------------------------------------------- running, installing

@@ -1,0 +1,46 @@
+/* bench.h - what the benches share: rounds, medians, and the line a measure prints.
+ *
+ * A measure is printed as one JSON object a line; bench/run makes the table. Absolute times say
+ * little on a shared machine: what counts is the ratio to a peer that was measured in the same
+ * round.
+ */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BENCH_ROUNDS = 5 };
+
+/* Whether measure `name` is wanted: no names given, or it is among them. */
+bool bench_wants(int argc, char **argv, const char *name);
+
+/* The middle of `n` numbers, and the value below which a `part` of them lie; both sort `v`. */
+double bench_median(double *v, size_t n);
+double bench_quantile(double *v, size_t n, double part);
+
+/* {"name","params","value","unit","peer","ratio"}; peer NULL: there is none. ratio = value /
+ * peer_value. */
+void bench_print(const char *name, const char *params, double value, const char *unit,
+                 const char *peer, double ratio);
+
+/* A new directory under `base` (NULL: /tmp), and its end with all that is in it. Exits when it
+ * cannot. */
+char *bench_directory(const char *base);
+void bench_remove(const char *dir);
+
+/* A TCP port that is free now, and the next one, too. */
+int bench_port(void);
+
+/* Start a program, its output thrown away; -1 when it cannot be started. End it, by its id. */
+int bench_spawn(char *const argv[]);
+void bench_end(int pid);
+
+/* A number of /proc/PID/status in KiB, such as "VmHWM:" or "RssAnon:"; 0 when it is not there. */
+long bench_proc_kib(int pid, const char *field);
+
+/* Say what went wrong with err_last(), and exit. */
+_Noreturn void bench_die(const char *what);
+
+#endif
