@@ -52,8 +52,9 @@ struct follower_config { /* copied by follower_new() */
     uint32_t label_count;
     const struct follower_env *envs; /* those to follow; at least one */
     uint32_t env_count;
-    uint32_t upstreams;    /* how many; they are numbered from 0 */
-    uint32_t heartbeat_ms; /* what to expect; 200 */
+    uint32_t upstreams;                 /* how many; they are numbered from 0 */
+    const struct slice *upstream_names; /* for log lines; NULL: by their numbers */
+    uint32_t heartbeat_ms;              /* what to expect; 200 */
     uint64_t seed;
     uint64_t counter; /* greatest heartbeat counter seen before; 0 */
 };
@@ -97,9 +98,9 @@ enum follower_out {
     OUT_LOAD_RECORDS, /* add `records` */
     OUT_LOAD_CHANGE,  /* replay `change` */
     OUT_LOAD_FINISH,  /* compare and switch */
-    OUT_LOAD_ABORT,
-    OUT_LOG,   /* `level`, `text` */
-    OUT_COUNT, /* count one `what` (enum follower_count) */
+    OUT_LOAD_ABORT,   /* forget the load of `env`; there may be none */
+    OUT_LOG,          /* `level`, `text` */
+    OUT_COUNT,        /* count one `what` (enum follower_count) */
 };
 
 enum follower_count {

@@ -1,0 +1,278 @@
+/* follower_upstream.c - whom to follow: dialling, silence, hello, heartbeats. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "repl/follower_int.h"
+
+const char *upstream_name(struct follower *f, uint32_t upstream)
+{
+    enum { NAME_SIZE = 128 };
+    struct slice name = f->config.upstream_names[upstream];
+    char *text = arena_alloc(&f->arena, NAME_SIZE, 1);
+    if (!text) {
+        f->no_memory = true;
+        return "";
+    }
+    if (name.len)
+        snprintf(text, NAME_SIZE, "%.*s", (int)(name.len < 100 ? name.len : 100),
+                 (const char *)name.ptr);
+    else
+        snprintf(text, NAME_SIZE, "upstream %" PRIu32 " of %" PRIu32, upstream + 1,
+                 f->config.upstreams);
+    return text;
+}
+
+/* ---------------------------------------------------------------- dialling */
+
+static int64_t silence_ms(const struct follower *f)
+{
+    return FOLLOWER_SILENT_HEARTBEATS * (int64_t)f->config.heartbeat_ms;
+}
+
+/* When the connection counts as silent. One that never spoke is given longer each time, so that a
+ * slow link has its chance, too. */
+static int64_t silent_at(const struct follower *f)
+{
+    if (f->heard)
+        return f->heard_ms + silence_ms(f);
+    int64_t grace = silence_ms(f) > DIAL_MIN_MS ? silence_ms(f) : DIAL_MIN_MS;
+    return f->dialled_ms + (grace << (f->silences < 2 ? f->silences : 2));
+}
+
+void upstream_follow(struct follower *f, uint32_t upstream)
+{
+    bool other = upstream != f->follow;
+    if (f->started)
+        tell_count(f, COUNT_SWITCH);
+    if (other)
+        for (uint32_t i = 0; i < f->config.env_count; i++) {
+            if (load_is_on(&f->envs[i]))
+                tell(f, OUT_LOAD_ABORT)->env = i;
+            load_drop(f, &f->envs[i]);
+            env_begin_anew(f, &f->envs[i]);
+        }
+    struct request lost = f->request;
+    follower_forget_request(f);
+    if (!other && (lost.kind == REQUEST_FETCH || lost.kind == REQUEST_SNAPSHOT))
+        env_ask(f, &f->envs[lost.env], f->now); /* a snapshot's pages go on where they were */
+    tell(f, OUT_FOLLOW)->upstream = upstream;
+    if (other || !f->started)
+        f->follow_ms = f->now;
+    f->started = true;
+    f->follow = upstream;
+    f->dialled_ms = f->now;
+    f->heard = f->hello_done = f->primary = f->leave = false;
+    f->upstream_told = f->upstream_told && !other;
+    f->hello_due_ms = f->now;
+    f->hello_retry_ms = 0;
+    f->failures = 0;
+}
+
+/* The next upstream in order, whoever has been left of late only if `any`; else the same one. */
+static uint32_t next_upstream(const struct follower *f, bool any)
+{
+    for (uint32_t i = 1; i < f->config.upstreams; i++) {
+        uint32_t u = (f->follow + i) % f->config.upstreams;
+        if (f->shun_ms[u] <= f->now)
+            return u;
+    }
+    return any ? (f->follow + 1) % f->config.upstreams : f->follow;
+}
+
+/* Nothing comes from upstream: dial anew, or go to the next. *told: this was said already. */
+static void go_on(struct follower *f, const char *what, bool *told)
+{
+    bool trying = f->trying_first;
+    uint32_t next = trying ? f->came_from : next_upstream(f, true);
+    if (!*told && !trying) {
+        bool same = next == f->follow;
+        tell_log(f, LOG_WARN, "repl: %s %s; %s%s; flags are served as they are",
+                 upstream_name(f, f->follow), what,
+                 same ? "dialling it again until it answers" : "going to ",
+                 same ? "" : upstream_name(f, next));
+        *told = true;
+    }
+    f->trying_first = false;
+    f->silences = f->heard ? 0 : f->silences + 1;
+    upstream_follow(f, next);
+    f->upstream_told = f->upstream_told || trying;
+}
+
+/* Some environment cannot go on with this upstream: the next one may do better. */
+static void leave(struct follower *f)
+{
+    f->leave = false;
+    f->shun_ms[f->follow] = f->now + SHUN_MS;
+    uint32_t next = next_upstream(f, false);
+    if (next == f->follow)
+        return;
+    tell_log(f, LOG_WARN, "repl: leaving %s for %s; it is asked again in %d s",
+             upstream_name(f, f->follow), upstream_name(f, next), SHUN_MS / 1000);
+    f->trying_first = false;
+    f->silences = 0;
+    upstream_follow(f, next);
+}
+
+/* Whether to look if the first upstream is back. Not while a snapshot would have to begin anew. */
+static bool may_return(const struct follower *f)
+{
+    if (f->follow == 0 || f->trying_first || !f->hello_done || f->shun_ms[0] > f->now)
+        return false;
+    for (uint32_t i = 0; i < f->config.env_count; i++)
+        if (load_is_on(&f->envs[i]))
+            return false;
+    return true;
+}
+
+static void try_first(struct follower *f)
+{
+    f->came_from = f->follow;
+    f->trying_first = true;
+    f->silences = 0;
+    upstream_follow(f, 0);
+}
+
+/* The connection lives, but what the primary signs does not move. */
+static void tell_stale(struct follower *f)
+{
+    if (!f->heard || f->stale_told || f->now - f->counter_ms < FOLLOWER_STALE_MS)
+        return;
+    f->stale_told = true;
+    tell_log(f, LOG_WARN,
+             "repl: %s answers, but has had no news from the primary for %d s; the flags served "
+             "may be old",
+             upstream_name(f, f->follow), FOLLOWER_STALE_MS / 1000);
+}
+
+void upstream_keep(struct follower *f)
+{
+    if (!f->started)
+        upstream_follow(f, f->follow);
+    else if (silent_at(f) <= f->now)
+        go_on(f, "is silent", &f->silence_told);
+    else if (f->failures >= REQUEST_FAILURES)
+        go_on(f, "does not answer requests", &f->mute_told);
+    else if (f->leave)
+        leave(f);
+    else if (f->now - f->follow_ms >= FOLLOWER_PRIMARY_RETURN_MS && may_return(f))
+        try_first(f);
+    tell_stale(f);
+}
+
+int64_t upstream_next_ms(const struct follower *f)
+{
+    int64_t next = silent_at(f);
+    if (may_return(f) && f->follow_ms + FOLLOWER_PRIMARY_RETURN_MS < next)
+        next = f->follow_ms + FOLLOWER_PRIMARY_RETURN_MS;
+    return next; /* while it is heard at all, this comes often enough for staleness, too */
+}
+
+/* ---------------------------------------------------------------- what comes from it */
+
+void upstream_word(struct follower *f)
+{
+    f->word_ms = f->now;
+}
+
+void upstream_heard(struct follower *f)
+{
+    upstream_word(f);
+    f->heard_ms = f->now;
+    f->heard = true;
+    f->silences = 0;
+    f->trying_first = false;
+    if (f->silence_told)
+        tell_log(f, LOG_INFO, "repl: %s is heard", upstream_name(f, f->follow));
+    f->silence_told = false;
+}
+
+void upstream_no_answer(struct follower *f)
+{
+    f->failures++;
+}
+
+void upstream_doubt(struct follower *f)
+{
+    int64_t due = f->hello_sent_ms + DOUBT_MS;
+    if (due < f->now)
+        due = f->now;
+    if (due < f->hello_due_ms)
+        f->hello_due_ms = due;
+}
+
+void upstream_garbage(struct follower *f, enum follower_count what, const char *why)
+{
+    tell_count(f, what);
+    if (f->garbage_ms == NEVER || f->now - f->garbage_ms >= EPISODE_MS)
+        tell_log(f, LOG_WARN, "repl: %s sends what cannot be read (%s); dropped, and counted",
+                 upstream_name(f, f->follow), why);
+    f->garbage_ms = f->now;
+}
+
+static const struct env_head *find_head(const struct env_head *heads, uint32_t count,
+                                        struct slice name)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (slice_eq(heads[i].name, name))
+            return &heads[i];
+    return NULL;
+}
+
+/* The origin's counter: greater is news, less is an old heartbeat that came late, or was replayed.
+ */
+static bool take_counter(struct follower *f, uint64_t counter)
+{
+    if (counter < f->counter) {
+        tell_count(f, COUNT_STALE);
+        return false;
+    }
+    if (counter > f->counter) {
+        f->counter = counter;
+        f->counter_ms = f->now;
+        f->stale_told = false;
+        return true;
+    }
+    return false;
+}
+
+void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h)
+{
+    bool old = h->counter < f->counter;
+    bool moved = take_counter(f, h->counter);
+
+    upstream_heard(f);
+    if (!old)
+        f->distance = h->distance;
+    for (uint32_t i = 0; i < f->config.env_count; i++) {
+        struct fenv *e = &f->envs[i];
+        const struct env_head *origin = find_head(h->origin_envs, h->origin_count, e->name);
+        const struct env_head *hop = find_head(h->hop_envs, h->hop_count, e->name);
+        if (origin && !old)
+            env_origin(f, e, origin, moved);
+        if (hop)
+            env_hop(f, e, hop, old ? HEARD_OLD : HEARD_HEARTBEAT);
+        else if (!old)
+            env_missing(f, e);
+    }
+}
+
+void upstream_hello(struct follower *f, const struct frame_hello *h)
+{
+    f->hello_done = true;
+    f->mute_told = false;
+    f->hello_retry_ms = 0;
+    f->primary = slice_eq(h->role, SLICE("primary"));
+    if (!f->upstream_told)
+        tell_log(f, LOG_INFO, "repl: following %s: '%.*s', hoist %.*s", upstream_name(f, f->follow),
+                 (int)(h->id.len < 64 ? h->id.len : 64), (const char *)h->id.ptr,
+                 (int)(h->software.len < 32 ? h->software.len : 32), (const char *)h->software.ptr);
+    f->upstream_told = true;
+    for (uint32_t i = 0; i < f->config.env_count; i++) {
+        const struct env_head *hop = find_head(h->envs, h->env_count, f->envs[i].name);
+        if (hop)
+            env_hop(f, &f->envs[i], hop, HEARD_HELLO);
+        else
+            env_missing(f, &f->envs[i]);
+    }
+}
