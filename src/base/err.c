@@ -17,14 +17,14 @@ enum hoist_err err_set(enum hoist_err err, const char *fmt, ...)
 
 enum hoist_err err_prefix(enum hoist_err err, const char *fmt, ...)
 {
-    char whole[sizeof last];
+    char whole[2 * sizeof last + 2]; /* both sentences; only what `last` holds of them is kept */
     va_list args;
     va_start(args, fmt);
-    int len = vsnprintf(whole, sizeof whole, fmt, args);
+    int len = vsnprintf(whole, sizeof last, fmt, args);
     va_end(args);
-    if (len > 0 && (size_t)len < sizeof whole)
+    if (len > 0 && (size_t)len < sizeof last)
         snprintf(whole + len, sizeof whole - (size_t)len, ": %s", last);
-    memcpy(last, whole, sizeof last);
+    memcpy(last, whole, sizeof last - 1);
     return err;
 }
 
