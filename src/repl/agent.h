@@ -37,6 +37,10 @@ void agent_stop(struct agent *a);
 /* The `status` object of interface.md, fresh. Any thread. */
 MUST_USE enum hoist_err agent_status(struct agent *a, struct buf *out);
 
+/* Whether there is something to serve from: each environment has been filled once. Else appends a
+ * sentence. Any thread. */
+bool agent_is_ready(struct agent *a, struct buf *why_not);
+
 /* The store's writer met an error it cannot mend (EUNKNOWN): hoistd should end and be started
  * again. */
 bool agent_is_broken(const struct agent *a);

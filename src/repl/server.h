@@ -26,7 +26,8 @@ struct server_config {
     const char *software;
     uint32_t heartbeat_ms; /* 0: 200 */
     /* A command came; `peer` is "uid:1000" over ipc, else "". Called on any thread, must not block:
-     * queue it. Returns an error when it cannot be taken (EBUSY): the asker is told so. */
+     * queue it. Returns an error when it cannot be taken (EBUSY): the asker is told so. What it
+     * took is answered or dropped, once; until then what `command` points to stays. */
     enum hoist_err (*command)(void *arg, struct server_request *request,
                               const struct frame_command *command, const char *peer);
     /* A host told its status, or said hello (labels and refusals empty then). */
@@ -38,6 +39,7 @@ struct server_config {
  * bad URL), EIO, ENOMEM. */
 MUST_USE enum hoist_err server_start(struct store *s, const struct server_config *config,
                                      struct server **ret);
+/* All commands that were taken must have been answered or dropped. NULL is fine. */
 void server_stop(struct server *v);
 
 /* Publish changes that are committed: packs them into messages of at most FRAME_PUB_MAX; one that

@@ -1,0 +1,82 @@
+/* agent_int.h - the agent's state, shared by its files.
+ *
+ *   agent.c         start and stop; the loop, which feeds the follower what comes
+ *   agent_carry.c   carries out what the follower wants: on the store, and upstream
+ *   agent_status.c  what it says about itself, as JSON and as metrics
+ */
+#ifndef REPL_AGENT_INT_H
+#define REPL_AGENT_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/metrics.h"
+#include "base/queue.h"
+#include "repl/agent.h"
+#include "repl/follower.h"
+#include "repl/status.h"
+#include "repl/upstream.h"
+
+enum {
+    AGENT_QUEUE = 4096,           /* messages that wait for the loop … */
+    AGENT_QUEUE_BYTES = 64 << 20, /* … and their bytes */
+    AGENT_HEARTBEAT_MS = 200,
+    AGENT_UPKEEP_MS = 100, /* between two store_tick() */
+    AGENT_STATUS_MS = 250, /* between two status that differ, left in the store */
+    AGENT_STATUS_IDLE_MS = 1000,
+    AGENT_WHY_MAX = 256,
+};
+
+struct agent_env {
+    const char *name;
+    struct store_load *load; /* or NULL */
+    bool load_failed;        /* since its begin: the rest of it is passed over */
+    struct metric *applied, *rejected, *holes, *snapshots, *diverged;
+};
+
+struct report { /* an input for the follower that follows from its outputs */
+    struct follower_input in;
+    char why[AGENT_WHY_MAX];
+};
+
+struct agent {
+    struct store *store;
+    struct agent_config config; /* strings and lists in `own` */
+    struct arena own;
+    struct agent_env *envs; /* as config.envs */
+    struct status_env *status_envs;
+
+    pthread_t thread;
+    struct queue queue;
+    _Atomic bool broken;
+
+    pthread_mutex_t lock; /* of the follower: the loop steps, any thread looks */
+    struct follower *follower;
+
+    /* Of the loop alone. */
+    struct upstream *upstream;
+    struct report *reports; /* to be fed, in order */
+    size_t report_count, report_cap;
+    int64_t step_ms, upkeep_ms; /* when next */
+    int64_t status_written_ms;
+    bool changed;    /* since the status was last left in the store */
+    bool tick_fails; /* and that was logged */
+
+    struct metric *bad_frames, *bad_changes, *stale, *switches;
+};
+
+/* Carry out what a step asks for. What the follower must hear of it is put into a->reports. */
+void agent_carry_out(struct agent *a, const struct follower_outputs *outs);
+
+/* Register all counters at 0; bring gauges up to date whenever metrics are written. */
+void agent_metrics_begin(struct agent *a);
+void agent_metrics_end(struct agent *a);
+
+/* Leave the status in the store for whoever cannot ask. */
+void agent_status_leave(struct agent *a);
+
+/* The store failed in a way that this process cannot mend. */
+void agent_break(struct agent *a, const char *what);
+
+#endif

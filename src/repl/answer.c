@@ -1,0 +1,352 @@
+#include "repl/answer.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "wire/record.h"
+
+enum { FETCH_CHANGES_MAX = 4096 }; /* in one reply */
+
+static uint32_t bounded_budget(uint32_t budget)
+{
+    return budget == 0 || budget > FRAME_PAGE ? FRAME_PAGE : budget;
+}
+
+static struct env_head head_of(const struct store_env *e, struct slice name)
+{
+    struct env_head h = {
+        .name = name,
+        .epoch = e->epoch,
+        .version = e->head,
+        .state = ENV_CURRENT,
+        .held = (uint32_t)e->held,
+    };
+    memcpy(h.hash, e->hash, HASH_SIZE);
+    memcpy(h.digest, e->digest, HASH_SIZE);
+    return h;
+}
+
+enum hoist_err answer_heads(struct store_read *r, struct arena *arena, struct env_head **ret,
+                            uint32_t *ret_count)
+{
+    struct store_env env;
+    uint32_t count = 0;
+    enum hoist_err err;
+    while (count < FRAME_ENVS_MAX && (err = store_env_at(r, count, &env)) == HOIST_OK)
+        count++;
+    if (count < FRAME_ENVS_MAX && err != HOIST_ENOTFOUND)
+        return err;
+
+    struct env_head *heads = arena_alloc(arena, count, sizeof *heads);
+    if (!heads)
+        return err_set(HOIST_ENOMEM, "repl: out of memory");
+    for (uint32_t i = 0; i < count; i++) {
+        if ((err = store_env_at(r, i, &env)) != HOIST_OK)
+            return err;
+        struct slice name = slice_str(env.name);
+        if ((err = arena_own(arena, &name)) != HOIST_OK)
+            return err;
+        heads[i] = head_of(&env, name);
+    }
+    *ret = heads;
+    *ret_count = count;
+    return HOIST_OK;
+}
+
+/* ENOTFOUND also for an environment that has nothing yet: there is nothing to give of it. */
+static enum hoist_err find_env(struct store_read *r, struct slice name, struct store_env *ret)
+{
+    char str[STORE_ENV_NAME_MAX + 1];
+    if (name.len == 0 || name.len >= sizeof str)
+        return HOIST_ENOTFOUND;
+    memcpy(str, name.ptr, name.len);
+    str[name.len] = '\0';
+    enum hoist_err err = store_env_get(r, str, ret);
+    return err == HOIST_OK && ret->head == 0 ? HOIST_ENOTFOUND : err;
+}
+
+static void put_error(struct buf *out)
+{
+    frame_put_error_reply(out, slice_str(err_last()));
+}
+
+void answer_hello(const struct answerer *a, struct buf *out)
+{
+    struct store_read *r = NULL;
+    struct arena arena = {0};
+    struct frame_hello f = {
+        .id = a->id,
+        .incarnation = a->incarnation,
+        .software = a->software,
+        .format = RECORD_MAJOR,
+        .role = SLICE("primary"),
+        .time_ms = clock_wall_ms(),
+    };
+    enum hoist_err err = store_read_begin(a->store, false, &r);
+    if (err == HOIST_OK)
+        err = answer_heads(r, &arena, &f.envs, &f.env_count);
+    if (err == HOIST_OK)
+        frame_put_hello(out, FRAME_HELLO_REPLY, &f);
+    else if (err == HOIST_EAGAIN)
+        frame_put_error_reply(out, SLICE("busy, say hello again"));
+    else
+        put_error(out);
+    store_read_end(r);
+    arena_done(&arena);
+}
+
+/* ---------------------------------------------------------------- fetch */
+
+static void put_fetch_status(struct buf *out, enum reply_status status, const struct store_env *env)
+{
+    struct frame_fetch_reply reply = {
+        .status = status,
+        .busy_ms = status == REPLY_BUSY ? ANSWER_FETCH_BUSY_MS : 0,
+        .epoch = env->epoch,
+        .head = env->head,
+    };
+    frame_put_fetch_reply(out, &reply);
+}
+
+void answer_fetch_busy(struct buf *out)
+{
+    put_fetch_status(out, REPLY_BUSY, &(struct store_env){0});
+}
+
+/* A piece of change after+1, whose bytes are `change`. */
+static void put_part(struct buf *out, const struct store_env *env, const struct frame_fetch *f,
+                     struct slice change)
+{
+    if (f->offset >= change.len) {
+        frame_put_error_reply(out, SLICE("fetch: the offset is behind the change's end"));
+        return;
+    }
+    size_t len = change.len - f->offset;
+    if (len > bounded_budget(f->budget))
+        len = bounded_budget(f->budget);
+    struct frame_fetch_reply reply = {
+        .epoch = env->epoch,
+        .head = env->head,
+        .part = slice_of(change.ptr + f->offset, len),
+        .part_offset = f->offset,
+        .part_total = change.len,
+    };
+    frame_put_fetch_reply(out, &reply);
+}
+
+/* Whether the log has the whole change, not the mere header of one that a snapshot began with. */
+static bool has_edits(struct slice bytes)
+{
+    struct change c;
+    return change_decode(bytes, &c) == HOIST_OK && c.edits.ptr;
+}
+
+/* As many changes after f->after as the budget allows, the first of which is `first`. */
+static enum hoist_err put_changes(struct buf *out, struct store_read *r,
+                                  const struct store_env *env, const struct frame_fetch *f,
+                                  struct slice first)
+{
+    size_t bytes = first.len, budget = bounded_budget(f->budget);
+    uint64_t most = env->head - f->after;
+    if (most > FETCH_CHANGES_MAX)
+        most = FETCH_CHANGES_MAX;
+    struct slice *changes = mem_zalloc(most, sizeof *changes);
+    if (!changes)
+        return err_set(HOIST_ENOMEM, "repl: out of memory");
+
+    enum hoist_err err = HOIST_OK;
+    uint32_t count = 1;
+    changes[0] = first;
+    while (count < most) {
+        struct slice next;
+        err = store_log_get(r, env->id, f->after + count + 1, &next);
+        if (err != HOIST_OK || next.len > budget || bytes > budget - next.len)
+            break;
+        bytes += next.len;
+        changes[count++] = next;
+    }
+    if (err == HOIST_OK) {
+        struct frame_fetch_reply reply = {
+            .epoch = env->epoch, .head = env->head, .changes = changes, .count = count};
+        frame_put_fetch_reply(out, &reply);
+    }
+    mem_free(changes);
+    return err;
+}
+
+static enum hoist_err fetch(struct store_read *r, const struct frame_fetch *f, struct buf *out)
+{
+    struct store_env env = {0};
+    struct slice first;
+    enum hoist_err err = find_env(r, f->env, &env);
+
+    if (err != HOIST_OK && err != HOIST_ENOTFOUND)
+        return err;
+    if (err == HOIST_ENOTFOUND) {
+        put_fetch_status(out, REPLY_NO_ENV, &env);
+    } else if (env.epoch != f->epoch) {
+        put_fetch_status(out, env.epoch < f->epoch ? REPLY_BEHIND : REPLY_SNAPSHOT, &env);
+    } else if (f->after >= env.head) {
+        put_fetch_status(out, REPLY_OK, &env); /* nothing newer; the asker may even be ahead */
+    } else {
+        err = store_log_get(r, env.id, f->after + 1, &first);
+        if (err != HOIST_OK && err != HOIST_ENOTFOUND)
+            return err;
+        if (err == HOIST_ENOTFOUND || !has_edits(first))
+            put_fetch_status(out, REPLY_SNAPSHOT, &env);
+        else if (f->offset > 0 || first.len > FRAME_PAGE)
+            put_part(out, &env, f, first);
+        else
+            return put_changes(out, r, &env, f, first);
+    }
+    return HOIST_OK;
+}
+
+void answer_fetch(const struct answerer *a, const struct frame_fetch *f, struct buf *out)
+{
+    struct store_read *r = NULL;
+    enum hoist_err err = store_read_begin(a->store, false, &r);
+    if (err == HOIST_OK)
+        err = fetch(r, f, out);
+    if (err == HOIST_EAGAIN)
+        answer_fetch_busy(out);
+    else if (err != HOIST_OK)
+        put_error(out);
+    store_read_end(r);
+}
+
+/* ---------------------------------------------------------------- snapshot */
+
+struct page { /* records that borrow from a read transaction */
+    struct edit *records;
+    uint32_t count, cap;
+    bool last;
+};
+
+static enum hoist_err page_add(struct page *p, struct slice key, struct slice record)
+{
+    if (p->count == p->cap) {
+        uint32_t cap = p->cap ? 2 * p->cap : 1024;
+        struct edit *more = mem_realloc(p->records, cap * sizeof *more);
+        if (!more)
+            return err_set(HOIST_ENOMEM, "repl: out of memory");
+        p->records = more;
+        p->cap = cap;
+    }
+    p->records[p->count++] = (struct edit){.put = true, .key = key, .record = record};
+    return HOIST_OK;
+}
+
+static enum hoist_err page_fill(struct page *p, struct store_read *r, uint16_t env,
+                                struct slice after, size_t budget)
+{
+    size_t bytes = 0;
+    while (bytes < budget && p->count < FRAME_RECORDS_MAX) {
+        struct slice key, record;
+        enum hoist_err err = store_record_next(r, env, after, &key, &record);
+        if (err == HOIST_ENOTFOUND) {
+            p->last = true;
+            return HOIST_OK;
+        }
+        if (err == HOIST_OK)
+            err = page_add(p, key, record);
+        if (err != HOIST_OK)
+            return err;
+        bytes += key.len + record.len;
+        after = key;
+    }
+    return HOIST_OK;
+}
+
+static void put_snapshot_status(struct buf *out, enum reply_status status)
+{
+    struct frame_snapshot_reply reply = {
+        .status = status,
+        .busy_ms = status == REPLY_BUSY ? ANSWER_SNAPSHOT_BUSY_MS : 0,
+    };
+    frame_put_snapshot_reply(out, &reply);
+}
+
+/* The change that a download begins with: the newest, without its edits. */
+static enum hoist_err put_base(struct store_read *r, const struct store_env *env, struct buf *base)
+{
+    struct slice bytes;
+    struct change c;
+    enum hoist_err err = store_log_get(r, env->id, env->head, &bytes);
+    if (err == HOIST_ENOTFOUND)
+        return err_set(HOIST_ECORRUPT, "repl: the log of %s has no version %llu, its newest",
+                       env->name, (unsigned long long)env->head);
+    if (err == HOIST_OK)
+        err = change_decode(bytes, &c);
+    if (err == HOIST_OK)
+        err = change_without_edits(&c, base);
+    return err;
+}
+
+static enum hoist_err put_page(const struct answerer *a, uint32_t asker, struct store_read *r,
+                               const struct store_env *env, const struct frame_snapshot *f,
+                               struct buf *out)
+{
+    struct page page = {0};
+    struct buf base = BUF_INIT(FRAME_REPLY_MAX);
+    enum hoist_err err = page_fill(&page, r, env->id, f->after_key, bounded_budget(f->budget));
+    if (err == HOIST_OK && f->version == 0)
+        err = put_base(r, env, &base);
+    if (err == HOIST_OK) {
+        struct frame_snapshot_reply reply = {
+            .epoch = env->epoch,
+            .version = f->version ? f->version : env->head,
+            .base = buf_slice(&base),
+            .records = page.records,
+            .count = page.count,
+            .last = page.last,
+            .flags_total = env->flags,
+        };
+        frame_put_snapshot_reply(out, &reply);
+    }
+    if (err == HOIST_OK && page.last)
+        downloads_end(a->downloads, asker, env->id, clock_mono_ms());
+    buf_done(&base);
+    mem_free(page.records);
+    return err;
+}
+
+static enum hoist_err snapshot(const struct answerer *a, uint32_t asker, struct store_read *r,
+                               const struct frame_snapshot *f, struct buf *out)
+{
+    struct store_env env = {0};
+    enum hoist_err err = find_env(r, f->env, &env);
+
+    if (err != HOIST_OK && err != HOIST_ENOTFOUND)
+        return err;
+    if (err == HOIST_ENOTFOUND) {
+        put_snapshot_status(out, REPLY_NO_ENV);
+        return HOIST_OK;
+    }
+    /* A later page is worth nothing when its first page's history, or the log since, is gone. */
+    if (f->version && (f->epoch != env.epoch || f->version + 1 < env.log_first)) {
+        put_snapshot_status(out, REPLY_SNAPSHOT);
+        return HOIST_OK;
+    }
+    uint64_t version = f->version ? f->version : env.head;
+    if (!downloads_page(a->downloads, asker, env.id, version, clock_mono_ms())) {
+        put_snapshot_status(out, REPLY_BUSY);
+        return HOIST_OK;
+    }
+    return put_page(a, asker, r, &env, f, out);
+}
+
+void answer_snapshot(const struct answerer *a, uint32_t asker, const struct frame_snapshot *f,
+                     struct buf *out)
+{
+    struct store_read *r = NULL;
+    enum hoist_err err = store_read_begin(a->store, false, &r);
+    if (err == HOIST_OK)
+        err = snapshot(a, asker, r, f, out);
+    if (err == HOIST_EAGAIN)
+        put_snapshot_status(out, REPLY_BUSY);
+    else if (err != HOIST_OK)
+        put_error(out);
+    store_read_end(r);
+}

@@ -1,0 +1,38 @@
+/* answer.h - what a server answers to hello, fetch and snapshot, from one read transaction each.
+ *
+ * Bytes in, bytes out: no socket here. Any thread. An answer is appended to `out`; when the store
+ * cannot be read it is "busy" or an error reply, so that an asker always hears something.
+ */
+#ifndef REPL_ANSWER_H
+#define REPL_ANSWER_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "repl/downloads.h"
+#include "store/store.h"
+#include "wire/frame.h"
+
+enum {
+    ANSWER_FETCH_BUSY_MS = 50,
+    ANSWER_SNAPSHOT_BUSY_MS = 1000,
+};
+
+struct answerer { /* who answers; all borrowed */
+    struct store *store;
+    struct downloads *downloads;
+    struct slice id, software;
+    uint64_t incarnation;
+};
+
+void answer_hello(const struct answerer *a, struct buf *out);
+void answer_fetch(const struct answerer *a, const struct frame_fetch *f, struct buf *out);
+void answer_fetch_busy(struct buf *out);
+/* `asker` tells one download from another: the connection. */
+void answer_snapshot(const struct answerer *a, uint32_t asker, const struct frame_snapshot *f,
+                     struct buf *out);
+
+/* The heads of all environments in `r`; their names stand in `arena`. EIO, ECORRUPT, ENOMEM. */
+MUST_USE enum hoist_err answer_heads(struct store_read *r, struct arena *arena,
+                                     struct env_head **ret, uint32_t *ret_count);
+
+#endif

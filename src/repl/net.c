@@ -1,0 +1,160 @@
+#include "repl/net.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/holder.h"
+#include "base/text.h"
+
+enum {
+    IPC_PATH_MAX = 100, /* a socket's path has 108 bytes, the stream's is 4 longer */
+    IPC_MODE = 0660,
+};
+
+static bool is_ipc(const char *url)
+{
+    return strncmp(url, "ipc://", 6) == 0;
+}
+
+/* The port of tcp://HOST:PORT; 0: there is none. */
+static uint16_t port_of(const char *url)
+{
+    uint64_t port = 0;
+    const char *colon = strrchr(url, ':');
+    if (!colon || text_u64(colon + 1, &port) != HOIST_OK || port > UINT16_MAX)
+        return 0;
+    return (uint16_t)port;
+}
+
+static enum hoist_err check_tcp(const char *url)
+{
+    const char *host = url + strlen("tcp://"), *colon = strrchr(host, ':');
+    uint16_t port = port_of(url);
+    if (!colon || colon == host || port == 0 || port == UINT16_MAX)
+        return err_set(HOIST_EINVAL,
+                       "address '%s': give tcp://HOST:PORT with a port of 1 to 65534 (the stream "
+                       "takes the next one)",
+                       url);
+    if (strchr(host, '/') || (strchr(host, ':') != colon && *host != '['))
+        return err_set(HOIST_EINVAL, "address '%s': give tcp://HOST:PORT, or tcp://[IPV6]:PORT",
+                       url);
+    return HOIST_OK;
+}
+
+static enum hoist_err check_ipc(const char *url)
+{
+    const char *path = url + strlen("ipc://");
+    if (*path != '/' || path[1] == '\0')
+        return err_set(HOIST_EINVAL, "address '%s': give ipc:///PATH with an absolute path", url);
+    if (strlen(path) > IPC_PATH_MAX)
+        return err_set(HOIST_EINVAL, "address '%s': the path is longer than %d bytes", url,
+                       IPC_PATH_MAX);
+    return HOIST_OK;
+}
+
+enum hoist_err net_check_url(const char *url)
+{
+    if (strlen(url) >= NET_URL_MAX - sizeof ".pub")
+        return err_set(HOIST_EINVAL, "address '%.40s…' is longer than %d bytes", url, NET_URL_MAX);
+    if (strncmp(url, "tcp://", 6) == 0)
+        return check_tcp(url);
+    if (is_ipc(url))
+        return check_ipc(url);
+    return err_set(HOIST_EINVAL, "address '%s' is neither tcp://HOST:PORT nor ipc:///PATH", url);
+}
+
+enum hoist_err net_stream_url(const char *url, char ret[NET_URL_MAX])
+{
+    enum hoist_err err = net_check_url(url);
+    if (err != HOIST_OK)
+        return err;
+    if (is_ipc(url))
+        snprintf(ret, NET_URL_MAX, "%s.pub", url);
+    else
+        snprintf(ret, NET_URL_MAX, "%.*s:%d", (int)(strrchr(url, ':') - url), url,
+                 port_of(url) + 1);
+    return HOIST_OK;
+}
+
+enum hoist_err net_err(int rc, const char *what)
+{
+    enum hoist_err err = rc == NNG_ENOMEM       ? HOIST_ENOMEM
+                         : rc == NNG_EADDRINUSE ? HOIST_EBUSY
+                         : rc == NNG_EPERM      ? HOIST_EACCES
+                         : rc == NNG_EADDRINVAL ? HOIST_EINVAL
+                         : rc == NNG_ETIMEDOUT  ? HOIST_ETIMEOUT
+                                                : HOIST_EIO;
+    return err_set(err, "%s: %s", what, nng_strerror(rc));
+}
+
+static enum hoist_err listen_err(int rc, const char *url)
+{
+    if (rc != NNG_EADDRINUSE)
+        return net_err(rc, url);
+    char holder[HOLDER_SIZE] = "";
+    if (!is_ipc(url))
+        holder_of_port(holder, port_of(url));
+    return err_set(HOIST_EBUSY, "%s is taken%s%s; choose another address with --listen", url,
+                   *holder ? ", " : "", holder);
+}
+
+enum hoist_err net_listen(nng_socket s, const char *url, size_t message_max)
+{
+    nng_listener l;
+    int rc = nng_listener_create(&l, s, url);
+    if (rc != 0)
+        return net_err(rc, url);
+    rc = nng_listener_set_size(l, NNG_OPT_RECVMAXSZ, message_max);
+    if (rc == 0 && is_ipc(url))
+        rc = nng_listener_set_int(l, NNG_OPT_IPC_PERMISSIONS, IPC_MODE);
+    if (rc == 0 && !is_ipc(url))
+        rc = nng_listener_set_bool(l, NNG_OPT_TCP_NODELAY, true);
+    if (rc == 0 && !is_ipc(url))
+        rc = nng_listener_set_bool(l, NNG_OPT_TCP_KEEPALIVE, true);
+    if (rc == 0)
+        rc = nng_listener_start(l, 0);
+    if (rc != 0) {
+        nng_listener_close(l);
+        return listen_err(rc, url);
+    }
+    return HOIST_OK;
+}
+
+enum hoist_err net_dial(nng_socket s, const char *url, size_t message_max)
+{
+    nng_dialer d;
+    int rc = nng_dialer_create(&d, s, url);
+    if (rc != 0)
+        return net_err(rc, url);
+    rc = nng_dialer_set_size(d, NNG_OPT_RECVMAXSZ, message_max);
+    if (rc == 0)
+        rc = nng_dialer_set_ms(d, NNG_OPT_RECONNMINT, NET_RECONNECT_MIN_MS);
+    if (rc == 0)
+        rc = nng_dialer_set_ms(d, NNG_OPT_RECONNMAXT, NET_RECONNECT_MAX_MS);
+    if (rc == 0 && !is_ipc(url))
+        rc = nng_dialer_set_bool(d, NNG_OPT_TCP_NODELAY, true);
+    if (rc == 0 && !is_ipc(url))
+        rc = nng_dialer_set_bool(d, NNG_OPT_TCP_KEEPALIVE, true);
+    if (rc == 0)
+        rc = nng_dialer_start(d, NNG_FLAG_NONBLOCK);
+    if (rc != 0) {
+        nng_dialer_close(d);
+        return net_err(rc, url);
+    }
+    return HOIST_OK;
+}
+
+nng_msg *net_msg(struct slice bytes)
+{
+    nng_msg *m;
+    if (nng_msg_alloc(&m, bytes.len) != 0)
+        return NULL;
+    if (bytes.len)
+        memcpy(nng_msg_body(m), bytes.ptr, bytes.len);
+    return m;
+}
+
+struct slice net_msg_bytes(nng_msg *m)
+{
+    return slice_of(nng_msg_body(m), nng_msg_len(m));
+}

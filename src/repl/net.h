@@ -1,0 +1,49 @@
+/* net.h - nng as Hoist uses it: addresses, and every option of a listener or dialer in one place.
+ *
+ * What nng does by default would not do here: messages of any size are taken, keep-alive is off,
+ * and a queue drops its oldest message without a word. (When connections are encrypted, that is
+ * configured here too, and nowhere else.)
+ */
+#ifndef REPL_NET_H
+#define REPL_NET_H
+
+#include <nng/nng.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "wire/frame.h"
+
+enum {
+    NET_URL_MAX = 256,
+    NET_QUEUE = 1024, /* messages kept per subscriber; a drop costs one fetch */
+    NET_RECONNECT_MIN_MS = 10,
+    NET_RECONNECT_MAX_MS = 250,
+    /* What one message may be long, by what comes there. A heartbeat of FRAME_ENVS_MAX environments
+     * is longer than FRAME_PUB_MAX. */
+    NET_STREAM_MAX = FRAME_PUB_MAX + (512 << 10),
+    NET_REPLY_MAX = FRAME_REPLY_MAX + 4096,
+    NET_COMMAND_MAX = FRAME_COMMAND_MAX + 4096,
+};
+
+/* OK for tcp://HOST:PORT and ipc:///PATH that leave room for the stream's address beside them; else
+ * EINVAL with the mend. */
+MUST_USE enum hoist_err net_check_url(const char *url);
+
+/* The stream's address beside rpc address `url`: the next port, or the path + ".pub". EINVAL. */
+MUST_USE enum hoist_err net_stream_url(const char *url, char ret[NET_URL_MAX]);
+
+/* Listen. EBUSY names the address and, where it can, its holder; EINVAL, EACCES, EIO, ENOMEM. */
+MUST_USE enum hoist_err net_listen(nng_socket s, const char *url, size_t message_max);
+
+/* Dial without waiting; the connection is made again whenever it breaks. EINVAL, EIO, ENOMEM. */
+MUST_USE enum hoist_err net_dial(nng_socket s, const char *url, size_t message_max);
+
+/* An nng error as ours, with the sentence "WHAT: nng's word for it". */
+enum hoist_err net_err(int rc, const char *what);
+
+/* A message of these bytes; NULL: out of memory. */
+nng_msg *net_msg(struct slice bytes);
+struct slice net_msg_bytes(nng_msg *m);
+
+#endif

@@ -1,0 +1,162 @@
+#include "repl/publisher.h"
+
+#include <nng/nng.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "repl/answer.h"
+#include "repl/net.h"
+
+enum {
+    MESSAGE_OVERHEAD = 64, /* of a message around its changes … */
+    CHANGE_OVERHEAD = 5,   /* … and around each */
+    MESSAGE_CHANGES_MAX = 4096,
+};
+
+struct publisher {
+    struct store *store;
+    const char *id;
+    nng_socket socket;
+    pthread_mutex_t lock; /* heartbeats leave in the order of their counters */
+    uint32_t beats;
+    struct metric *errors;
+};
+
+enum hoist_err publisher_open(struct store *s, const char *id, struct publisher **ret)
+{
+    struct publisher *p = mem_zalloc(1, sizeof *p);
+    if (!p)
+        return err_set(HOIST_ENOMEM, "repl: out of memory");
+    int rc = nng_pub0_open(&p->socket);
+    if (rc != 0) {
+        mem_free(p);
+        return net_err(rc, "repl: the stream's socket");
+    }
+    rc = nng_socket_set_int(p->socket, NNG_OPT_SENDBUF, NET_QUEUE);
+    if (rc != 0) {
+        nng_close(p->socket);
+        mem_free(p);
+        return net_err(rc, "repl: the stream's queue");
+    }
+    p->store = s;
+    p->id = id;
+    p->errors =
+        metric_series(METRIC_COUNTER, "hoist_publish_errors_total",
+                      "Messages that could not be published; subscribers fetch instead.", "", NULL);
+    pthread_mutex_init(&p->lock, NULL);
+    *ret = p;
+    return HOIST_OK;
+}
+
+void publisher_close(struct publisher *p)
+{
+    if (!p)
+        return;
+    nng_close(p->socket);
+    pthread_mutex_destroy(&p->lock);
+    mem_free(p);
+}
+
+enum hoist_err publisher_listen(struct publisher *p, const char *url)
+{
+    return net_listen(p->socket, url, NET_STREAM_MAX);
+}
+
+static void send_frame(struct publisher *p, struct buf *frame)
+{
+    nng_msg *m = buf_err(frame) == HOIST_OK ? net_msg(buf_slice(frame)) : NULL;
+    if (m && nng_sendmsg(p->socket, m, NNG_FLAG_NONBLOCK) == 0)
+        return;
+    nng_msg_free(m);
+    metric_inc(p->errors);
+}
+
+static void send_changes(struct publisher *p, const struct slice *changes, uint32_t count)
+{
+    struct buf frame = BUF_INIT(FRAME_PUB_MAX);
+    frame_put_changes(&frame, changes, count);
+    send_frame(p, &frame);
+    buf_done(&frame);
+}
+
+/* A change too long for a message: its header says that it is there, its edits are fetched. */
+static void send_header(struct publisher *p, struct slice change)
+{
+    struct change c;
+    struct buf header = BUF_INIT(FRAME_PUB_MAX);
+    struct slice bytes;
+    if (change_decode(change, &c) == HOIST_OK && change_without_edits(&c, &header) == HOIST_OK) {
+        bytes = buf_slice(&header);
+        send_changes(p, &bytes, 1);
+    } else {
+        metric_inc(p->errors);
+    }
+    buf_done(&header);
+}
+
+void publisher_changes(struct publisher *p, const struct slice *changes, uint32_t count)
+{
+    const size_t room = FRAME_PUB_MAX - MESSAGE_OVERHEAD;
+    uint32_t i = 0;
+    while (i < count) {
+        uint32_t n = 0;
+        size_t bytes = 0;
+        while (i + n < count && n < MESSAGE_CHANGES_MAX &&
+               bytes + changes[i + n].len + CHANGE_OVERHEAD <= room) {
+            bytes += changes[i + n].len + CHANGE_OVERHEAD;
+            n++;
+        }
+        if (n > 0)
+            send_changes(p, changes + i, n);
+        else
+            send_header(p, changes[i]);
+        i += n > 0 ? n : 1;
+    }
+}
+
+static enum hoist_err put_heartbeat(struct publisher *p, struct store_read *r, struct arena *arena,
+                                    struct buf *frame)
+{
+    struct buf origin = BUF_INIT(NET_STREAM_MAX), hop = BUF_INIT(NET_STREAM_MAX);
+    struct env_head *heads;
+    uint32_t count;
+    enum hoist_err err = answer_heads(r, arena, &heads, &count);
+    if (err == HOIST_OK) {
+        /* A greater number of starts comes before any number of beats: it grows across restarts. */
+        uint64_t counter = store_starts(p->store) << 32 | ++p->beats;
+        heartbeat_put_origin(&origin, counter, clock_wall_ms(), heads, count);
+        heartbeat_put_hop(&hop, 0, slice_str(p->id), heads, count);
+        err = buf_err(&origin);
+    }
+    if (err == HOIST_OK)
+        err = buf_err(&hop);
+    if (err == HOIST_OK)
+        frame_put_heartbeat(frame, buf_slice(&origin), SLICE(""), buf_slice(&hop));
+    buf_done(&origin);
+    buf_done(&hop);
+    return err;
+}
+
+void publisher_heartbeat(struct publisher *p)
+{
+    struct buf frame = BUF_INIT(NET_STREAM_MAX);
+    struct arena arena = {0};
+    struct store_read *r = NULL;
+
+    pthread_mutex_lock(&p->lock);
+    enum hoist_err err = store_read_begin(p->store, false, &r);
+    if (err == HOIST_OK)
+        err = put_heartbeat(p, r, &arena, &frame);
+    if (err == HOIST_OK)
+        send_frame(p, &frame);
+    else
+        metric_inc(p->errors);
+    pthread_mutex_unlock(&p->lock);
+
+    store_read_end(r);
+    arena_done(&arena);
+    buf_done(&frame);
+}

@@ -1,0 +1,22 @@
+/* publisher.h - the stream: changes and heartbeats, told to whoever listens.
+ *
+ * Nothing here waits for a subscriber. One that is slow loses messages, and sees by the next
+ * heartbeat that it did.
+ */
+#ifndef REPL_PUBLISHER_H
+#define REPL_PUBLISHER_H
+
+#include "base/slice.h"
+#include "store/store.h"
+
+struct publisher;
+
+MUST_USE enum hoist_err publisher_open(struct store *s, const char *id, struct publisher **ret);
+void publisher_close(struct publisher *p);
+MUST_USE enum hoist_err publisher_listen(struct publisher *p, const char *url);
+
+/* Any thread. What cannot be sent is counted and left to the next heartbeat. */
+void publisher_changes(struct publisher *p, const struct slice *changes, uint32_t count);
+void publisher_heartbeat(struct publisher *p);
+
+#endif

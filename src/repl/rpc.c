@@ -1,0 +1,141 @@
+#include "repl/rpc.h"
+
+#include <inttypes.h>
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <nng/supplemental/util/platform.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "repl/net.h"
+
+enum { AGAIN_MS = 20 }; /* between a broken connection and the next try */
+
+struct call {
+    nng_socket req;
+    const char *url;
+    const struct frame_command *command;
+    int64_t began_ms, until_ms;
+    bool sent; /* at least once: it may have been done */
+};
+
+static int64_t left_ms(const struct call *c)
+{
+    int64_t left = c->until_ms - clock_mono_ms();
+    return left > 0 ? left : 0;
+}
+
+static enum hoist_err open_call(struct call *c)
+{
+    int rc = nng_req0_open(&c->req);
+    if (rc != 0)
+        return net_err(rc, "repl: the socket for commands");
+    /* nng must not send a command again by itself: by then another primary may have it. */
+    rc = nng_socket_set_ms(c->req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
+    enum hoist_err err = rc == 0 ? net_dial(c->req, c->url, NET_COMMAND_MAX)
+                                 : net_err(rc, "repl: the socket for commands");
+    if (err != HOIST_OK)
+        nng_close(c->req);
+    return err;
+}
+
+static enum hoist_err read_answer(const struct call *c, struct slice in, struct rpc_answer *ret)
+{
+    enum frame_kind kind;
+    enum hoist_err err = frame_kind_of(in, &kind);
+    if (err != HOIST_OK)
+        return err;
+    if (kind == FRAME_ERROR_REPLY) {
+        struct slice why;
+        err = frame_get_error_reply(in, &why);
+        return err != HOIST_OK ? err
+                               : err_set(HOIST_ECORRUPT, "%s could not read the command: %.*s",
+                                         c->url, SLICE_ARG(why));
+    }
+    struct frame_command_reply reply;
+    if ((err = frame_get_command_reply(in, &reply)) != HOIST_OK)
+        return err;
+    if (memcmp(reply.request, c->command->request, REQUEST_ID_SIZE) != 0)
+        return err_set(HOIST_ECORRUPT, "%s answered another command than was asked", c->url);
+    struct rpc_answer answer = {.exit = reply.exit, .body = BUF_INIT(FRAME_COMMAND_MAX)};
+    buf_add_slice(&answer.body, reply.body);
+    if ((err = buf_err(&answer.body)) != HOIST_OK) {
+        buf_done(&answer.body);
+        return err;
+    }
+    *ret = answer;
+    return HOIST_OK;
+}
+
+/* Send once and wait. EAGAIN: the connection broke, there may be time to try again. */
+static enum hoist_err try_once(struct call *c, struct slice frame, struct rpc_answer *ret)
+{
+    nng_msg *m = net_msg(frame);
+    if (!m)
+        return err_set(HOIST_ENOMEM, "repl: out of memory");
+    nng_socket_set_ms(c->req, NNG_OPT_SENDTIMEO, (nng_duration)left_ms(c));
+    int rc = nng_sendmsg(c->req, m, 0);
+    if (rc != 0) {
+        nng_msg_free(m);
+        return rc == NNG_ETIMEDOUT ? HOIST_ETIMEOUT : net_err(rc, c->url);
+    }
+    c->sent = true;
+    nng_socket_set_ms(c->req, NNG_OPT_RECVTIMEO, (nng_duration)left_ms(c));
+    rc = nng_recvmsg(c->req, &m, 0);
+    if (rc != 0)
+        return rc == NNG_ETIMEDOUT ? HOIST_ETIMEOUT : HOIST_EAGAIN;
+    enum hoist_err err = read_answer(c, net_msg_bytes(m), ret);
+    nng_msg_free(m);
+    return err;
+}
+
+static enum hoist_err no_answer(const struct call *c)
+{
+    int64_t waited = clock_mono_ms() - c->began_ms;
+    if (!c->sent)
+        return err_set(HOIST_ETIMEOUT,
+                       "nobody answers at %s (tried for %" PRId64
+                       " ms): is a hoistd primary running there?",
+                       c->url, waited);
+    return err_set(HOIST_EUNKNOWN,
+                   "%s took the command and gave no answer within %" PRId64
+                   " ms: it may have been done",
+                   c->url, waited);
+}
+
+static enum hoist_err call(struct call *c, struct slice frame, struct rpc_answer *ret)
+{
+    enum hoist_err err = try_once(c, frame, ret);
+    while (err == HOIST_EAGAIN && left_ms(c) > AGAIN_MS) {
+        nng_msleep(AGAIN_MS);
+        err = try_once(c, frame, ret);
+    }
+    return err == HOIST_EAGAIN || err == HOIST_ETIMEOUT ? no_answer(c) : err;
+}
+
+enum hoist_err rpc_command(const char *url, const struct frame_command *command, int64_t timeout_ms,
+                           struct rpc_answer *ret)
+{
+    struct buf frame = BUF_INIT(FRAME_COMMAND_MAX);
+    struct call c = {.url = url, .command = command, .began_ms = clock_mono_ms()};
+    c.until_ms = c.began_ms + timeout_ms;
+
+    enum hoist_err err = net_check_url(url);
+    if (err != HOIST_OK)
+        return err;
+    frame_put_command(&frame, command);
+    err = buf_err(&frame);
+    if (err == HOIST_OK)
+        err = open_call(&c);
+    if (err == HOIST_OK) {
+        err = call(&c, buf_slice(&frame), ret);
+        nng_close(c.req);
+    }
+    buf_done(&frame);
+    return err;
+}
+
+void rpc_answer_done(struct rpc_answer *a)
+{
+    buf_done(&a->body);
+}

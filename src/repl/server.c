@@ -1,0 +1,480 @@
+#include "repl/server.h"
+
+#include <assert.h>
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "flag/json.h"
+#include "repl/answer.h"
+#include "repl/net.h"
+#include "repl/publisher.h"
+
+enum {
+    SERVER_REQUESTS = 320,            /* taken at a time; further ones wait in their connections */
+    SERVER_FETCHES = 64,              /* of these: being answered */
+    SERVER_COMMANDS = 192,            /* of these: waiting for their answers … */
+    SERVER_COMMAND_BYTES = 256 << 20, /* … and all their bytes */
+    SERVER_HEARTBEAT_MS = 200,
+    SERVER_QUIET_MS = 60000, /* between two log lines about requests that cannot be read */
+};
+
+enum request_state { REQUEST_COMING, REQUEST_WAITS, REQUEST_ANSWERED };
+
+/* One of the places that requests are taken in: waits for one, answers it, waits again. */
+struct server_request {
+    struct server *server;
+    nng_ctx ctx;
+    nng_aio *aio;
+    enum request_state state;
+    nng_msg *msg;                     /* a command that waits; it borrows from here */
+    uint8_t request[REQUEST_ID_SIZE]; /* its id */
+    atomic_int *counted;              /* where this one counts while it is here */
+};
+
+struct server {
+    struct store *store;
+    struct server_config config;
+    char *id, *software;
+    struct answerer answerer;
+    struct downloads *downloads;
+    struct publisher *publisher;
+    nng_socket rep;
+    bool rep_is_open;
+    nng_aio *timer;
+    struct server_request *requests;
+    atomic_int fetches, commands;
+    atomic_size_t command_bytes;
+    struct metric *refused;
+    _Atomic int64_t quiet_until_ms;
+};
+
+static void on_request(void *arg);
+
+/* ---------------------------------------------------------------- answering */
+
+static void await_request(struct server_request *q)
+{
+    q->state = REQUEST_COMING;
+    nng_ctx_recv(q->ctx, q->aio);
+}
+
+static void release(struct server_request *q)
+{
+    if (q->msg)
+        atomic_fetch_sub(&q->server->command_bytes, nng_msg_len(q->msg));
+    nng_msg_free(q->msg);
+    q->msg = NULL;
+    if (q->counted)
+        atomic_fetch_sub(q->counted, 1);
+    q->counted = NULL;
+}
+
+static void answer(struct server_request *q, struct buf *reply)
+{
+    nng_msg *m = buf_err(reply) == HOIST_OK ? net_msg(buf_slice(reply)) : NULL;
+    if (!m) {
+        release(q);
+        await_request(q); /* out of memory: the asker's deadline answers it */
+        return;
+    }
+    q->state = REQUEST_ANSWERED;
+    nng_aio_set_msg(q->aio, m);
+    nng_ctx_send(q->ctx, q->aio);
+}
+
+/* Count this request among at most `max` of its kind. */
+static bool enter(struct server_request *q, atomic_int *counter, int max)
+{
+    if (atomic_fetch_add(counter, 1) >= max) {
+        atomic_fetch_sub(counter, 1);
+        return false;
+    }
+    q->counted = counter;
+    return true;
+}
+
+/* What cannot be read is counted each time, and logged once a minute however often it comes. */
+static void put_refusal(struct server *v, struct buf *out)
+{
+    int64_t now = clock_mono_ms(), until = atomic_load(&v->quiet_until_ms);
+    metric_inc(v->refused);
+    if (now >= until &&
+        atomic_compare_exchange_strong(&v->quiet_until_ms, &until, now + SERVER_QUIET_MS))
+        log_warn("repl: refused a request (%s); further ones are only counted for a minute",
+                 err_last());
+    frame_put_error_reply(out, slice_str(err_last()));
+}
+
+static enum hoist_err take_hello(struct server *v, struct slice in, struct arena *arena,
+                                 struct buf *out)
+{
+    struct frame_hello f;
+    enum hoist_err err = frame_get_hello(in, FRAME_HELLO, arena, &f);
+    if (err != HOIST_OK)
+        return err;
+    struct frame_status status = {
+        .id = f.id,
+        .incarnation = f.incarnation,
+        .software = f.software,
+        .envs = f.envs,
+        .env_count = f.env_count,
+    };
+    if (v->config.status)
+        v->config.status(v->config.arg, &status);
+    answer_hello(&v->answerer, out);
+    return HOIST_OK;
+}
+
+static enum hoist_err take_status(struct server *v, struct slice in, struct arena *arena,
+                                  struct buf *out)
+{
+    struct frame_status f;
+    enum hoist_err err = frame_get_status(in, arena, &f);
+    if (err != HOIST_OK)
+        return err;
+    if (v->config.status)
+        v->config.status(v->config.arg, &f);
+    frame_put_status_reply(out, REPLY_OK);
+    return HOIST_OK;
+}
+
+static enum hoist_err take_fetch(struct server_request *q, struct slice in, struct buf *out)
+{
+    struct frame_fetch f;
+    enum hoist_err err = frame_get_fetch(in, &f);
+    if (err != HOIST_OK)
+        return err;
+    if (enter(q, &q->server->fetches, SERVER_FETCHES))
+        answer_fetch(&q->server->answerer, &f, out);
+    else
+        answer_fetch_busy(out);
+    return HOIST_OK;
+}
+
+static enum hoist_err take_snapshot(struct server *v, uint32_t asker, struct slice in,
+                                    struct buf *out)
+{
+    struct frame_snapshot f;
+    enum hoist_err err = frame_get_snapshot(in, &f);
+    if (err == HOIST_OK)
+        answer_snapshot(&v->answerer, asker, &f, out);
+    return err;
+}
+
+/* A request that is answered here and now. */
+static enum hoist_err take(struct server_request *q, enum frame_kind kind, nng_msg *m,
+                           struct buf *out)
+{
+    struct slice in = net_msg_bytes(m);
+    struct arena arena = {0};
+    enum hoist_err err;
+    switch (kind) {
+    case FRAME_HELLO:
+        err = take_hello(q->server, in, &arena, out);
+        break;
+    case FRAME_STATUS:
+        err = take_status(q->server, in, &arena, out);
+        break;
+    case FRAME_FETCH:
+        err = take_fetch(q, in, out);
+        break;
+    case FRAME_SNAPSHOT:
+        err = take_snapshot(q->server, (uint32_t)nng_pipe_id(nng_msg_get_pipe(m)), in, out);
+        break;
+    default:
+        err = err_set(HOIST_ECORRUPT, "a frame of kind %d is no request", (int)kind);
+    }
+    arena_done(&arena);
+    return err;
+}
+
+/* ---------------------------------------------------------------- commands */
+
+static void put_command_error(const struct server_request *q, struct buf *out, const char *code,
+                              const char *message)
+{
+    struct buf body = BUF_INIT(4096);
+    struct json_writer w = JSON_WRITER(&body, 0);
+    json_object_begin(&w);
+    json_key(&w, "error");
+    json_object_begin(&w);
+    json_key(&w, "exit");
+    json_put_u64(&w, 1);
+    json_key(&w, "code");
+    json_put_str(&w, code);
+    json_key(&w, "message");
+    json_put_str(&w, message);
+    json_object_end(&w);
+    json_object_end(&w);
+    struct frame_command_reply reply = {.exit = 1, .body = buf_slice(&body)};
+    memcpy(reply.request, q->request, REQUEST_ID_SIZE);
+    frame_put_command_reply(out, &reply);
+    buf_done(&body);
+}
+
+/* Room for one more command of `bytes`? */
+static bool enter_command(struct server_request *q, size_t bytes)
+{
+    struct server *v = q->server;
+    if (!enter(q, &v->commands, SERVER_COMMANDS))
+        return false;
+    if (atomic_fetch_add(&v->command_bytes, bytes) + bytes <= SERVER_COMMAND_BYTES)
+        return true;
+    atomic_fetch_sub(&v->command_bytes, bytes);
+    return false;
+}
+
+static void peer_of(nng_msg *m, char *out, size_t size)
+{
+    uint64_t uid;
+    *out = '\0';
+    if (nng_pipe_get_uint64(nng_msg_get_pipe(m), NNG_OPT_IPC_PEER_UID, &uid) == 0)
+        snprintf(out, size, "uid:%llu", (unsigned long long)uid);
+}
+
+/* True: somebody has it now and will answer. False: `out` has the answer. */
+static bool hand_over(struct server_request *q, nng_msg *m, struct buf *out)
+{
+    struct server *v = q->server;
+    struct frame_command f;
+    char peer[32];
+    if (frame_get_command(net_msg_bytes(m), &f) != HOIST_OK) {
+        put_refusal(v, out);
+        return false;
+    }
+    memcpy(q->request, f.request, REQUEST_ID_SIZE);
+    if (!v->config.command) {
+        put_command_error(q, out, "refused", "this hoistd takes no commands; ask the primary");
+        return false;
+    }
+    if (!enter_command(q, nng_msg_len(m))) {
+        put_command_error(q, out, "busy",
+                          "too many commands wait at the primary; nothing was done, try again");
+        return false;
+    }
+    peer_of(m, peer, sizeof peer);
+    q->state = REQUEST_WAITS;
+    q->msg = m;
+    enum hoist_err err = v->config.command(v->config.arg, q, &f, peer);
+    if (err == HOIST_OK)
+        return true; /* it may be answered already, and `q` be busy with the next */
+    put_command_error(q, out, err == HOIST_EBUSY ? "busy" : err_word(err), err_last());
+    return false;
+}
+
+void server_reply(struct server_request *q, uint32_t exit, struct slice body)
+{
+    assert(q->state == REQUEST_WAITS);
+    struct buf out = BUF_INIT(FRAME_COMMAND_MAX);
+    struct frame_command_reply reply = {.exit = exit, .body = body};
+    memcpy(reply.request, q->request, REQUEST_ID_SIZE);
+    frame_put_command_reply(&out, &reply);
+    if (buf_err(&out) == HOIST_ELIMIT) {
+        buf_done(&out);
+        out = BUF_INIT(FRAME_COMMAND_MAX);
+        put_command_error(q, &out, "limit", "the answer is too long to be sent; ask for less");
+    }
+    answer(q, &out);
+    buf_done(&out);
+}
+
+void server_drop(struct server_request *q)
+{
+    assert(q->state == REQUEST_WAITS);
+    release(q);
+    await_request(q);
+}
+
+/* ---------------------------------------------------------------- one request's life */
+
+static void take_request(struct server_request *q, nng_msg *m)
+{
+    struct buf out = BUF_INIT(FRAME_REPLY_MAX);
+    enum frame_kind kind;
+    enum hoist_err err = frame_kind_of(net_msg_bytes(m), &kind);
+
+    if (err == HOIST_OK && kind == FRAME_COMMAND) {
+        if (hand_over(q, m, &out))
+            return;
+        if (q->msg == m)
+            m = NULL; /* release() has it */
+    } else {
+        if (err == HOIST_OK)
+            err = take(q, kind, m, &out);
+        if (err != HOIST_OK)
+            put_refusal(q->server, &out);
+    }
+    nng_msg_free(m);
+    answer(q, &out);
+    buf_done(&out);
+}
+
+static void on_request(void *arg)
+{
+    struct server_request *q = arg;
+    int rc = nng_aio_result(q->aio);
+
+    if (q->state == REQUEST_ANSWERED) {
+        if (rc != 0) { /* the asker has gone */
+            nng_msg_free(nng_aio_get_msg(q->aio));
+            nng_aio_set_msg(q->aio, NULL);
+        }
+        release(q);
+        await_request(q);
+    } else if (rc == 0) {
+        nng_msg *m = nng_aio_get_msg(q->aio);
+        nng_aio_set_msg(q->aio, NULL);
+        take_request(q, m);
+    } else if (rc != NNG_ECLOSED && rc != NNG_ECANCELED) {
+        await_request(q);
+    }
+}
+
+static void on_timer(void *arg)
+{
+    struct server *v = arg;
+    if (nng_aio_result(v->timer) != 0)
+        return; /* stopped */
+    publisher_heartbeat(v->publisher);
+    downloads_tick(v->downloads, clock_mono_ms());
+    nng_sleep_aio((nng_duration)v->config.heartbeat_ms, v->timer);
+}
+
+/* ---------------------------------------------------------------- start and stop */
+
+static enum hoist_err listen_all(struct server *v)
+{
+    char stream[NET_URL_MAX];
+    enum hoist_err err = HOIST_OK;
+    for (uint32_t i = 0; i < v->config.listen_count && err == HOIST_OK; i++) {
+        const char *url = v->config.listen[i];
+        err = net_stream_url(url, stream);
+        if (err == HOIST_OK && !v->config.stream)
+            err = publisher_listen(v->publisher, stream);
+        if (err == HOIST_OK)
+            err = net_listen(v->rep, url, NET_COMMAND_MAX);
+    }
+    if (err == HOIST_OK && v->config.stream)
+        err = publisher_listen(v->publisher, v->config.stream);
+    return err;
+}
+
+static enum hoist_err open_requests(struct server *v)
+{
+    int rc = nng_rep0_open(&v->rep);
+    if (rc != 0)
+        return net_err(rc, "repl: the rpc socket");
+    v->rep_is_open = true;
+    v->requests = mem_zalloc(SERVER_REQUESTS, sizeof *v->requests);
+    if (!v->requests)
+        return err_set(HOIST_ENOMEM, "repl: out of memory");
+    for (int i = 0; i < SERVER_REQUESTS; i++) {
+        struct server_request *q = &v->requests[i];
+        q->server = v;
+        if ((rc = nng_aio_alloc(&q->aio, on_request, q)) != 0)
+            return net_err(rc, "repl: a place for requests");
+        if ((rc = nng_ctx_open(&q->ctx, v->rep)) != 0)
+            return net_err(rc, "repl: a place for requests");
+    }
+    return HOIST_OK;
+}
+
+static enum hoist_err prepare(struct server *v)
+{
+    v->id = mem_dup_str(v->config.id);
+    v->software = mem_dup_str(v->config.software);
+    if (!v->id || !v->software)
+        return err_set(HOIST_ENOMEM, "repl: out of memory");
+    enum hoist_err err = downloads_new(v->store, &v->downloads);
+    if (err == HOIST_OK)
+        err = publisher_open(v->store, v->id, &v->publisher);
+    if (err == HOIST_OK)
+        err = open_requests(v);
+    if (err != HOIST_OK)
+        return err;
+    int rc = nng_aio_alloc(&v->timer, on_timer, v);
+    if (rc != 0)
+        return net_err(rc, "repl: the heartbeat's timer");
+    v->answerer = (struct answerer){
+        .store = v->store,
+        .downloads = v->downloads,
+        .id = slice_str(v->id),
+        .software = slice_str(v->software),
+    };
+    hash_random(&v->answerer.incarnation, sizeof v->answerer.incarnation);
+    v->refused = metric_series(METRIC_COUNTER, "hoist_frames_refused_total",
+                               "Frames that could not be read or were not believed.",
+                               "reason=\"request\"", NULL);
+    return HOIST_OK;
+}
+
+enum hoist_err server_start(struct store *s, const struct server_config *config,
+                            struct server **ret)
+{
+    struct server *v = mem_zalloc(1, sizeof *v);
+    if (!v)
+        return err_set(HOIST_ENOMEM, "repl: out of memory");
+    hash_init();
+    v->store = s;
+    v->config = *config;
+    if (v->config.heartbeat_ms == 0)
+        v->config.heartbeat_ms = SERVER_HEARTBEAT_MS;
+    enum hoist_err err = prepare(v);
+    if (err == HOIST_OK)
+        err = listen_all(v);
+    if (err != HOIST_OK) {
+        server_stop(v);
+        return err;
+    }
+    for (int i = 0; i < SERVER_REQUESTS; i++)
+        await_request(&v->requests[i]);
+    publisher_heartbeat(v->publisher);
+    nng_sleep_aio((nng_duration)v->config.heartbeat_ms, v->timer);
+    *ret = v;
+    return HOIST_OK;
+}
+
+static void stop_aio(nng_aio *aio)
+{
+    if (aio) {
+        nng_aio_stop(aio);
+        nng_aio_free(aio);
+    }
+}
+
+void server_stop(struct server *v)
+{
+    if (!v)
+        return;
+    stop_aio(v->timer);
+    if (v->rep_is_open)
+        nng_close(v->rep);
+    for (int i = 0; v->requests && i < SERVER_REQUESTS; i++) {
+        stop_aio(v->requests[i].aio);
+        release(&v->requests[i]);
+    }
+    mem_free(v->requests);
+    publisher_close(v->publisher);
+    downloads_free(v->downloads);
+    mem_free(v->id);
+    mem_free(v->software);
+    mem_free(v);
+}
+
+void server_publish(struct server *v, const struct slice *changes, uint32_t count)
+{
+    publisher_changes(v->publisher, changes, count);
+}
+
+void server_heartbeat(struct server *v)
+{
+    publisher_heartbeat(v->publisher);
+}

@@ -1,0 +1,211 @@
+#include "repl/upstream.h"
+
+#include <nng/nng.h>
+#include <nng/protocol/pubsub0/sub.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "repl/net.h"
+
+enum asking { ASKING_NOTHING, ASKING_SENDS, ASKING_AWAITS };
+
+struct upstream {
+    uint32_t number;
+    struct queue *queue;
+
+    nng_socket sub;
+    nng_aio *hear;
+
+    nng_socket req;
+    nng_aio *ask;
+    pthread_mutex_t lock; /* of what follows: the loop asks, nng's threads answer */
+    enum asking asking;
+    bool given_up;
+    struct event *answer; /* made with the request, so that an answer cannot fail for memory */
+    int64_t until_ms;
+};
+
+void event_free(struct event *e)
+{
+    if (!e)
+        return;
+    nng_msg_free(e->msg);
+    mem_free(e);
+}
+
+/* ---------------------------------------------------------------- the stream */
+
+static void on_message(void *arg)
+{
+    struct upstream *u = arg;
+    int rc = nng_aio_result(u->hear);
+    if (rc == NNG_ECLOSED || rc == NNG_ECANCELED)
+        return;
+    if (rc == 0) {
+        nng_msg *m = nng_aio_get_msg(u->hear);
+        struct event *e = mem_zalloc(1, sizeof *e);
+        if (e)
+            *e = (struct event){.kind = EVENT_MESSAGE, .upstream = u->number, .msg = m};
+        else
+            nng_msg_free(m);
+        if (e && !queue_push(u->queue, &e->link, nng_msg_len(m)))
+            event_free(e);
+    }
+    nng_recv_aio(u->sub, u->hear);
+}
+
+static enum hoist_err open_stream(struct upstream *u, const char *url)
+{
+    char stream[NET_URL_MAX];
+    enum hoist_err err = net_stream_url(url, stream);
+    if (err != HOIST_OK)
+        return err;
+    int rc = nng_socket_set_int(u->sub, NNG_OPT_RECVBUF, NET_QUEUE);
+    if (rc == 0)
+        rc = nng_socket_set(u->sub, NNG_OPT_SUB_SUBSCRIBE, "", 0);
+    if (rc == 0)
+        rc = nng_aio_alloc(&u->hear, on_message, u);
+    if (rc != 0)
+        return net_err(rc, "repl: the stream's socket");
+    if ((err = net_dial(u->sub, stream, NET_STREAM_MAX)) == HOIST_OK)
+        nng_recv_aio(u->sub, u->hear);
+    return err;
+}
+
+/* ---------------------------------------------------------------- requests */
+
+/* The end of a request: its event goes on the queue, past the bounds, for there is one at a time.
+ * Called with the lock held. */
+static void finish(struct upstream *u, enum event_kind kind, nng_msg *m)
+{
+    struct event *e = u->answer;
+    u->answer = NULL;
+    u->asking = ASKING_NOTHING;
+    e->kind = kind;
+    e->msg = m;
+    if (!queue_push_over(u->queue, &e->link, m ? nng_msg_len(m) : 0))
+        event_free(e);
+}
+
+static void on_ask(void *arg)
+{
+    struct upstream *u = arg;
+    int rc = nng_aio_result(u->ask);
+
+    pthread_mutex_lock(&u->lock);
+    if (rc != 0 && u->asking == ASKING_SENDS) {
+        nng_msg_free(nng_aio_get_msg(u->ask)); /* not sent, so still ours */
+        nng_aio_set_msg(u->ask, NULL);
+    }
+    int64_t left = u->until_ms - clock_mono_ms();
+    if (rc != 0 || u->given_up || (u->asking == ASKING_SENDS && left <= 0)) {
+        if (rc == 0 && u->asking == ASKING_AWAITS)
+            nng_msg_free(nng_aio_get_msg(u->ask));
+        finish(u, EVENT_NO_REPLY, NULL);
+    } else if (u->asking == ASKING_SENDS) {
+        u->asking = ASKING_AWAITS;
+        nng_aio_set_timeout(u->ask, (nng_duration)left);
+        nng_recv_aio(u->req, u->ask);
+    } else {
+        finish(u, EVENT_REPLY, nng_aio_get_msg(u->ask));
+    }
+    pthread_mutex_unlock(&u->lock);
+}
+
+static enum hoist_err open_requests(struct upstream *u, const char *url)
+{
+    /* nng would send a request again by itself, also to a peer that has carried it out. */
+    int rc = nng_socket_set_ms(u->req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
+    if (rc == 0)
+        rc = nng_aio_alloc(&u->ask, on_ask, u);
+    if (rc != 0)
+        return net_err(rc, "repl: the socket for requests");
+    return net_dial(u->req, url, NET_REPLY_MAX);
+}
+
+/* With the lock between "given up?" and the next operation, none can start behind the abort. */
+static void give_up(struct upstream *u)
+{
+    pthread_mutex_lock(&u->lock);
+    u->given_up = true;
+    nng_aio_abort(u->ask, NNG_ECANCELED);
+    pthread_mutex_unlock(&u->lock);
+    nng_aio_wait(u->ask);
+}
+
+enum hoist_err upstream_request(struct upstream *u, uint64_t tag, struct slice bytes,
+                                int64_t deadline_ms)
+{
+    give_up(u);
+    struct event *e = mem_zalloc(1, sizeof *e);
+    nng_msg *m = e ? net_msg(bytes) : NULL;
+    if (!m) {
+        mem_free(e);
+        return err_set(HOIST_ENOMEM, "repl: out of memory");
+    }
+    e->upstream = u->number;
+    e->tag = tag;
+    pthread_mutex_lock(&u->lock);
+    u->given_up = false;
+    u->answer = e;
+    u->asking = ASKING_SENDS;
+    u->until_ms = clock_mono_ms() + deadline_ms;
+    nng_aio_set_timeout(u->ask, (nng_duration)deadline_ms);
+    nng_aio_set_msg(u->ask, m);
+    nng_send_aio(u->req, u->ask);
+    pthread_mutex_unlock(&u->lock);
+    return HOIST_OK;
+}
+
+/* ---------------------------------------------------------------- open and close */
+
+enum hoist_err upstream_open(uint32_t number, const char *url, struct queue *queue,
+                             struct upstream **ret)
+{
+    struct upstream *u = mem_zalloc(1, sizeof *u);
+    if (!u)
+        return err_set(HOIST_ENOMEM, "repl: out of memory");
+    int rc = nng_sub0_open(&u->sub);
+    if (rc != 0) {
+        mem_free(u);
+        return net_err(rc, "repl: the stream's socket");
+    }
+    if ((rc = nng_req0_open(&u->req)) != 0) {
+        nng_close(u->sub);
+        mem_free(u);
+        return net_err(rc, "repl: the socket for requests");
+    }
+    u->number = number;
+    u->queue = queue;
+    pthread_mutex_init(&u->lock, NULL);
+    enum hoist_err err = open_requests(u, url);
+    if (err == HOIST_OK)
+        err = open_stream(u, url);
+    if (err != HOIST_OK) {
+        upstream_close(u);
+        return err;
+    }
+    *ret = u;
+    return HOIST_OK;
+}
+
+void upstream_close(struct upstream *u)
+{
+    if (!u)
+        return;
+    nng_close(u->sub);
+    nng_close(u->req);
+    if (u->hear) {
+        nng_aio_stop(u->hear);
+        nng_aio_free(u->hear);
+    }
+    if (u->ask) {
+        nng_aio_stop(u->ask);
+        nng_aio_free(u->ask);
+    }
+    event_free(u->answer);
+    pthread_mutex_destroy(&u->lock);
+    mem_free(u);
+}

@@ -1,0 +1,44 @@
+/* upstream.h - the two connections to one upstream: its stream, and one request at a time.
+ *
+ * What comes is put on the agent's queue from nng's threads; nothing here waits for the network.
+ */
+#ifndef REPL_UPSTREAM_H
+#define REPL_UPSTREAM_H
+
+#include <nng/nng.h>
+#include <stdint.h>
+
+#include "base/queue.h"
+#include "base/slice.h"
+
+enum event_kind { EVENT_MESSAGE, EVENT_REPLY, EVENT_NO_REPLY };
+
+struct event { /* on the queue */
+    struct queue_item link;
+    enum event_kind kind;
+    uint32_t upstream; /* its number */
+    uint64_t tag;      /* of the request */
+    nng_msg *msg;      /* or NULL */
+};
+
+void event_free(struct event *e);
+
+struct upstream;
+
+/*
+ * Dial `url` and its stream. The connections come up by themselves, now or later, and again when
+ * they break. A message that finds the queue full is dropped: the follower sees the hole.
+ * Errors: EINVAL (the URL), EIO, ENOMEM.
+ */
+MUST_USE enum hoist_err upstream_open(uint32_t number, const char *url, struct queue *queue,
+                                      struct upstream **ret);
+
+/* Nothing more is put on the queue when this returns. A request that waits is forgotten. */
+void upstream_close(struct upstream *u);
+
+/* Send `bytes`; there will be one EVENT_REPLY or EVENT_NO_REPLY with `tag`. A request that still
+ * waits is given up first (with its EVENT_NO_REPLY). ENOMEM. */
+MUST_USE enum hoist_err upstream_request(struct upstream *u, uint64_t tag, struct slice bytes,
+                                         int64_t deadline_ms);
+
+#endif
