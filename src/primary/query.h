@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "flag/flag.h"
 #include "store/store.h"
 
 /* flagctl's exit codes. */

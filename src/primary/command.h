@@ -1,0 +1,65 @@
+/* command.h - one change that somebody asks for: read, judged, and carried out in a write
+ * transaction. Knows no socket and no thread.
+ *
+ * A command has two halves, so that the long one can be done elsewhere than on the writer's thread:
+ * command_new() reads what was sent (a flag file of 100,000 flags, say), command_run() does it.
+ */
+#ifndef PRIMARY_COMMAND_H
+#define PRIMARY_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "flag/flag.h"
+#include "primary/fleet.h"
+#include "store/store.h"
+#include "wire/frame.h"
+
+struct command;
+
+/* What came of a command. */
+struct answer {
+    uint32_t exit;
+    struct buf body; /* the JSON for the asker */
+    struct buf change;
+    char env[STORE_ENV_NAME_MAX + 1]; /* where it was about; "" when that is not known */
+    bool changed;                     /* `change` is a new version, to be published */
+    bool announce;                    /* an environment or an epoch began: send a heartbeat */
+};
+
+#define ANSWER_INIT                                                                                \
+    ((struct answer){.body = BUF_INIT(FRAME_COMMAND_MAX), .change = BUF_INIT(CHANGE_BYTES_MAX)})
+
+void answer_done(struct answer *a);
+
+/* Whether `name` is a change: set, delete, apply, env_create, env_epoch. */
+bool command_is(struct slice name);
+
+/*
+ * Read a command; `author` is used where it names none. Whatever is wrong with it, command_run()
+ * will say. Errors: ENOMEM alone.
+ */
+MUST_USE enum hoist_err command_new(const struct frame_command *frame, const char *author,
+                                    struct command **ret);
+void command_free(struct command *c);
+
+/*
+ * Carry it out in `w`. `fleet` may be NULL: nothing was heard.
+ *
+ * Gives:   OK: *ret is the answer, true once `w` is committed. A refused command has put nothing
+ *          into `w`, so that those before and behind it are not touched.
+ * Errors:  others: the transaction must be aborted; *ret says nothing.
+ */
+MUST_USE enum hoist_err command_run(struct command *c, struct store_write *w, struct fleet *fleet,
+                                    int64_t wall_ms, struct answer *ret);
+
+/* Make environment `name` within `w`, as env_create does. *head says who, when, why (author,
+ * time_ms, message, request); the rest of it is filled in. The environment's first change goes into
+ * `change`. */
+MUST_USE enum hoist_err command_make_env(struct store_write *w, const char *name,
+                                         struct change_header *head, struct store_env *ret,
+                                         struct buf *change);
+
+#endif

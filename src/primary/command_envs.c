@@ -1,0 +1,102 @@
+/* Commands about environments: env_create, env_epoch. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "primary/command_int.h"
+#include "primary/query_int.h"
+
+/* An epoch: the time it begins, in seconds, then 24 random bits; always above `above`. */
+static uint64_t new_epoch(int64_t wall_ms, uint64_t above)
+{
+    uint64_t seconds = wall_ms > 0 ? (uint64_t)wall_ms / 1000 : 0;
+    uint64_t epoch = seconds << 24 | hash_random_below(1 << 24);
+    return epoch > above ? epoch : above + 1;
+}
+
+enum hoist_err command_make_env(struct store_write *w, const char *name, struct change_header *head,
+                                struct store_env *ret, struct buf *change)
+{
+    struct store_env env;
+    enum hoist_err err = store_env_create(w, name, &env);
+    if (err != HOIST_OK)
+        return err;
+    env.epoch = new_epoch(head->time_ms, 0);
+    err = store_epoch_set(w, env.id, env.epoch);
+    if (err != HOIST_OK)
+        return err;
+    head->env = slice_str(env.name);
+    head->epoch = env.epoch;
+    head->version = 1;
+    head->kind = CHANGE_CREATE;
+    err = command_mark(w, head, &env, change);
+    if (err == HOIST_OK)
+        err = store_env_get(store_write_read(w), name, ret);
+    return err;
+}
+
+/* Who, when and why: the part of a header that comes from the command. */
+static struct change_header header_of(const struct command *c)
+{
+    struct change_header head = {
+        .time_ms = c->wall_ms, .author = c->author, .message = slice_str(c->args.message)};
+    memcpy(head.request, c->request, sizeof head.request);
+    return head;
+}
+
+enum hoist_err command_env_create(struct command *c, struct store_write *w, struct answer *a)
+{
+    const char *name = c->args.env;
+    struct store_env there;
+    if (!name || flag_env_check(slice_str(name)) != HOIST_OK) {
+        a->exit = query_error(&a->body, EXIT_INPUT, "input", "env",
+                              "a name is 1 to 63 of a-z, 0-9, '.', '_' and '-', and begins with a "
+                              "letter or digit",
+                              NULL, "%s", name ? err_last() : "'env_create' needs a name");
+        return HOIST_OK;
+    }
+    if (store_env_get(store_write_read(w), name, &there) == HOIST_OK) {
+        a->exit = query_error(&a->body, EXIT_CONFLICT, "conflict", "env", NULL, NULL,
+                              "there is an environment '%s' already, at version %" PRIu64, name,
+                              there.head);
+        return HOIST_OK;
+    }
+    snprintf(a->env, sizeof a->env, "%s", name);
+    struct change_header head = header_of(c);
+    enum hoist_err err = command_make_env(w, name, &head, &c->env, &a->change);
+    if (err != HOIST_OK)
+        return err;
+    a->changed = a->announce = true;
+    command_put_result(c, &c->env, c->env.head, "changed", NULL, a);
+    return command_keep_answer(c, w, a);
+}
+
+/* A history ends here and another begins, above every epoch that was ever heard of: the way on for
+ * a primary that was set back, since hosts follow a greater epoch and never a smaller one. */
+enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a)
+{
+    if (!c->args.new_epoch) {
+        a->exit = query_error(&a->body, EXIT_INPUT, "input", "new_epoch", "flagctl env epoch --new",
+                              NULL, "'env_epoch' begins a new epoch, and wants to be told so");
+        return HOIST_OK;
+    }
+    uint64_t heard = c->fleet ? fleet_epoch(c->fleet, c->env.name) : 0;
+    struct store_env now = c->env;
+    now.epoch = new_epoch(c->wall_ms, heard > c->env.epoch ? heard : c->env.epoch);
+    struct change_header head = header_of(c);
+    head.env = slice_str(now.name);
+    head.epoch = now.epoch;
+    head.version = now.head + 1;
+    head.kind = CHANGE_EPOCH;
+    head.old_epoch = c->env.epoch;
+    if (now.head > 0)
+        memcpy(head.prev, now.hash, HASH_SIZE);
+    enum hoist_err err = store_epoch_set(w, now.id, now.epoch);
+    if (err == HOIST_OK)
+        err = command_mark(w, &head, &now, &a->change);
+    if (err != HOIST_OK)
+        return err;
+    a->changed = a->announce = true;
+    command_put_result(c, &now, head.version, "changed", NULL, a);
+    return command_keep_answer(c, w, a);
+}

@@ -1,0 +1,176 @@
+/* Commands about flags: set, delete, apply. */
+#include <string.h>
+
+#include "flag/edit.h"
+#include "primary/command_int.h"
+#include "primary/query_int.h"
+
+/* A key that is wrong or missing, answered. */
+static bool check_key(const struct command *c, struct answer *a)
+{
+    if (c->args.key && flag_key_check(slice_str(c->args.key)) == HOIST_OK)
+        return true;
+    if (!c->args.key)
+        (void)err_set(HOIST_EINVAL, "'%s' needs a key", c->kind->name);
+    a->exit = query_error(&a->body, EXIT_INPUT, "input", "key",
+                          "a key is 1 to 255 bytes of UTF-8 without control characters", NULL, "%s",
+                          err_last());
+    return false;
+}
+
+/* What is the asker's to mend is answered; the rest ends the transaction. */
+static enum hoist_err answer_or_fail(struct answer *a, enum hoist_err err, const char *mend)
+{
+    switch (err) {
+    case HOIST_EINVAL:
+    case HOIST_EVERSION:
+    case HOIST_ELIMIT:
+    case HOIST_ECORRUPT:
+        a->exit = query_fail(&a->body, err, mend);
+        return HOIST_OK;
+    default:
+        return err;
+    }
+}
+
+/* ------------------------------------------------------------------ set */
+
+static bool read_type(const struct command *c, struct answer *a, enum hoist_type *ret)
+{
+    static const enum hoist_type types[] = {HOIST_BOOL, HOIST_NUMBER, HOIST_STRING, HOIST_OBJECT};
+    *ret = 0;
+    if (!c->args.type)
+        return true;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(c->args.type, query_type_name(types[i])) == 0)
+            *ret = types[i];
+    if (*ret)
+        return true;
+    a->exit =
+        query_error(&a->body, EXIT_INPUT, "input", "type", "one of boolean, number, string, object",
+                    NULL, "'%s' is no type", c->args.type);
+    return false;
+}
+
+/* A key that is there and looks like the new one: perhaps that one was meant. */
+static void look_for_near_key(struct plan *p, struct slice key)
+{
+    struct slice after = {0}, found, record;
+    if (p->env->flags > PLAN_NEAR_FLAGS_MAX)
+        return;
+    while (store_record_next(p->r, p->env->id, after, &found, &record) == HOIST_OK) {
+        if (text_distance(key, found, PLAN_NEAR_EDITS) <= PLAN_NEAR_EDITS) {
+            p->near = found;
+            /* It must outlive what is put into the transaction. Without memory it is not named. */
+            if (arena_own(&p->arena, &p->near) != HOIST_OK)
+                p->near = (struct slice){0};
+            return;
+        }
+        after = found;
+    }
+}
+
+/* Adds the one edit to `plan`; OK with a->exit set: refused. */
+static enum hoist_err plan_set(struct command *c, struct plan *plan, enum hoist_type type,
+                               struct answer *a)
+{
+    struct flag_wish wish = {.key = slice_str(c->args.key),
+                             .value = slice_str(c->args.value),
+                             .type = type,
+                             .everyone = c->args.everyone,
+                             .only_default = c->args.only_default};
+    struct flag *old = NULL, *new = NULL;
+    char mend[1024] = "";
+    enum hoist_err err = plan_present(plan, wish.key, &old);
+    if (err == HOIST_OK)
+        err = flag_edit_set(old, &wish, &new, mend, sizeof mend);
+    if (err == HOIST_OK && !old)
+        look_for_near_key(plan, wish.key);
+    if (err == HOIST_OK)
+        err = plan_put(plan, new);
+    flag_free(old);
+    flag_free(new);
+    return answer_or_fail(a, err, mend);
+}
+
+enum hoist_err command_set(struct command *c, struct store_write *w, struct answer *a)
+{
+    enum hoist_type type;
+    if (!check_key(c, a) || !read_type(c, a, &type))
+        return HOIST_OK;
+    if (!c->args.value || (c->args.everyone && c->args.only_default)) {
+        a->exit = query_error(&a->body, EXIT_INPUT, "input", NULL, NULL, NULL,
+                              c->args.value ? "--everyone and --default say different things"
+                                            : "'set' needs a value");
+        return HOIST_OK;
+    }
+    struct plan plan;
+    plan_begin(&plan, store_write_read(w), &c->env);
+    enum hoist_err err = plan_set(c, &plan, type, a);
+    if (err == HOIST_OK && a->exit == EXIT_DONE)
+        err = command_carry_out(c, w, CHANGE_SET, &plan, a);
+    plan_done(&plan);
+    return err;
+}
+
+/* ------------------------------------------------------------------ delete */
+
+enum hoist_err command_delete(struct command *c, struct store_write *w, struct answer *a)
+{
+    if (!check_key(c, a))
+        return HOIST_OK;
+    struct plan plan;
+    plan_begin(&plan, store_write_read(w), &c->env);
+    enum hoist_err err = plan_delete(&plan, slice_str(c->args.key));
+    if (err == HOIST_ENOTFOUND) {
+        a->exit = query_error(&a->body, EXIT_NO, "not-found", "key", NULL, NULL,
+                              "no flag '%s' in %s", c->args.key, c->env.name);
+        err = HOIST_OK;
+    } else if (err == HOIST_OK) {
+        err = command_carry_out(c, w, CHANGE_DELETE, &plan, a);
+    }
+    plan_done(&plan);
+    return err;
+}
+
+/* ------------------------------------------------------------------ apply */
+
+static enum hoist_err plan_file(struct plan *plan, const struct flag_file *file)
+{
+    enum hoist_err err = HOIST_OK;
+    for (size_t i = 0; i < file->count && err == HOIST_OK; i++)
+        err = plan_put(plan, file->flags[i]);
+    return err;
+}
+
+/* Everything that the file does not name goes. Both are sorted, so they are walked side by side. */
+static enum hoist_err plan_prune(struct plan *plan, const struct flag_file *file)
+{
+    struct slice key = {0}, record;
+    size_t i = 0;
+    enum hoist_err err;
+    while ((err = store_record_next(plan->r, plan->env->id, key, &key, &record)) == HOIST_OK) {
+        while (i < file->count && slice_cmp(file->flags[i]->key, key) < 0)
+            i++;
+        if (i < file->count && slice_eq(file->flags[i]->key, key))
+            continue;
+        err = plan_delete(plan, key);
+        if (err != HOIST_OK)
+            return err;
+    }
+    return err == HOIST_ENOTFOUND ? HOIST_OK : err;
+}
+
+enum hoist_err command_apply(struct command *c, struct store_write *w, struct answer *a)
+{
+    struct plan plan;
+    plan_begin(&plan, store_write_read(w), &c->env);
+    enum hoist_err err = plan_file(&plan, c->file);
+    if (err == HOIST_OK && c->args.prune)
+        err = plan_prune(&plan, c->file);
+    err = answer_or_fail(a, err, NULL);
+    if (err == HOIST_OK && a->exit == EXIT_DONE)
+        err = command_carry_out(c, w, CHANGE_APPLY, &plan, a);
+    plan_done(&plan);
+    return err;
+}

@@ -1,0 +1,61 @@
+/* command_int.h - a command's insides, for the files that carry one out. Private to the room. */
+#ifndef PRIMARY_COMMAND_INT_H
+#define PRIMARY_COMMAND_INT_H
+
+#include <jansson.h>
+
+#include "primary/command.h"
+#include "primary/plan.h"
+
+struct command_args { /* all that any command takes; absent is NULL or 0 */
+    const char *env, *message, *if_version;
+    const char *key, *value, *type, *file;
+    size_t file_len;
+    int dry_run, force, everyone, only_default, prune, new_epoch;
+};
+
+struct command_kind {
+    const char *name;
+    const char *takes; /* the arguments it knows, with spaces around each */
+    enum hoist_err (*run)(struct command *c, struct store_write *w, struct answer *a);
+};
+
+struct command {
+    const struct command_kind *kind;
+    uint8_t request[REQUEST_ID_SIZE];
+    struct slice author; /* owned */
+    json_t *body;
+    struct command_args args; /* borrowed from body */
+    struct flag_file *file;   /* what an apply carries */
+    struct answer refused;    /* refused.exit: what was wrong with it as it came */
+
+    /* while it runs */
+    struct fleet *fleet;
+    int64_t wall_ms;
+    struct store_env env;
+};
+
+/* Carry out `plan`: stage, log, keep the answer; or only say what would be done. */
+MUST_USE enum hoist_err command_carry_out(struct command *c, struct store_write *w,
+                                          enum change_kind kind, struct plan *plan,
+                                          struct answer *a);
+
+/* Put a change without edits: an environment's first, an epoch's. */
+MUST_USE enum hoist_err command_mark(struct store_write *w, struct change_header *head,
+                                     const struct store_env *env, struct buf *change);
+
+/* Keep the answer under the command's request id, to be given again when that is repeated. */
+MUST_USE enum hoist_err command_keep_answer(struct command *c, struct store_write *w,
+                                            const struct answer *a);
+
+/* {"env","epoch","version","result",…} for a change of `env` as it is now. `plan` may be NULL. */
+void command_put_result(struct command *c, const struct store_env *env, uint64_t version,
+                        const char *result, const struct plan *plan, struct answer *a);
+
+enum hoist_err command_set(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_delete(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_apply(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_env_create(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a);
+
+#endif

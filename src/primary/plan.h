@@ -1,0 +1,77 @@
+/* plan.h - the edits that a change would make, found and checked before the first is put.
+ *
+ * A plan compares what is asked with what the store has: equal flags are left out, overrides are
+ * kept, records that a newer program wrote are left alone. Then it is checked as a whole: limits,
+ * and that no flag is left requiring what is not there.
+ */
+#ifndef PRIMARY_PLAN_H
+#define PRIMARY_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "flag/flag.h"
+#include "store/store.h"
+
+enum plan_what { PLAN_CREATE, PLAN_CHANGE, PLAN_DELETE };
+
+struct plan_item {
+    enum plan_what what;
+    struct slice key;
+    struct slice before; /* borrowed from the transaction until something is put into it */
+    struct slice record; /* of the plan's arena */
+    bool requires;       /* the new flag requires others */
+    bool lost_variant;   /* the old one had a variant that the new one has not */
+};
+
+struct plan_names { /* keys to be named in the answer, borrowed from the plan */
+    struct slice *keys;
+    size_t count, cap;
+};
+
+struct plan {
+    struct store_read *r;
+    const struct store_env *env;
+    struct plan_item *items; /* sorted by key after plan_check() */
+    size_t count, cap;
+    struct plan_names kept; /* overrides kept */
+    struct plan_names
+        dropped;       /* overrides of flags deleted before, which the new one cannot have */
+    struct slice near; /* set: an existing key that the new one may be a slip of */
+    struct arena arena;
+    struct buf scratch;
+};
+
+enum { PLAN_NEAR_EDITS = 2, PLAN_NEAR_FLAGS_MAX = 100000 };
+
+void plan_begin(struct plan *p, struct store_read *r, const struct store_env *env);
+void plan_done(struct plan *p);
+
+/* The flag that is there under `key`, decoded, to be freed; NULL in *ret where there is none.
+ * EVERSION: it has elements that this version does not know, so that it cannot be edited. */
+MUST_USE enum hoist_err plan_present(struct plan *p, struct slice key, struct flag **ret);
+
+/* Make the flag `want` be there; its override gives way to the one that is there. Changes
+ * want->override. Errors: EINVAL (the override's variant would go), EVERSION, ELIMIT, ENOMEM, EIO,
+ * ECORRUPT. */
+MUST_USE enum hoist_err plan_put(struct plan *p, struct flag *want);
+
+/* Let the flag be gone, which is there. */
+MUST_USE enum hoist_err plan_delete(struct plan *p, struct slice key);
+
+/* The whole of it. Errors: ELIMIT (with the mend in ret_mend), EINVAL (what requires what), ENOMEM,
+ * EIO, ECORRUPT. */
+MUST_USE enum hoist_err plan_check(struct plan *p, bool force, char *ret_mend, size_t mend_size);
+
+/* The part of plan_check() that looks at `requires`: nothing dangling, no cycle. */
+MUST_USE enum hoist_err plan_check_requires(struct plan *p);
+
+/* The item of `key`, or NULL; after plan_check() sorted them. */
+const struct plan_item *plan_find(const struct plan *p, struct slice key);
+
+/* The edits' bytes. */
+MUST_USE enum hoist_err plan_edits(const struct plan *p, struct buf *out);
+
+#endif

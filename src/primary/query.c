@@ -1,0 +1,158 @@
+#include "primary/query.h"
+
+#include "base/mem.h"
+#include "primary/query_int.h"
+#include "wire/record.h"
+
+static const struct question {
+    const char *name;
+    uint32_t (*answer)(struct store_read *r, const json_t *args, struct buf *out);
+} questions[] = {
+    {"get", query_get},       {"is", query_is_on}, {"list", query_list},
+    {"export", query_export}, {"log", query_log},  {"envs", query_envs},
+};
+
+static const struct question *find(struct slice name)
+{
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
+        if (slice_eq(slice_str(questions[i].name), name))
+            return &questions[i];
+    return NULL;
+}
+
+bool query_is(struct slice name)
+{
+    return find(name) != NULL;
+}
+
+uint32_t query_run(struct store_read *r, struct slice name, const json_t *args, struct buf *out)
+{
+    const struct question *q = find(name);
+    if (!q)
+        return query_error(out, EXIT_INPUT, "input", NULL, NULL, NULL, "'%.*s' is no question",
+                           SLICE_ARG(name));
+    buf_clear(out);
+    return q->answer(r, args, out);
+}
+
+void query_env_names(struct store_read *r, struct buf *names)
+{
+    struct store_env env;
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++) {
+        if (n)
+            buf_add_str(names, ", ");
+        buf_add_str(names, env.name);
+    }
+}
+
+bool query_env(struct store_read *r, const char *name, struct store_env *ret, struct buf *out,
+               uint32_t *ret_exit)
+{
+    enum hoist_err err = store_env_get(r, name, ret);
+    if (err == HOIST_OK)
+        return true;
+    if (err != HOIST_ENOTFOUND) {
+        *ret_exit = query_fail(out, err, NULL);
+        return false;
+    }
+    struct buf names = BUF_INIT(4096);
+    query_env_names(r, &names);
+    struct buf mend = BUF_INIT(8192);
+    if (names.len)
+        buf_printf(&mend, "there is: %s", buf_str(&names));
+    else
+        buf_add_str(&mend, "this store has no environment yet");
+    *ret_exit =
+        query_error(out, EXIT_INPUT, "input", "env", buf_str(&mend), NULL,
+                    name ? "no environment '%s' here" : "no environment here%s", name ? name : "");
+    buf_done(&names);
+    buf_done(&mend);
+    return false;
+}
+
+const char *query_str(const json_t *args, const char *name, bool *ok)
+{
+    json_t *v = json_object_get(args, name);
+    if (!v || json_is_null(v))
+        return NULL;
+    if (!json_is_string(v))
+        *ok = false;
+    return json_string_value(v);
+}
+
+uint64_t query_u64(const json_t *args, const char *name, uint64_t absent, bool *ok)
+{
+    json_t *v = json_object_get(args, name);
+    if (!v || json_is_null(v))
+        return absent;
+    if (!json_is_integer(v) || json_integer_value(v) < 0) {
+        *ok = false;
+        return absent;
+    }
+    return (uint64_t)json_integer_value(v);
+}
+
+uint32_t query_done(struct buf *out, uint32_t exit)
+{
+    enum hoist_err err = buf_err(out);
+    if (err == HOIST_OK)
+        return exit;
+    return query_error(out, EXIT_GATE, "limit", NULL, "ask for less: a prefix, a smaller limit",
+                       NULL, "the answer is %s", err_last());
+}
+
+const char *query_type_name(enum hoist_type type)
+{
+    switch (type) {
+    case HOIST_BOOL:
+        return "boolean";
+    case HOIST_NUMBER:
+        return "number";
+    case HOIST_STRING:
+        return "string";
+    case HOIST_OBJECT:
+        return "object";
+    }
+    return "unknown";
+}
+
+void query_put_record(struct json_writer *w, struct slice key, struct slice record)
+{
+    struct flag *f = NULL;
+    if (record_decode(key, record, &f, NULL) == HOIST_OK)
+        json_put_flag(w, f);
+    else
+        json_put_null(w);
+    flag_free(f);
+}
+
+uint32_t query_envs(struct store_read *r, const json_t *args, struct buf *out)
+{
+    (void)args;
+    struct json_writer w = JSON_WRITER(out, 0);
+    struct store_env env;
+    json_object_begin(&w);
+    json_key(&w, "environments");
+    json_array_begin(&w);
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++) {
+        json_object_begin(&w);
+        json_key(&w, "env");
+        json_put_str(&w, env.name);
+        json_key(&w, "epoch");
+        json_put_hex64(&w, env.epoch);
+        json_key(&w, "version");
+        json_put_u64(&w, env.head);
+        json_key(&w, "digest");
+        json_put_hex(&w, slice_of(env.digest, HASH_SIZE));
+        json_key(&w, "flags");
+        json_put_u64(&w, env.flags);
+        json_key(&w, "bytes");
+        json_put_u64(&w, env.bytes);
+        json_key(&w, "time");
+        json_put_time(&w, env.time_ms);
+        json_object_end(&w);
+    }
+    json_array_end(&w);
+    json_object_end(&w);
+    return query_done(out, EXIT_DONE);
+}

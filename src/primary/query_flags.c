@@ -1,0 +1,350 @@
+/* Questions about flags: get, is, list, export. */
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "eval/eval.h"
+#include "primary/query_int.h"
+#include "wire/record.h"
+
+enum { NEAR_EDITS = 2, NEAR_FLAGS_MAX = 100000 };
+
+static uint32_t bad_args(struct buf *out, const char *question)
+{
+    return query_error(out, EXIT_INPUT, "input", NULL, NULL, NULL,
+                       "an argument of '%s' is not of the type it has to be", question);
+}
+
+/* An existing key that `key` may be a slip of; empty when there is none. */
+static struct slice near_key(struct store_read *r, const struct store_env *env, struct slice key)
+{
+    struct slice after = {0}, found, record;
+    if (env->flags > NEAR_FLAGS_MAX)
+        return after;
+    while (store_record_next(r, env->id, after, &found, &record) == HOIST_OK) {
+        if (text_distance(key, found, NEAR_EDITS) <= NEAR_EDITS)
+            return found;
+        after = found;
+    }
+    return (struct slice){0};
+}
+
+static uint32_t no_such_flag(struct store_read *r, const struct store_env *env, struct slice key,
+                             struct buf *out)
+{
+    struct slice near = near_key(r, env, key);
+    struct buf mend = BUF_INIT(512);
+    if (near.len)
+        buf_printf(&mend, "is it '%.*s'?", SLICE_ARG(near));
+    uint32_t exit = query_error(out, EXIT_NO, "not-found", NULL, buf_str(&mend), NULL,
+                                "no flag '%.*s' in %s", SLICE_ARG(key), env->name);
+    buf_done(&mend);
+    return exit;
+}
+
+/* The flag that `args` names, decoded, to be freed; or NULL with the answer given. */
+static struct flag *get_flag(struct store_read *r, const json_t *args, const char *question,
+                             struct store_env *ret_env, struct buf *out, uint32_t *ret_exit)
+{
+    bool ok = true;
+    const char *env = query_str(args, "env", &ok);
+    const char *key = query_str(args, "key", &ok);
+    if (!ok || !key) {
+        *ret_exit = bad_args(out, question);
+        return NULL;
+    }
+    if (!query_env(r, env, ret_env, out, ret_exit))
+        return NULL;
+    if (flag_key_check(slice_str(key)) != HOIST_OK) {
+        *ret_exit = query_fail(out, HOIST_EINVAL, "name a flag by its key");
+        return NULL;
+    }
+    struct slice record;
+    struct flag *f = NULL;
+    enum hoist_err err = store_flag_get(r, ret_env->id, ret_env->held > 0, slice_str(key), &record);
+    if (err == HOIST_OK)
+        err = record_decode(slice_str(key), record, &f, NULL);
+    if (err == HOIST_ENOTFOUND)
+        *ret_exit = no_such_flag(r, ret_env, slice_str(key), out);
+    else if (err != HOIST_OK)
+        *ret_exit = query_fail(out, err, NULL);
+    return f;
+}
+
+static void put_value(struct json_writer *w, const struct flag *f, const struct eval_result *e)
+{
+    json_key(w, "value");
+    if (e->variant == FLAG_NO_VARIANT)
+        json_put_null(w);
+    else
+        json_put_tree(w, f->variants[e->variant].value);
+    json_key(w, "variant");
+    if (e->variant == FLAG_NO_VARIANT)
+        json_put_null(w);
+    else
+        json_put_slice(w, f->variants[e->variant].name);
+}
+
+/* Who touched the flag last, as far back as the log goes. */
+static void put_touched(struct json_writer *w, struct store_read *r, const struct store_env *env,
+                        struct slice key, bool who)
+{
+    uint64_t version;
+    struct slice bytes;
+    struct change c;
+    json_key(w, "touched");
+    if (store_touched(r, env->id, key, env->head, &version) != HOIST_OK) {
+        json_put_null(w);
+        return;
+    }
+    json_put_u64(w, version);
+    if (!who || store_log_get(r, env->id, version, &bytes) != HOIST_OK ||
+        change_decode(bytes, &c) != HOIST_OK)
+        return;
+    json_key(w, "author");
+    json_put_slice(w, c.head.author);
+    json_key(w, "time");
+    json_put_time(w, c.head.time_ms);
+}
+
+static void put_where(struct json_writer *w, const struct store_env *env)
+{
+    json_key(w, "env");
+    json_put_str(w, env->name);
+    json_key(w, "epoch");
+    json_put_hex64(w, env->epoch);
+    json_key(w, "version");
+    json_put_u64(w, env->head);
+}
+
+uint32_t query_get(struct store_read *r, const json_t *args, struct buf *out)
+{
+    struct store_env env;
+    uint32_t exit = EXIT_DONE;
+    struct flag *f = get_flag(r, args, "get", &env, out, &exit);
+    if (!f)
+        return exit;
+    struct eval_result e = eval_flag(f);
+    struct json_writer w = JSON_WRITER(out, 0);
+    json_object_begin(&w);
+    put_where(&w, &env);
+    json_key(&w, "key");
+    json_put_slice(&w, f->key);
+    put_touched(&w, r, &env, f->key, true);
+    json_key(&w, "definition");
+    json_put_flag(&w, f);
+    put_value(&w, f, &e);
+    json_key(&w, "reason");
+    json_put_str(&w, hoist_reason_name(e.reason));
+    if (e.reason == HOIST_ERROR) {
+        json_key(&w, "code");
+        json_put_str(&w, hoist_code_name(e.code));
+        json_key(&w, "why");
+        json_put_str(&w, e.error);
+    }
+    json_object_end(&w);
+    flag_free(f);
+    return query_done(out, EXIT_DONE);
+}
+
+/* Whether everybody gets the variant (or, without one, true); a flag that is decided otherwise, or
+ * by whom one asks, is a no. */
+uint32_t query_is_on(struct store_read *r, const json_t *args, struct buf *out)
+{
+    struct store_env env;
+    uint32_t exit = EXIT_DONE;
+    bool ok = true;
+    const char *want = query_str(args, "variant", &ok);
+    if (!ok)
+        return bad_args(out, "is");
+    struct flag *f = get_flag(r, args, "is", &env, out, &exit);
+    if (!f)
+        return exit;
+    if (!want && f->type != HOIST_BOOL) {
+        exit = query_error(out, EXIT_INPUT, "input", NULL, "name the variant: is KEY VARIANT", NULL,
+                           "flag '%.*s' is a %s, neither on nor off", SLICE_ARG(f->key),
+                           query_type_name(f->type));
+        goto out;
+    }
+    if (want && flag_variant(f, slice_str(want)) == FLAG_NO_VARIANT) {
+        exit = query_error(out, EXIT_INPUT, "input", NULL, "see them by: get KEY --json", NULL,
+                           "flag '%.*s' has no variant '%s'", SLICE_ARG(f->key), want);
+        goto out;
+    }
+    struct eval_result e = eval_flag(f);
+    bool yes = false;
+    if (e.variant != FLAG_NO_VARIANT && want)
+        yes = slice_eq(f->variants[e.variant].name, slice_str(want));
+    else if (e.variant != FLAG_NO_VARIANT)
+        yes = f->variants[e.variant].value.nodes[0].kind == NODE_TRUE;
+    struct json_writer w = JSON_WRITER(out, 0);
+    json_object_begin(&w);
+    put_where(&w, &env);
+    json_key(&w, "key");
+    json_put_slice(&w, f->key);
+    json_key(&w, "is");
+    json_put_bool(&w, yes);
+    put_value(&w, f, &e);
+    json_key(&w, "reason");
+    json_put_str(&w, hoist_reason_name(e.reason));
+    json_object_end(&w);
+    exit = query_done(out, yes ? EXIT_DONE : EXIT_NO);
+out:
+    flag_free(f);
+    return exit;
+}
+
+/* The next flag behind `*key` as this host evaluates it. ENOTFOUND behind the last. */
+static enum hoist_err next_flag(struct store_read *r, const struct store_env *env,
+                                struct slice *key, struct slice *ret_record)
+{
+    enum hoist_err err = store_record_next(r, env->id, *key, key, ret_record);
+    if (err != HOIST_OK || env->held == 0)
+        return err;
+    struct slice good;
+    enum hoist_err found = store_flag_get(r, env->id, true, *key, &good);
+    if (found == HOIST_OK)
+        *ret_record = good;
+    return found == HOIST_ENOTFOUND ? HOIST_OK : found;
+}
+
+static void put_listed(struct json_writer *w, struct store_read *r, const struct store_env *env,
+                       const struct flag *f)
+{
+    struct eval_result e = eval_flag(f);
+    json_object_begin(w);
+    json_key(w, "key");
+    json_put_slice(w, f->key);
+    json_key(w, "type");
+    json_put_str(w, query_type_name(f->type));
+    json_key(w, "state");
+    json_put_str(w, f->enabled ? "ENABLED" : "DISABLED");
+    put_value(w, f, &e);
+    json_key(w, "reason");
+    json_put_str(w, hoist_reason_name(e.reason));
+    json_key(w, "targeting");
+    json_put_bool(w, f->targeting.count > 0);
+    json_key(w, "override");
+    if (f->override == FLAG_NO_VARIANT)
+        json_put_null(w);
+    else
+        json_put_slice(w, f->variants[f->override].name);
+    put_touched(w, r, env, f->key, false);
+    json_object_end(w);
+}
+
+static void put_unreadable(struct json_writer *w, struct slice key)
+{
+    json_object_begin(w);
+    json_key(w, "key");
+    json_put_slice(w, key);
+    json_key(w, "error");
+    json_put_str(w, err_last());
+    json_object_end(w);
+}
+
+uint32_t query_list(struct store_read *r, const json_t *args, struct buf *out)
+{
+    struct store_env env;
+    uint32_t exit = EXIT_DONE;
+    bool ok = true;
+    const char *name = query_str(args, "env", &ok);
+    struct slice prefix = slice_str(query_str(args, "prefix", &ok));
+    if (!ok)
+        return bad_args(out, "list");
+    if (!query_env(r, name, &env, out, &exit))
+        return exit;
+    struct json_writer w = JSON_WRITER(out, 0);
+    json_object_begin(&w);
+    put_where(&w, &env);
+    json_key(&w, "flags");
+    json_array_begin(&w);
+
+    struct slice key = {0}, record;
+    enum hoist_err err = HOIST_OK;
+    if (prefix.len && prefix.len <= FLAG_KEY_MAX &&
+        store_record_get(r, env.id, prefix, &record) == HOIST_OK) {
+        /* A key that is the prefix itself stands right before those that it begins. */
+        struct flag *f;
+        if (record_decode(prefix, record, &f, NULL) == HOIST_OK) {
+            put_listed(&w, r, &env, f);
+            flag_free(f);
+        }
+    }
+    key = prefix;
+    while (buf_err(out) == HOIST_OK && prefix.len <= FLAG_KEY_MAX &&
+           (err = next_flag(r, &env, &key, &record)) == HOIST_OK &&
+           slice_starts_with(key, prefix)) {
+        struct flag *f;
+        if (record_decode(key, record, &f, NULL) == HOIST_OK) {
+            put_listed(&w, r, &env, f);
+            flag_free(f);
+        } else {
+            put_unreadable(&w, key);
+        }
+    }
+    if (err != HOIST_OK && err != HOIST_ENOTFOUND)
+        return query_fail(out, err, NULL);
+    json_array_end(&w);
+    json_object_end(&w);
+    return query_done(out, EXIT_DONE);
+}
+
+/* All flags of `env`, to be freed one by one with the array. */
+static enum hoist_err all_flags(struct store_read *r, const struct store_env *env,
+                                struct flag ***ret, size_t *ret_count)
+{
+    size_t count = 0, cap = env->flags + 1;
+    struct flag **flags = mem_zalloc(cap, sizeof *flags);
+    if (!flags)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    struct slice key = {0}, record;
+    enum hoist_err err;
+    while ((err = next_flag(r, env, &key, &record)) == HOIST_OK && count < cap) {
+        err = record_decode(key, record, &flags[count], NULL);
+        if (err != HOIST_OK) {
+            err_prefix(err, "flag '%.*s'", SLICE_ARG(key));
+            break;
+        }
+        count++;
+    }
+    *ret = flags;
+    *ret_count = count;
+    return err == HOIST_ENOTFOUND ? HOIST_OK : err;
+}
+
+/* {"env","epoch","version","file"}: the flag file is a text within, so that its bytes arrive as
+ * they were written, wherever it was asked for. */
+uint32_t query_export(struct store_read *r, const json_t *args, struct buf *out)
+{
+    struct store_env env;
+    uint32_t exit = EXIT_DONE;
+    bool ok = true;
+    const char *name = query_str(args, "env", &ok);
+    if (!ok)
+        return bad_args(out, "export");
+    if (!query_env(r, name, &env, out, &exit))
+        return exit;
+    struct flag **flags = NULL;
+    size_t count = 0;
+    struct buf file = BUF_INIT(out->max);
+    enum hoist_err err = all_flags(r, &env, &flags, &count);
+    if (err == HOIST_OK)
+        err = flag_file_write(flags, count, &file);
+    if (err == HOIST_OK) {
+        struct json_writer w = JSON_WRITER(out, 0);
+        json_object_begin(&w);
+        put_where(&w, &env);
+        json_key(&w, "file");
+        json_put_slice(&w, buf_slice(&file));
+        json_object_end(&w);
+        exit = query_done(out, EXIT_DONE);
+    } else {
+        exit = query_fail(out, err, NULL);
+    }
+    for (size_t i = 0; i < count; i++)
+        flag_free(flags[i]);
+    mem_free(flags);
+    buf_done(&file);
+    return exit;
+}

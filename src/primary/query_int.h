@@ -1,0 +1,36 @@
+/* query_int.h - what the answers to questions share. Private to the room. */
+#ifndef PRIMARY_QUERY_INT_H
+#define PRIMARY_QUERY_INT_H
+
+#include "flag/json.h"
+#include "primary/query.h"
+
+/* Environment `name` (NULL: the first). Where there is none *ret_exit is the exit code, and the
+ * error, which lists those that there are, is in `out`. */
+MUST_USE bool query_env(struct store_read *r, const char *name, struct store_env *ret,
+                        struct buf *out, uint32_t *ret_exit);
+
+/* The names of all environments, ", " between them. */
+void query_env_names(struct store_read *r, struct buf *names);
+
+/* A member of `args` of that kind, or NULL, 0, when it is absent. Another kind clears *ok. */
+const char *query_str(const json_t *args, const char *name, bool *ok);
+uint64_t query_u64(const json_t *args, const char *name, uint64_t absent, bool *ok);
+
+/* `out` as the answer: OK's exit code, or the error that stuck in it. */
+uint32_t query_done(struct buf *out, uint32_t exit);
+
+const char *query_type_name(enum hoist_type type);
+
+/* A flag's definition from its record as JSON; null when the record cannot be read (it is newer
+ * than this program, or held back). */
+void query_put_record(struct json_writer *w, struct slice key, struct slice record);
+
+uint32_t query_get(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_is_on(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_list(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_export(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_log(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_envs(struct store_read *r, const json_t *args, struct buf *out);
+
+#endif

@@ -1,0 +1,227 @@
+/* Whether, after a plan, every flag finds the flags that it requires, and none requires itself. */
+#include "primary/plan.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "wire/record.h"
+
+enum {
+    DEPTH_MAX = 64,    /* of a chain of flags that require each other */
+    SCAN_BY_BYTES = 8, /* for so few keys, look for their bytes before a record is decoded */
+};
+
+struct visited {
+    struct slice key;
+    bool done; /* else it is on the way that led here */
+};
+
+struct walk {
+    struct plan *plan;
+    struct visited *seen; /* open addressing; a power of two */
+    size_t count, cap;
+};
+
+/* ------------------------------------------------------------------ what was visited */
+
+static size_t place(const struct walk *w, struct slice key)
+{
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < key.len; i++)
+        h = (h ^ key.ptr[i]) * 1099511628211u;
+    size_t at = h & (w->cap - 1);
+    while (w->seen[at].key.ptr && !slice_eq(w->seen[at].key, key))
+        at = (at + 1) & (w->cap - 1);
+    return at;
+}
+
+static enum hoist_err make_room(struct walk *w)
+{
+    if (w->count * 2 < w->cap)
+        return HOIST_OK;
+    struct walk bigger = {.cap = w->cap ? w->cap * 2 : 64};
+    bigger.seen = mem_zalloc(bigger.cap, sizeof *bigger.seen);
+    if (!bigger.seen)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    for (size_t i = 0; i < w->cap; i++)
+        if (w->seen[i].key.ptr)
+            bigger.seen[place(&bigger, w->seen[i].key)] = w->seen[i];
+    mem_free(w->seen);
+    w->seen = bigger.seen;
+    w->cap = bigger.cap;
+    return HOIST_OK;
+}
+
+/* Enter `key`, or tell that it was entered before. */
+static enum hoist_err enter(struct walk *w, struct slice key, bool *ret_new, bool *ret_done)
+{
+    enum hoist_err err = make_room(w);
+    if (err != HOIST_OK)
+        return err;
+    size_t at = place(w, key);
+    *ret_new = !w->seen[at].key.ptr;
+    *ret_done = w->seen[at].done;
+    if (!*ret_new)
+        return HOIST_OK;
+    err = arena_own(&w->plan->arena, &key);
+    if (err == HOIST_OK) {
+        w->seen[at].key = key;
+        w->count++;
+    }
+    return err;
+}
+
+/* ------------------------------------------------------------------ forwards: what is required */
+
+/* The flag `key` as it will be; ENOTFOUND: it will not be there. */
+static enum hoist_err flag_after(const struct plan *p, struct slice key, struct flag **ret)
+{
+    const struct plan_item *item = plan_find(p, key);
+    if (item)
+        return item->what == PLAN_DELETE ? HOIST_ENOTFOUND
+                                         : record_decode(key, item->record, ret, NULL);
+    struct slice record;
+    enum hoist_err err = store_record_get(p->r, p->env->id, key, &record);
+    return err == HOIST_OK ? record_decode(key, record, ret, NULL) : err;
+}
+
+static enum hoist_err visit(struct walk *w, const struct flag *f, int depth);
+
+static enum hoist_err visit_required(struct walk *w, const struct flag *f,
+                                     const struct requirement *need, int depth)
+{
+    struct flag *required = NULL;
+    enum hoist_err err = flag_after(w->plan, need->flag, &required);
+    if (err == HOIST_ENOTFOUND)
+        return err_set(HOIST_EINVAL, "flag '%.*s' requires flag '%.*s', which is not in %s",
+                       SLICE_ARG(f->key), SLICE_ARG(need->flag), w->plan->env->name);
+    if (err != HOIST_OK)
+        return err;
+    if (flag_variant(required, need->variant) == FLAG_NO_VARIANT)
+        err = err_set(HOIST_EINVAL,
+                      "flag '%.*s' requires variant '%.*s' of flag '%.*s', which has no such "
+                      "variant",
+                      SLICE_ARG(f->key), SLICE_ARG(need->variant), SLICE_ARG(need->flag));
+    else
+        err = visit(w, required, depth + 1);
+    flag_free(required);
+    return err;
+}
+
+static enum hoist_err visit(struct walk *w, const struct flag *f, int depth)
+{
+    bool is_new, done;
+    if (depth > DEPTH_MAX)
+        return err_set(HOIST_EINVAL, "flags require each other more than %d deep, at flag '%.*s'",
+                       DEPTH_MAX, SLICE_ARG(f->key));
+    enum hoist_err err = enter(w, f->key, &is_new, &done);
+    if (err != HOIST_OK || (!is_new && done))
+        return err;
+    if (!is_new)
+        return err_set(HOIST_EINVAL, "flag '%.*s' would require itself, by way of others",
+                       SLICE_ARG(f->key));
+    for (uint32_t i = 0; i < f->requires_count; i++) {
+        err = visit_required(w, f, &f->requires[i], depth);
+        if (err != HOIST_OK)
+            return err;
+    }
+    w->seen[place(w, f->key)].done = true;
+    return HOIST_OK;
+}
+
+static enum hoist_err check_required(struct plan *p)
+{
+    struct walk w = {.plan = p};
+    enum hoist_err err = HOIST_OK;
+    for (size_t i = 0; i < p->count && err == HOIST_OK; i++) {
+        if (!p->items[i].requires)
+            continue;
+        struct flag *f;
+        err = record_decode(p->items[i].key, p->items[i].record, &f, NULL);
+        if (err != HOIST_OK)
+            break;
+        err = visit(&w, f, 0);
+        flag_free(f);
+    }
+    mem_free(w.seen);
+    return err;
+}
+
+/* ------------------------------------------------------------------ backwards: who requires it */
+
+struct gone { /* flags that go, or lose a variant */
+    const struct plan_item *items[SCAN_BY_BYTES];
+    size_t count; /* may be more than are listed */
+};
+
+/* Whether the record can name one of them at all. */
+static bool may_name(const struct gone *gone, struct slice record)
+{
+    if (gone->count > SCAN_BY_BYTES)
+        return true;
+    for (size_t i = 0; i < gone->count; i++)
+        if (memmem(record.ptr, record.len, gone->items[i]->key.ptr, gone->items[i]->key.len))
+            return true;
+    return false;
+}
+
+static enum hoist_err check_requirement(const struct plan *p, struct slice who,
+                                        const struct requirement *need)
+{
+    const struct plan_item *item = plan_find(p, need->flag);
+    if (!item)
+        return HOIST_OK;
+    if (item->what == PLAN_DELETE)
+        return err_set(HOIST_EINVAL, "flag '%.*s' is required by flag '%.*s'",
+                       SLICE_ARG(need->flag), SLICE_ARG(who));
+    struct flag *f;
+    enum hoist_err err = record_decode(item->key, item->record, &f, NULL);
+    if (err != HOIST_OK)
+        return err;
+    if (flag_variant(f, need->variant) == FLAG_NO_VARIANT)
+        err = err_set(HOIST_EINVAL,
+                      "variant '%.*s' of flag '%.*s' would go, and is required by flag '%.*s'",
+                      SLICE_ARG(need->variant), SLICE_ARG(need->flag), SLICE_ARG(who));
+    flag_free(f);
+    return err;
+}
+
+static enum hoist_err check_requirer(const struct plan *p, struct slice key, struct slice record)
+{
+    struct flag *f;
+    if (plan_find(p, key) || record_decode(key, record, &f, NULL) != HOIST_OK)
+        return HOIST_OK; /* looked at as it will be; or nobody can say what it requires */
+    enum hoist_err err = HOIST_OK;
+    for (uint32_t i = 0; i < f->requires_count && err == HOIST_OK; i++)
+        err = check_requirement(p, key, &f->requires[i]);
+    flag_free(f);
+    return err;
+}
+
+static enum hoist_err check_requirers(struct plan *p)
+{
+    struct gone gone = {0};
+    for (size_t i = 0; i < p->count; i++)
+        if (p->items[i].what == PLAN_DELETE || p->items[i].lost_variant) {
+            if (gone.count < SCAN_BY_BYTES)
+                gone.items[gone.count] = &p->items[i];
+            gone.count++;
+        }
+    if (gone.count == 0)
+        return HOIST_OK;
+    struct slice key = {0}, record;
+    enum hoist_err err;
+    while ((err = store_record_next(p->r, p->env->id, key, &key, &record)) == HOIST_OK) {
+        if (may_name(&gone, record))
+            err = check_requirer(p, key, record);
+        if (err != HOIST_OK)
+            return err;
+    }
+    return err == HOIST_ENOTFOUND ? HOIST_OK : err;
+}
+
+enum hoist_err plan_check_requires(struct plan *p)
+{
+    enum hoist_err err = check_required(p);
+    return err == HOIST_OK ? check_requirers(p) : err;
+}
