@@ -17,10 +17,14 @@ struct flag_wish {
  * The flag that `flagctl set` asks for.
  *
  * old:     the present flag, or NULL: it is created. on/off/true/false make a boolean with variants
- *          on and off; --type T makes one variant called `value`.
- * Gives:   *ret_new, to be freed; equal to `old` when there is nothing to change. `override` is
- * kept. Errors:  EINVAL  with the sentence, and the mend in ret_mend (≥ 512 bytes): value of no
- * type, no such variant (names the known), targeting in the way (the three commands).
+ *          on and off; --type T makes one variant called `value`, and a later value replaces it.
+ * Gives:   *ret_new, to be freed; equal to `old` when there is nothing to change. Everybody gets
+ *          the value, so a flag that was disabled is enabled, unless `only_default`. `override` and
+ *          `requires` are kept.
+ * Errors:  EINVAL  with the sentence, and the mend in ret_mend (≥ 512 bytes, else ""): a value
+ *                  of no type, no such variant (names the known), targeting in the way (the
+ *                  three commands)
+ *          ENOMEM
  */
 MUST_USE enum hoist_err flag_edit_set(const struct flag *old, const struct flag_wish *wish,
                                       struct flag **ret_new, char *ret_mend, size_t mend_size);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "flag/flag_int.h"
 
 struct flag *flag_new(struct slice key)
 {
@@ -126,18 +127,23 @@ static bool has_control(struct slice s)
     return false;
 }
 
+enum hoist_err name_check(struct slice name, const char *what)
+{
+    if (name.len == 0)
+        return err_set(HOIST_EINVAL, "%s is empty", what);
+    if (name.len > FLAG_KEY_MAX)
+        return err_set(HOIST_EINVAL, "%s has %zu bytes, more than %d", what, name.len,
+                       FLAG_KEY_MAX);
+    if (!text_utf8(name))
+        return err_set(HOIST_EINVAL, "%s is not valid UTF-8", what);
+    if (has_control(name))
+        return err_set(HOIST_EINVAL, "%s has a control character in it", what);
+    return HOIST_OK;
+}
+
 enum hoist_err flag_key_check(struct slice key)
 {
-    if (key.len == 0)
-        return err_set(HOIST_EINVAL, "a key is empty");
-    if (key.len > FLAG_KEY_MAX)
-        return err_set(HOIST_EINVAL, "a key of %zu bytes is too long: %d at most", key.len,
-                       FLAG_KEY_MAX);
-    if (!text_utf8(key))
-        return err_set(HOIST_EINVAL, "a key is not valid UTF-8");
-    if (has_control(key))
-        return err_set(HOIST_EINVAL, "a key has a control character in it");
-    return HOIST_OK;
+    return name_check(key, "the key");
 }
 
 static bool is_env_byte(uint8_t c, bool first)
@@ -150,10 +156,10 @@ static bool is_env_byte(uint8_t c, bool first)
 enum hoist_err flag_env_check(struct slice name)
 {
     if (name.len == 0)
-        return err_set(HOIST_EINVAL, "an environment's name is empty");
+        return err_set(HOIST_EINVAL, "the environment's name is empty");
     if (name.len > FLAG_ENV_MAX)
-        return err_set(HOIST_EINVAL, "an environment's name of %zu bytes is too long: %d at most",
-                       name.len, FLAG_ENV_MAX);
+        return err_set(HOIST_EINVAL, "the environment's name has %zu bytes, more than %d", name.len,
+                       FLAG_ENV_MAX);
     for (size_t i = 0; i < name.len; i++)
         if (!is_env_byte(name.ptr[i], i == 0))
             return err_set(HOIST_EINVAL,

@@ -1,0 +1,265 @@
+/* A file of flags. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "flag/flag_int.h"
+#include "flag/read_int.h"
+
+static const char *const file_fields[] = {"flags", "metadata", "$evaluators", "$schema", NULL};
+static const char file_mend[] = "a flag file is like {\"flags\": {\"my-flag\": {\"state\": "
+                                "\"ENABLED\", \"variants\": {\"on\": true, \"off\": false}, "
+                                "\"defaultVariant\": \"off\"}}}";
+
+struct file_reader {
+    struct reader r;
+    const json_t *json;
+    struct named_flag *flags;
+    size_t count;
+};
+
+/* ------------------------------------------------------------------ the file's own fields */
+
+static void check_fields(struct file_reader *fr)
+{
+    char mend[128] = "a flag file has flags, metadata, $evaluators and $schema";
+    for (void *it = json_object_iter((json_t *)fr->json); it;
+         it = json_object_iter_next((json_t *)fr->json, it)) {
+        struct slice name = slice_str(json_object_iter_key(it));
+        if (slice_starts_with(name, SLICE("$")) || slice_eq(name, SLICE("flags")) ||
+            slice_eq(name, SLICE("metadata")))
+            continue;
+        const char *near = near_word(name, file_fields);
+        if (near)
+            snprintf(mend, sizeof mend, "did you mean \"%s\"?", near);
+        size_t back = path_key(&fr->r.path, name);
+        complain(&fr->r, mend, "a flag file has no field \"%s\"", show(name).text);
+        path_back(&fr->r.path, back);
+    }
+}
+
+static void read_metadata(struct file_reader *fr)
+{
+    struct reader *r = &fr->r;
+    const json_t *v = json_object_get(fr->json, "metadata");
+    size_t back = path_key(&r->path, SLICE("metadata"));
+    if (v && !metadata_read(r, v, &r->arena, &r->metadata, &r->metadata_count))
+        r->metadata_count = 0; /* which was said */
+    path_back(&r->path, back);
+}
+
+/* ------------------------------------------------------------------ evaluators */
+
+static int by_name(const void *a, const void *b)
+{
+    return slice_cmp(((const struct evaluator *)a)->name, ((const struct evaluator *)b)->name);
+}
+
+/* Texts stay jansson's: each flag that refers to the rule copies it. */
+static void read_evaluator(struct reader *r, const json_t *v, struct evaluator *e)
+{
+    if (!json_is_object(v) || json_object_size(v) != 1) {
+        complain(r, "write it like {\"ends_with\": [{\"var\": \"email\"}, \"@example.com\"]}",
+                 "a rule is an object with one operator");
+        return;
+    }
+    struct tree t = tree_read(r, v, TREE_RULE);
+    struct node *nodes = arena_alloc(&r->arena, t.count, sizeof *nodes);
+    r->no_memory |= !nodes;
+    if (nodes && t.count) {
+        memcpy(nodes, t.nodes, t.count * sizeof *nodes);
+        e->rule = (struct tree){nodes, t.count};
+        e->depth = r->deepest;
+    }
+}
+
+static void read_each_evaluator(struct reader *r, const json_t *v)
+{
+    r->evaluators = arena_alloc(&r->arena, json_object_size(v), sizeof *r->evaluators);
+    r->no_memory |= !r->evaluators;
+    for (void *it = json_object_iter((json_t *)v); it && !r->no_memory;
+         it = json_object_iter_next((json_t *)v, it)) {
+        struct evaluator *e = &r->evaluators[r->evaluator_count++];
+        e->name = slice_str(json_object_iter_key(it));
+        size_t back = path_key(&r->path, e->name);
+        if (name_check(e->name, "the rule's name") != HOIST_OK)
+            complain(r, "give it a short name like \"internal\"", "%s", err_last());
+        read_evaluator(r, json_object_iter_value(it), e);
+        path_back(&r->path, back);
+    }
+    if (r->evaluator_count)
+        qsort(r->evaluators, r->evaluator_count, sizeof *r->evaluators, by_name);
+}
+
+static void read_evaluators(struct file_reader *fr)
+{
+    struct reader *r = &fr->r;
+    const json_t *v = json_object_get(fr->json, "$evaluators");
+    if (!v)
+        return;
+    size_t back = path_key(&r->path, SLICE("$evaluators"));
+    r->in_evaluator = true;
+    if (json_is_object(v))
+        read_each_evaluator(r, v);
+    else
+        complain(r, "write it like {\"internal\": RULE}", "the named rules are %s, not an object",
+                 json_type_word(v));
+    r->in_evaluator = false;
+    path_back(&r->path, back);
+}
+
+/* ------------------------------------------------------------------ flags */
+
+static void keep(struct file_reader *fr, struct slice key, size_t index, struct flag *f)
+{
+    fr->flags[fr->count++] = (struct named_flag){key, index, f};
+}
+
+static void read_map(struct file_reader *fr, const json_t *v)
+{
+    for (void *it = json_object_iter((json_t *)v); it && !fr->r.no_memory;
+         it = json_object_iter_next((json_t *)v, it)) {
+        struct slice key = slice_str(json_object_iter_key(it));
+        size_t back = path_key(&fr->r.path, key);
+        keep(fr, key, 0, flag_read(&fr->r, key, json_object_iter_value(it), false));
+        path_back(&fr->r.path, back);
+    }
+}
+
+static void read_array(struct file_reader *fr, const json_t *v)
+{
+    for (size_t i = 0; i < json_array_size(v) && !fr->r.no_memory; i++) {
+        const json_t *item = json_array_get(v, i), *key = json_object_get(item, "key");
+        size_t back = path_index(&fr->r.path, i);
+        if (json_is_string(key))
+            keep(fr, json_text(key), i, flag_read(&fr->r, json_text(key), item, true));
+        else
+            complain(&fr->r, "add \"key\": the flag's name, in quotes",
+                     json_is_object(item) ? "the flag has no key" : "this is no flag");
+        path_back(&fr->r.path, back);
+    }
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct named_flag *left = a, *right = b;
+    int order = slice_cmp(left->key, right->key);
+    return order ? order : (left->index > right->index) - (left->index < right->index);
+}
+
+static void find_twice(struct file_reader *fr)
+{
+    for (size_t i = 1; i < fr->count; i++) {
+        if (!slice_eq(fr->flags[i].key, fr->flags[i - 1].key))
+            continue;
+        size_t back = path_index(&fr->r.path, fr->flags[i].index);
+        complain(&fr->r, "keep one of them", "the flag \"%s\" stands at [%zu] already",
+                 show(fr->flags[i].key).text, fr->flags[i - 1].index);
+        path_back(&fr->r.path, back);
+    }
+}
+
+static void read_flags(struct file_reader *fr)
+{
+    struct reader *r = &fr->r;
+    const json_t *v = json_object_get(fr->json, "flags");
+    size_t back = path_key(&r->path, SLICE("flags"));
+    if (!v)
+        complain(r, file_mend, "the flags are missing");
+    else if (!json_is_object(v) && !json_is_array(v))
+        complain(r, file_mend, "the flags are %s, not an object", json_type_word(v));
+    else {
+        size_t count = json_is_array(v) ? json_array_size(v) : json_object_size(v);
+        fr->flags = mem_zalloc(count, sizeof *fr->flags);
+        r->no_memory |= !fr->flags;
+        if (fr->flags && json_is_array(v))
+            read_array(fr, v);
+        else if (fr->flags)
+            read_map(fr, v);
+    }
+    if (fr->count > 1)
+        qsort(fr->flags, fr->count, sizeof *fr->flags, by_key);
+    find_twice(fr);
+    path_back(&r->path, back);
+}
+
+/* ------------------------------------------------------------------ the whole */
+
+/* The flags that were read, taken over from `fr`. */
+static struct flag_file *make_file(struct file_reader *fr)
+{
+    struct flag_file *file = mem_zalloc(1, sizeof *file);
+    struct flag **flags = mem_zalloc(fr->count, sizeof *flags);
+    if (!file || !flags) {
+        mem_free(file);
+        mem_free(flags);
+        fr->r.no_memory = true;
+        return NULL;
+    }
+    for (size_t i = 0; i < fr->count; i++)
+        flags[i] = fr->flags[i].flag;
+    *file = (struct flag_file){flags, fr->count};
+    fr->count = 0;
+    return file;
+}
+
+static enum hoist_err read_document(const json_t *json, struct problems *problems,
+                                    struct flag_file **ret_file)
+{
+    struct file_reader fr = {.r = {.problems = problems}, .json = json};
+    struct flag_file *file = NULL;
+    check_fields(&fr);
+    read_metadata(&fr);
+    read_evaluators(&fr);
+    read_flags(&fr);
+    if (!fr.r.no_memory)
+        requires_check(&fr.r, fr.flags, fr.count);
+    if (!fr.r.no_memory && problems->total == 0)
+        file = make_file(&fr);
+    for (size_t i = 0; i < fr.count; i++)
+        flag_free(fr.flags[i].flag);
+    mem_free(fr.flags);
+    reader_done(&fr.r);
+    if (fr.r.no_memory)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    if (file)
+        *ret_file = file;
+    return file ? HOIST_OK : HOIST_EINVAL;
+}
+
+/* What an editor may have put in front of the text. */
+static struct slice skip_byte_order_mark(struct slice s)
+{
+    size_t mark = slice_starts_with(s, SLICE("\xef\xbb\xbf")) ? 3 : 0;
+    return slice_of(s.ptr + mark, s.len - mark);
+}
+
+enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
+                              struct problems *problems)
+{
+    json_t *document = NULL;
+    enum hoist_err err = json_load(skip_byte_order_mark(json), problems, &document);
+    if (err == HOIST_OK && !json_is_object(document)) {
+        problems_add(problems, "line 1, column 1", file_mend,
+                     "the file is an array, not an object");
+        err = HOIST_EINVAL;
+    }
+    if (err == HOIST_OK)
+        err = read_document(document, problems, ret_file);
+    json_decref(document);
+    if (problems->no_memory)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    if (err == HOIST_EINVAL)
+        return err_set(err, "%s: %s%s", problems->items[0].path, problems->items[0].message,
+                       problems->total > 1 ? ", and more" : "");
+    return err;
+}
+
+void flag_file_free(struct flag_file *file)
+{
+    if (!file)
+        return;
+    for (size_t i = 0; i < file->count; i++)
+        flag_free(file->flags[i]);
+    mem_free(file->flags);
+    mem_free(file);
+}

@@ -1,0 +1,99 @@
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "flag/flag_int.h"
+
+/* The digits from `at` on: where they end. */
+static size_t digits(struct slice s, size_t at)
+{
+    while (at < s.len && isdigit(s.ptr[at]))
+        at++;
+    return at;
+}
+
+/* Whether `s` is a JSON number; *ret_whole: it has neither fraction nor exponent. */
+static bool is_number(struct slice s, bool *ret_whole)
+{
+    size_t at = s.len && s.ptr[0] == '-', end = digits(s, at);
+    if (end == at || (s.ptr[at] == '0' && end > at + 1))
+        return false;
+    *ret_whole = end == s.len;
+    if (end < s.len && s.ptr[end] == '.') {
+        at = end + 1;
+        end = digits(s, at);
+        if (end == at)
+            return false;
+    }
+    if (end < s.len && (s.ptr[end] == 'e' || s.ptr[end] == 'E')) {
+        at = end + 1;
+        at += at < s.len && (s.ptr[at] == '+' || s.ptr[at] == '-');
+        end = digits(s, at);
+        if (end == at)
+            return false;
+    }
+    return end == s.len;
+}
+
+/* Beyond 2^53 - 1 an integer and its neighbour are the same double: it would not be what it says.
+ * Compared as digits, so that no rounding comes before. */
+static bool is_rounded(struct slice s)
+{
+    struct slice max = SLICE("9007199254740991");
+    size_t sign = s.ptr[0] == '-';
+    struct slice magnitude = {s.ptr + sign, s.len - sign};
+    if (magnitude.len != max.len)
+        return magnitude.len > max.len;
+    return slice_cmp(magnitude, max) > 0;
+}
+
+enum number_fault number_parse(struct slice text, double *ret)
+{
+    bool whole;
+    if (!is_number(text, &whole))
+        return NUMBER_NONE;
+    if (whole && is_rounded(text))
+        return NUMBER_ROUNDED;
+
+    /* strtod() wants a NUL behind the number. No program writes one that is longer than this. */
+    char copy[704];
+    if (text.len >= sizeof copy)
+        return NUMBER_TOO_LARGE;
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    double v = strtod(copy, NULL);
+    if (!isfinite(v))
+        return NUMBER_TOO_LARGE;
+    *ret = v;
+    return NUMBER_FINE;
+}
+
+const char *number_fault_text(enum number_fault fault)
+{
+    switch (fault) {
+    case NUMBER_FINE:
+        break;
+    case NUMBER_NONE:
+        return "is not a number";
+    case NUMBER_ROUNDED:
+        return "would be rounded: integers go to 9007199254740991 either way";
+    case NUMBER_TOO_LARGE:
+        return "is more than a number can hold";
+    }
+    return "";
+}
+
+const char *number_fault_mend(enum number_fault fault)
+{
+    switch (fault) {
+    case NUMBER_FINE:
+        break;
+    case NUMBER_NONE:
+        return "write it like 10, -2.5 or 1e6";
+    case NUMBER_ROUNDED:
+        return "write it as a string, in quotes";
+    case NUMBER_TOO_LARGE:
+        return "write a number below 1.8e308, or a string";
+    }
+    return "";
+}

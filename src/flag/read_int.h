@@ -1,0 +1,109 @@
+/* read_int.h - private to src/flag: from JSON text to flags.
+ *
+ *   json_load()   text → jansson's values         json_read.c, json_scan.c
+ *   tree_read()   a value or a rule → its nodes   tree_read.c
+ *   flag_read()   a definition → a flag           flag_read.c
+ *   requires_check()  all flags of a file         requires.c
+ *
+ * A reader that meets something wrong says so (complain) and goes on, to find what else is wrong.
+ */
+#ifndef FLAG_READ_INT_H
+#define FLAG_READ_INT_H
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "flag/flag.h"
+#include "flag/say.h"
+
+struct evaluator { /* a named rule of `$evaluators` */
+    struct slice name;
+    struct tree rule; /* count 0: it could not be read, which was said */
+    uint32_t depth;   /* levels of `rule` */
+};
+
+struct reader { /* all zero but `problems`, to begin with */
+    struct problems *problems;
+    struct path path;   /* where it reads now */
+    struct arena arena; /* what lives until the file is read */
+    bool no_memory;
+
+    struct evaluator *evaluators; /* sorted by name */
+    uint32_t evaluator_count;
+    struct meta_item *metadata; /* the file's, sorted by name */
+    uint32_t metadata_count;
+
+    struct node *nodes; /* the tree being read; its texts are jansson's */
+    uint32_t node_count, node_cap;
+    uint32_t deepest; /* level that it has reached */
+    bool overflow;    /* it is over a limit, which was said: the rest is not looked at */
+    bool in_evaluator;
+};
+
+void reader_done(struct reader *r);
+
+/* From `arena`, zeroed; and copies in it. When memory is out the reader knows. */
+void *piece(struct reader *r, struct arena *arena, size_t count, size_t size);
+struct slice own(struct reader *r, struct arena *arena, struct slice s);
+struct node own_scalar(struct reader *r, struct arena *arena, const json_t *v);
+
+/* A problem at the reader's path. */
+void complain(struct reader *r, const char *mend, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Text of a JSON string, borrowed. */
+struct slice json_text(const json_t *string);
+
+/* "a boolean", "null" … */
+const char *json_type_word(const json_t *v);
+
+/*
+ * The object or array in `text`. Keys that stand twice, numbers that would be rounded and text that
+ * is not UTF-8 are added to `problems`, and reading goes on without them.
+ *
+ * Errors:  EINVAL  it is not JSON: one problem says where
+ *          ENOMEM
+ */
+MUST_USE enum hoist_err json_load(struct slice text, struct problems *problems, json_t **ret);
+
+/* What jansson does not tell, or stops at: added to `problems`, and mended in place so that jansson
+ * takes it. Stops at what is not JSON. Only ENOMEM is an error. */
+MUST_USE enum hoist_err json_scan(uint8_t *text, size_t len, struct problems *problems);
+
+enum tree_kind { TREE_VALUE, TREE_RULE };
+
+/* The nodes of `v`, borrowed from the reader until the next call; count 0 when there was a problem.
+ */
+struct tree tree_read(struct reader *r, const json_t *v, enum tree_kind kind);
+
+/* The value of a variant, or metadata: one node for all but objects and arrays. Its text is
+ * borrowed. */
+struct node scalar_read(const json_t *v);
+
+/* Metadata in the object `v`: sorted, in `arena`. False when there was a problem. */
+bool metadata_read(struct reader *r, const json_t *v, struct arena *arena,
+                   struct meta_item **ret_items, uint32_t *ret_count);
+
+/* Gives `f` its own metadata `mine`, sorted and in its arena, over the file's. */
+void metadata_merge(struct reader *r, struct flag *f, const struct meta_item *mine,
+                    uint32_t mine_count);
+
+/* The variant that `v` names. Nothing is said where there are no variants to compare with. */
+int32_t variant_named(struct reader *r, const struct flag *f, const json_t *v);
+
+/* The field `requires`, once the variants are read. */
+void requires_read(struct reader *r, struct flag *f, const json_t *v);
+
+/* The flag `key` that `v` defines. `key_inside`: the definition carries its key (flags as an
+ * array). NULL when there was a problem. */
+struct flag *flag_read(struct reader *r, struct slice key, const json_t *v, bool key_inside);
+
+struct named_flag { /* a flag of the file */
+    struct slice key;
+    size_t index;      /* where it stands, if flags are an array */
+    struct flag *flag; /* NULL: it could not be read */
+};
+
+/* Requirements among `flags`, sorted by key: they name variants that exist, and make no circle. */
+void requires_check(struct reader *r, const struct named_flag *flags, size_t count);
+
+#endif
