@@ -36,6 +36,10 @@ MUST_USE enum hoist_err primary_start(struct store *s, const struct primary_conf
 void primary_stop(struct primary *p);
 
 MUST_USE enum hoist_err primary_status(struct primary *p, struct buf *out);
+
+/* A commit ended with an outcome that nobody knows (the disk failed in the middle): its commands
+ * were told so, and no change is taken any more. Stop it, close the store, open it again, and start
+ * anew: primary_start() logs what it finds. */
 bool primary_is_broken(const struct primary *p);
 
 #endif

@@ -1,0 +1,317 @@
+#include "primary/primary.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "primary/primary_int.h"
+#include "primary/query.h"
+#include "repl/status.h"
+
+enum { LONG_BODY = 64 << 10 }; /* a command of so many bytes is read on the reader's thread */
+
+static const double txn_buckets[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                     0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    0};
+
+/* ------------------------------------------------------------------ jobs */
+
+/* The user's name; looked up here and not where the command came in, since that must not wait. */
+static void user_name(struct primary *p, uid_t uid, char out[CHANGE_AUTHOR_MAX + 1])
+{
+    pthread_mutex_lock(&p->user_lock);
+    if (p->user_id != uid || !p->user[0]) {
+        struct passwd entry, *found = NULL;
+        char room[4096];
+        if (getpwuid_r(uid, &entry, room, sizeof room, &found) == 0 && found)
+            snprintf(p->user, sizeof p->user, "%.*s", CHANGE_AUTHOR_MAX, entry.pw_name);
+        else
+            snprintf(p->user, sizeof p->user, "uid %ju", (uintmax_t)uid);
+        p->user_id = uid;
+    }
+    memcpy(out, p->user, sizeof p->user);
+    pthread_mutex_unlock(&p->user_lock);
+}
+
+enum hoist_err job_read(struct primary *p, struct job *j)
+{
+    char author[CHANGE_AUTHOR_MAX + 1] = "unknown";
+    uint64_t uid;
+    if (j->command)
+        return HOIST_OK;
+    if (strncmp(j->peer, "uid:", 4) == 0 && text_u64(j->peer + 4, &uid) == HOIST_OK)
+        user_name(p, (uid_t)uid, author);
+    return command_new(&j->frame, author, &j->command);
+}
+
+void job_answer(struct job *j)
+{
+    enum hoist_err err = buf_err(&j->answer.body);
+    if (err != HOIST_OK)
+        j->answer.exit = query_fail(&j->answer.body, err, NULL);
+    server_reply(j->request, j->answer.exit, buf_slice(&j->answer.body));
+    command_free(j->command);
+    answer_done(&j->answer);
+    mem_free(j);
+}
+
+/* ------------------------------------------------------------------ what comes by rpc */
+
+static enum hoist_err on_command(void *arg, struct server_request *request,
+                                 const struct frame_command *frame, const char *peer)
+{
+    struct primary *p = arg;
+    bool change = command_is(frame->name);
+    if (!change && !query_is(frame->name) && !slice_eq(frame->name, SLICE("status")))
+        return err_set(HOIST_EINVAL, "this primary (%s) knows no command '%.*s'", p->software,
+                       SLICE_ARG(frame->name));
+    if (atomic_load(&p->stopping))
+        return err_set(HOIST_EBUSY, "this primary is stopping; nothing was done, try again");
+    struct job *j = mem_zalloc(1, sizeof *j);
+    if (!j)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    j->request = request;
+    j->frame = *frame;
+    j->answer = ANSWER_INIT;
+    snprintf(j->peer, sizeof j->peer, "%s", peer);
+    struct queue *q = change && frame->body.len < LONG_BODY ? &p->changes : &p->questions;
+    if (queue_push(q, &j->item, frame->body.len))
+        return HOIST_OK;
+    mem_free(j);
+    return err_set(HOIST_EBUSY, "too many commands wait at this primary; nothing was done, try "
+                                "again");
+}
+
+static void on_status(void *arg, const struct frame_status *status)
+{
+    struct primary *p = arg;
+    struct store_read *r;
+    /* A host says it again in two seconds. */
+    if (store_read_begin(p->store, false, &r) != HOIST_OK)
+        return;
+    fleet_heard(p->fleet, r, status, clock_mono_ms());
+    store_read_end(r);
+}
+
+/* ------------------------------------------------------------------ environments */
+
+static enum hoist_err make_env(struct store *s, const char *name)
+{
+    struct store_write *w;
+    struct store_env env;
+    struct buf change = BUF_INIT(4096);
+    struct change_header head = {.time_ms = clock_wall_ms(), .author = SLICE("hoistd")};
+    enum hoist_err err = flag_env_check(slice_str(name));
+    if (err == HOIST_OK)
+        err = store_write_begin(s, &w);
+    if (err != HOIST_OK)
+        return err;
+    if (store_env_get(store_write_read(w), name, &env) == HOIST_OK) {
+        store_write_abort(w);
+        return HOIST_OK;
+    }
+    err = command_make_env(w, name, &head, &env, &change);
+    if (err == HOIST_OK)
+        err = store_write_commit(w);
+    else
+        store_write_abort(w);
+    buf_done(&change);
+    return err;
+}
+
+static bool has_envs(struct store *s)
+{
+    struct store_read *r;
+    struct store_env env;
+    if (store_read_begin(s, false, &r) != HOIST_OK)
+        return true;
+    bool has = store_env_at(r, 0, &env) == HOIST_OK;
+    store_read_end(r);
+    return has;
+}
+
+static enum hoist_err make_envs(struct store *s, const struct primary_config *config)
+{
+    if (config->env_count == 0)
+        return has_envs(s) ? HOIST_OK : make_env(s, "production");
+    for (uint32_t i = 0; i < config->env_count; i++) {
+        enum hoist_err err = make_env(s, config->envs[i]);
+        if (err != HOIST_OK)
+            return err_prefix(err, "environment '%s'", config->envs[i]);
+    }
+    return store_env_order(s, config->envs, config->env_count);
+}
+
+/* What is in the store: after a failure of the disk this is what it kept. */
+static enum hoist_err look_at_envs(struct primary *p)
+{
+    struct store_read *r;
+    struct store_env env;
+    enum hoist_err err = store_read_begin(p->store, false, &r);
+    if (err != HOIST_OK)
+        return err;
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++) {
+        log_info("primary: %s is at version %" PRIu64 ", epoch %016" PRIx64 ", %" PRIu64 " flags",
+                 env.name, env.head, env.epoch, env.flags);
+        primary_metrics_env(p, env.name);
+    }
+    store_read_end(r);
+    return HOIST_OK;
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void primary_free(struct primary *p)
+{
+    fleet_free(p->fleet);
+    mem_free(p->env_metrics);
+    mem_free(p->id);
+    mem_free(p->software);
+    mem_free(p->role);
+    pthread_mutex_destroy(&p->user_lock);
+    queue_done(&p->changes);
+    queue_done(&p->questions);
+    mem_free(p);
+}
+
+static enum hoist_err primary_new(struct store *s, const struct primary_config *config,
+                                  struct primary **ret)
+{
+    struct primary *p = mem_zalloc(1, sizeof *p);
+    if (!p)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    enum hoist_err err = queue_init(&p->changes, JOBS_MAX, JOBS_BYTES_MAX);
+    if (err != HOIST_OK) {
+        mem_free(p);
+        return err;
+    }
+    err = queue_init(&p->questions, JOBS_MAX, JOBS_BYTES_MAX);
+    if (err != HOIST_OK) {
+        queue_done(&p->changes);
+        mem_free(p);
+        return err;
+    }
+    pthread_mutex_init(&p->user_lock, NULL);
+    p->store = s;
+    p->id = mem_dup_str(config->id);
+    p->software = mem_dup_str(config->software);
+    p->role = mem_dup_str(config->role);
+    p->txn_duration = metric_series(
+        METRIC_HISTOGRAM, "hoist_txn_duration_seconds",
+        "Time of a write transaction, from its begin to the end of its commit.", "", txn_buckets);
+    err = p->id && p->software && p->role ? fleet_new(&p->fleet)
+                                          : err_set(HOIST_ENOMEM, "out of memory");
+    if (err != HOIST_OK) {
+        primary_free(p);
+        return err;
+    }
+    *ret = p;
+    return HOIST_OK;
+}
+
+static enum hoist_err start_thread(pthread_t *thread, void *(*run)(void *), struct primary *p)
+{
+    int rc = pthread_create(thread, NULL, run, p);
+    return rc == 0 ? HOIST_OK : err_set(HOIST_EIO, "primary: no thread: %s", strerror(rc));
+}
+
+static void drop_all(struct queue *q)
+{
+    struct queue_item *item = queue_take(q, 0);
+    while (item) {
+        struct job *j = (struct job *)item;
+        item = item->next;
+        server_drop(j->request);
+        command_free(j->command);
+        answer_done(&j->answer);
+        mem_free(j);
+    }
+}
+
+static void close_queues(struct primary *p)
+{
+    atomic_store(&p->stopping, true);
+    queue_close(&p->questions);
+    queue_close(&p->changes);
+}
+
+static enum hoist_err start_threads(struct primary *p)
+{
+    enum hoist_err err = start_thread(&p->writer, writer_main, p);
+    if (err != HOIST_OK) {
+        close_queues(p);
+        return err;
+    }
+    err = start_thread(&p->reader, reader_main, p);
+    if (err != HOIST_OK) {
+        close_queues(p);
+        pthread_join(p->writer, NULL);
+    }
+    return err;
+}
+
+enum hoist_err primary_start(struct store *s, const struct primary_config *config,
+                             struct primary **ret)
+{
+    struct primary *p = NULL;
+    enum hoist_err err = primary_new(s, config, &p);
+    if (err != HOIST_OK)
+        return err;
+    struct server_config server = {.listen = config->listen,
+                                   .listen_count = config->listen_count,
+                                   .stream = config->stream,
+                                   .id = p->id,
+                                   .software = p->software,
+                                   .heartbeat_ms = config->heartbeat_ms,
+                                   .command = on_command,
+                                   .status = on_status,
+                                   .arg = p};
+    err = make_envs(s, config);
+    if (err == HOIST_OK)
+        err = look_at_envs(p);
+    if (err == HOIST_OK)
+        err = server_start(s, &server, &p->server);
+    if (err == HOIST_OK)
+        err = start_threads(p);
+    if (err != HOIST_OK) {
+        drop_all(&p->questions);
+        drop_all(&p->changes);
+        server_stop(p->server);
+        primary_free(p);
+        return err;
+    }
+    metrics_on_write(primary_metrics_update, p);
+    *ret = p;
+    return HOIST_OK;
+}
+
+void primary_stop(struct primary *p)
+{
+    if (!p)
+        return;
+    metrics_off_write(primary_metrics_update, p);
+    /* The reader first: what it has read goes on to the writer. */
+    atomic_store(&p->stopping, true);
+    queue_close(&p->questions);
+    pthread_join(p->reader, NULL);
+    queue_close(&p->changes);
+    pthread_join(p->writer, NULL);
+    server_stop(p->server);
+    primary_free(p);
+}
+
+enum hoist_err primary_status(struct primary *p, struct buf *out)
+{
+    struct status status = {.host = p->id, .role = p->role, .software = p->software};
+    return status_write(p->store, &status, 0, out);
+}
+
+bool primary_is_broken(const struct primary *p)
+{
+    return atomic_load(&p->broken);
+}

@@ -1,0 +1,74 @@
+/* primary_int.h - what the primary's threads share. Private to the room.
+ *
+ * Two threads: the writer, which alone writes the store, and the reader, which answers questions
+ * and reads what is long to read, so that neither an export nor a file of 100,000 flags keeps a
+ * small change waiting.
+ */
+#ifndef PRIMARY_PRIMARY_INT_H
+#define PRIMARY_PRIMARY_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "base/metrics.h"
+#include "base/queue.h"
+#include "primary/command.h"
+#include "primary/primary.h"
+
+enum { JOBS_MAX = 8192, JOBS_BYTES_MAX = 512 << 20, PEER_SIZE = 32 };
+
+struct job { /* a command or a question that came by rpc */
+    struct queue_item item;
+    struct server_request *request; /* holds what `frame` points to until it is answered */
+    struct frame_command frame;
+    char peer[PEER_SIZE];
+    struct command *command; /* NULL: not read yet, or a question */
+    struct answer answer;
+};
+
+enum change_result { CHANGE_APPLIED, CHANGE_REJECTED, CHANGE_CONFLICT, CHANGE_RESULTS };
+
+struct env_metrics {
+    char env[STORE_ENV_NAME_MAX + 1];
+    struct metric *results[CHANGE_RESULTS];
+};
+
+struct primary {
+    struct store *store;
+    struct server *server;
+    struct fleet *fleet;
+    char *id, *software, *role;
+
+    struct queue changes;   /* to the writer */
+    struct queue questions; /* to the reader */
+    pthread_t writer, reader;
+    atomic_bool stopping;
+    atomic_bool broken;
+
+    pthread_mutex_t user_lock; /* the user looked up last: lookups may be slow */
+    uid_t user_id;
+    char user[CHANGE_AUTHOR_MAX + 1];
+
+    /* the writer's own */
+    struct env_metrics *env_metrics;
+    size_t env_metrics_count;
+    struct metric *txn_duration;
+    int64_t tick_ms, status_ms;
+};
+
+/* The job's command, read (once). */
+MUST_USE enum hoist_err job_read(struct primary *p, struct job *j);
+/* Send the answer; the job is gone. */
+void job_answer(struct job *j);
+
+void *writer_main(void *primary);
+void *reader_main(void *primary);
+
+/* Make the environment's series, at 0. The writer's thread, or before there is one. */
+void primary_metrics_env(struct primary *p, const char *env);
+void primary_metrics_count(struct primary *p, const struct answer *a);
+/* For metrics_on_write(). */
+void primary_metrics_update(void *primary);
+
+#endif

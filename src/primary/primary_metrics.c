@@ -1,0 +1,86 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "primary/primary_int.h"
+#include "primary/query.h"
+#include "repl/status.h"
+
+static const char *const result_names[CHANGE_RESULTS] = {"applied", "rejected", "conflict"};
+static const char *const state_names[FLEET_STATES] = {"current", "behind", "silent", "refusing"};
+
+static struct metric *series(enum metric_type type, const char *name, const char *help,
+                             const char *env, const char *label, const char *value)
+{
+    struct buf labels = BUF_INIT(512);
+    metric_label(&labels, "env", env);
+    metric_label(&labels, label, value);
+    struct metric *m = metric_series(type, name, help, buf_str(&labels), NULL);
+    buf_done(&labels);
+    return m;
+}
+
+static struct env_metrics *find(struct primary *p, const char *env)
+{
+    for (size_t i = 0; i < p->env_metrics_count; i++)
+        if (strcmp(p->env_metrics[i].env, env) == 0)
+            return &p->env_metrics[i];
+    return NULL;
+}
+
+void primary_metrics_env(struct primary *p, const char *env)
+{
+    if (find(p, env))
+        return;
+    struct env_metrics *grown =
+        mem_realloc(p->env_metrics, (p->env_metrics_count + 1) * sizeof *grown);
+    if (!grown)
+        return; /* this environment's changes are not counted, that is all */
+    p->env_metrics = grown;
+    struct env_metrics *m = &grown[p->env_metrics_count++];
+    snprintf(m->env, sizeof m->env, "%s", env);
+    for (int i = 0; i < CHANGE_RESULTS; i++)
+        m->results[i] = series(METRIC_COUNTER, "hoist_changes_total",
+                               "Changes asked of this primary, by what came of them.", env,
+                               "result", result_names[i]);
+}
+
+void primary_metrics_count(struct primary *p, const struct answer *a)
+{
+    struct env_metrics *m = find(p, a->env);
+    if (!m)
+        return;
+    if (a->changed)
+        metric_inc(m->results[CHANGE_APPLIED]);
+    else if (a->exit == EXIT_CONFLICT)
+        metric_inc(m->results[CHANGE_CONFLICT]);
+    else if (a->exit != EXIT_DONE)
+        metric_inc(m->results[CHANGE_REJECTED]);
+}
+
+static void update_hosts(struct primary *p, const char *env)
+{
+    uint32_t counts[FLEET_STATES];
+    fleet_counts(p->fleet, env, clock_mono_ms(), counts);
+    for (int i = 0; i < FLEET_STATES; i++)
+        metric_set(series(METRIC_GAUGE, "hoist_hosts",
+                          "Hosts that follow this primary, by how they stand.", env, "state",
+                          state_names[i]),
+                   counts[i]);
+}
+
+void primary_metrics_update(void *primary)
+{
+    struct primary *p = primary;
+    struct status status = {.host = p->id, .role = p->role, .software = p->software};
+    status_gauges(p->store, &status);
+
+    struct store_read *r;
+    struct store_env env;
+    if (store_read_begin(p->store, false, &r) != HOIST_OK)
+        return; /* the numbers of the time before stay */
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
+        update_hosts(p, env.name);
+    store_read_end(r);
+}

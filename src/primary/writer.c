@@ -1,0 +1,221 @@
+/* The writer's thread: group commit, publishing, answering, upkeep. */
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "primary/primary_int.h"
+#include "primary/query.h"
+#include "repl/status.h"
+
+enum {
+    BATCH_JOBS = 1024,      /* in one transaction */
+    BATCH_BYTES = 16 << 20, /* about */
+    TICK_MS = 100,
+    STATUS_MS = 1000,
+};
+
+struct batch {
+    struct job *jobs[BATCH_JOBS];
+    uint32_t count;
+};
+
+static const char unknown_mend[] =
+    "see whether it is there: flagctl log (the change names its request)";
+
+/* ------------------------------------------------------------------ one transaction */
+
+/* Judge each job against what those before it left. On error nothing may be committed. */
+static enum hoist_err run_jobs(struct primary *p, struct store_write *w, struct batch *b,
+                               bool *ret_changed)
+{
+    int64_t now_ms = clock_wall_ms();
+    *ret_changed = false;
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct job *j = b->jobs[i];
+        answer_done(&j->answer);
+        j->answer = ANSWER_INIT;
+        enum hoist_err err = job_read(p, j);
+        if (err == HOIST_OK)
+            err = command_run(j->command, w, p->fleet, now_ms, &j->answer);
+        if (err != HOIST_OK)
+            return err;
+        *ret_changed |= j->answer.changed;
+    }
+    return HOIST_OK;
+}
+
+static enum hoist_err commit_batch(struct primary *p, struct batch *b)
+{
+    struct store_write *w;
+    bool changed;
+    int64_t began_ns = clock_mono_ns();
+    enum hoist_err err = store_write_begin(p->store, &w);
+    if (err != HOIST_OK)
+        return err;
+    err = run_jobs(p, w, b, &changed);
+    if (err != HOIST_OK || !changed) {
+        store_write_abort(w);
+        return err;
+    }
+    err = store_write_commit(w);
+    metric_observe(p->txn_duration, (double)(clock_mono_ns() - began_ns) / 1e9);
+    return err;
+}
+
+/* ------------------------------------------------------------------ what came of it */
+
+static void publish(struct primary *p, const struct batch *b)
+{
+    struct slice changes[BATCH_JOBS];
+    uint32_t count = 0;
+    bool announce = false;
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct answer *a = &b->jobs[i]->answer;
+        if (a->changed)
+            changes[count++] = buf_slice(&a->change);
+        announce |= a->announce;
+    }
+    if (count)
+        server_publish(p->server, changes, count);
+    if (announce)
+        server_heartbeat(p->server);
+}
+
+static void answer_all(struct primary *p, struct batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct job *j = b->jobs[i];
+        if (j->answer.announce)
+            primary_metrics_env(p, j->answer.env);
+        primary_metrics_count(p, &j->answer);
+        job_answer(j);
+    }
+    b->count = 0;
+}
+
+/* None of them is done: the same error for each. */
+static void fail_all(struct primary *p, struct batch *b, enum hoist_err err, const char *mend)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct answer *a = &b->jobs[i]->answer;
+        a->changed = a->announce = false;
+        a->exit = query_fail(&a->body, err, mend);
+    }
+    answer_all(p, b);
+}
+
+/* The disk failed in the middle of a commit. What is on it can only be told by opening it anew. */
+static void break_off(struct primary *p, struct batch *b)
+{
+    log_error("primary: %s; it is not known whether %" PRIu32 " commands were carried out. No more "
+              "are taken until the store was opened again",
+              err_last(), b->count);
+    atomic_store(&p->broken, true);
+    fail_all(p, b, HOIST_EUNKNOWN, unknown_mend);
+}
+
+static void run_batch(struct primary *p, struct batch *b);
+
+/* One of several is to blame, for want of room say: alone, each stands or falls for itself. */
+static void run_one_by_one(struct primary *p, struct batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct batch one = {.jobs = {b->jobs[i]}, .count = 1};
+        run_batch(p, &one);
+    }
+    b->count = 0;
+}
+
+static void run_batch(struct primary *p, struct batch *b)
+{
+    if (atomic_load(&p->broken)) {
+        (void)err_set(HOIST_EIO, "the disk failed under a change before this one: this primary "
+                                 "takes no more until its store was opened again");
+        fail_all(p, b, HOIST_EIO, "nothing was done; try again");
+        return;
+    }
+    enum hoist_err err = commit_batch(p, b);
+    if (err == HOIST_OK) {
+        publish(p, b);
+        answer_all(p, b);
+    } else if (err == HOIST_EUNKNOWN) {
+        break_off(p, b);
+    } else if (b->count > 1) {
+        run_one_by_one(p, b);
+    } else {
+        log_warn("primary: a change was refused: %s", err_last());
+        fail_all(p, b, err,
+                 err == HOIST_ENOSPC ? "make room on the primary's disk, or raise its "
+                                       "quota; nothing was changed"
+                                     : "nothing was changed");
+    }
+}
+
+static void run_all(struct primary *p, struct queue_item *item)
+{
+    struct batch b = {.count = 0};
+    size_t bytes = 0;
+    while (item) {
+        struct job *j = (struct job *)item;
+        item = item->next;
+        b.jobs[b.count++] = j;
+        bytes += j->frame.body.len;
+        if (!item || b.count == BATCH_JOBS || bytes >= BATCH_BYTES) {
+            run_batch(p, &b);
+            bytes = 0;
+        }
+    }
+}
+
+/* ------------------------------------------------------------------ upkeep */
+
+static void put_status(struct primary *p)
+{
+    struct buf json = BUF_INIT(STATUS_STORED_MAX);
+    struct status status = {.host = p->id, .role = p->role, .software = p->software};
+    enum hoist_err err = status_write(p->store, &status, STATUS_STORED_MAX, &json);
+    if (err == HOIST_OK)
+        err = store_status_put(p->store, buf_slice(&json));
+    if (err != HOIST_OK)
+        log_debug("primary: the status in the store is old: %s", err_last());
+    buf_done(&json);
+}
+
+/* What is due. Returns how long there is time until the next. */
+static int64_t upkeep(struct primary *p)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (atomic_load(&p->broken))
+        return TICK_MS;
+    if (now_ms >= p->tick_ms) {
+        bool more = false;
+        enum hoist_err err = store_tick(p->store, clock_wall_ms(), &more);
+        if (err == HOIST_EUNKNOWN) {
+            log_error("primary: %s; no changes are taken until the store was opened again",
+                      err_last());
+            atomic_store(&p->broken, true);
+        } else if (err != HOIST_OK) {
+            log_debug("primary: upkeep of the store: %s; it is tried again", err_last());
+        }
+        p->tick_ms = more && err == HOIST_OK ? now_ms : now_ms + TICK_MS;
+    }
+    if (now_ms >= p->status_ms) {
+        put_status(p);
+        p->status_ms = now_ms + STATUS_MS;
+    }
+    return p->tick_ms > now_ms ? p->tick_ms - now_ms : 0;
+}
+
+void *writer_main(void *primary)
+{
+    struct primary *p = primary;
+    for (;;) {
+        int64_t wait_ms = upkeep(p);
+        bool closed = queue_is_closed(&p->changes); /* before the take: then what is in it is all */
+        struct queue_item *first = queue_take(&p->changes, wait_ms);
+        if (first)
+            run_all(p, first);
+        else if (closed)
+            return NULL;
+    }
+}
