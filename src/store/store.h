@@ -64,6 +64,10 @@ struct store_options { /* all zero: read only */
  */
 MUST_USE enum hoist_err store_open(const char *dir, const struct store_options *options,
                                    struct store **ret);
+
+/* As store_open() for reading. libhoist calls this one: store_open() links the writing half, with
+ * all that this needs. map_bytes as in the options. */
+MUST_USE enum hoist_err store_open_reader(const char *dir, uint64_t map_bytes, struct store **ret);
 void store_close(struct store *s);
 
 const char *store_dir(const struct store *s);

@@ -1,0 +1,137 @@
+/* write_int.h - the writing half: the writer of a store, and its transaction. */
+#ifndef STORE_WRITE_INT_H
+#define STORE_WRITE_INT_H
+
+#include "store/rows.h"
+#include "store/store_int.h"
+
+enum { ENVS_MAX = 1024 };
+
+struct watch; /* readers.c: the thread that clears dead readers */
+
+struct pin {
+    uint16_t env;
+    uint64_t version; /* UINT64_MAX: none */
+};
+
+struct writer {
+    struct store_options options; /* without zeros */
+    bool memory;
+    struct lmdb_os lock; /* hoistd.lock */
+    bool broken;         /* a commit failed in the middle */
+    bool busy;           /* a transaction is open */
+    pthread_mutex_t pin_lock;
+    struct pin pins[ENVS_MAX];
+    size_t pin_count;
+    struct store_load *loads;
+    struct watch *watch;
+    uint64_t rotate_limit;
+    bool retry_held; /* this program may be able to read what the one before could not */
+    _Atomic uint64_t rotations;
+};
+
+/* An environment within a transaction: its row, and its state hash once that is needed. */
+struct env_work {
+    struct store_env env;
+    struct lthash sum;
+    bool sum_known, sum_changed;
+    bool is_load;    /* it has no name yet, and so no row of its own */
+    uint64_t staged; /* version that store_change_stage() put in; 0: none */
+};
+
+struct store_write {
+    struct store *store;
+    struct db *db;
+    MDB_txn *txn;
+    struct store_read read;
+    uint8_t marked[STORE_SHARDS / 8]; /* shards that this transaction touched */
+    bool mark_all, mark_envs;
+    bool announce; /* somebody may be waiting for what is in it */
+    struct env_work **envs;
+    size_t env_count;
+    uint64_t records; /* bytes of all records, if known */
+    bool records_known;
+    struct buf scratch, scratch_held;
+};
+
+/* ------------------------------------------------------------------ write.c */
+
+MUST_USE enum hoist_err write_put(struct store_write *w, enum db_name db, MDB_val key,
+                                  struct slice row, unsigned flags);
+/* Fine if there is none. */
+MUST_USE enum hoist_err write_del(struct store_write *w, enum db_name db, MDB_val key);
+
+MUST_USE enum hoist_err write_env(struct store_write *w, uint16_t id, struct env_work **ret);
+MUST_USE enum hoist_err write_env_row(struct store_write *w, struct env_work *e);
+MUST_USE enum hoist_err write_sum(struct store_write *w, struct env_work *e);
+MUST_USE enum hoist_err write_sum_row(struct store_write *w, const struct env_work *e);
+void write_mark(struct store_write *w, uint16_t env, struct slice key);
+MUST_USE enum hoist_err write_new_id(struct store_write *w, uint16_t *ret);
+/* Fill in w->records: of all environments, and of those that are being loaded. */
+MUST_USE enum hoist_err write_records(struct store_write *w);
+
+/* ------------------------------------------------------------------ edit.c */
+
+enum history_kind {
+    HISTORY_NONE,    /* not a change's edit */
+    HISTORY_EXACT,   /* what is in `flags` is the state before the change */
+    HISTORY_UNKNOWN, /* it may be newer: while loading */
+};
+
+struct edit_how {
+    uint64_t version;
+    enum history_kind history;
+    bool hold_back; /* keep what this version cannot read from its readers */
+};
+
+MUST_USE enum hoist_err edit_apply(struct store_write *w, struct env_work *e,
+                                   const struct edit *edit, const struct edit_how *how);
+MUST_USE enum hoist_err edits_apply(struct store_write *w, struct env_work *e, struct slice edits,
+                                    const struct edit_how *how);
+
+/* ------------------------------------------------------------------ change.c */
+
+/* EAGAIN, or ECORRUPT when `c` does not continue what `env` is. */
+MUST_USE enum hoist_err change_check(const struct store_env *env, const struct change *c);
+/* Put it in the log, and make it the head. */
+MUST_USE enum hoist_err change_put(struct store_write *w, struct env_work *e,
+                                   const struct change *c);
+
+/* ------------------------------------------------------------------ load.c */
+
+/* Bytes of records that loads have put in so far. */
+uint64_t loads_bytes(const struct writer *wr);
+
+/* ------------------------------------------------------------------ lock.c */
+
+MUST_USE enum hoist_err lock_take(const char *dir, struct lmdb_os *lock);
+void lock_release(struct lmdb_os *lock);
+
+/* ------------------------------------------------------------------ rotate.c */
+
+/* Copy what is live into another directory, and go on there. */
+MUST_USE enum hoist_err rotate(struct store *s);
+
+/* ------------------------------------------------------------------ writer.c */
+
+mode_t writer_dir_mode(bool primary);
+struct db_options writer_db_options(const struct writer *wr);
+
+/* Make DIR/`number` with its counters, for LMDB's files to come. */
+MUST_USE enum hoist_err number_prepare(const char *dir, uint32_t number, bool primary,
+                                       const uint8_t id[STORE_ID_SIZE]);
+/* Sync what is there now, and make it the current one. */
+MUST_USE enum hoist_err number_finish(const struct writer *wr, const char *dir, struct db *db);
+
+/* ------------------------------------------------------------------ readers.c */
+
+MUST_USE enum hoist_err watch_start(struct store *s);
+/* False: the thread hangs in LMDB, waiting for a reader that was stopped while it held the lock of
+ * their table. What it uses must stay as it is. */
+bool watch_stop(struct store *s);
+/* Whether some reader has been in one transaction for long, and how many are known to be. */
+bool watch_wants_probe(struct store *s);
+uint32_t watch_stuck(struct store *s, struct store_reader_info *ret, uint32_t max,
+                     uint64_t *ret_cleared);
+
+#endif

@@ -1,0 +1,248 @@
+#include "store/write_int.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/files.h"
+
+/* ------------------------------------------------------------------ options */
+
+static void default_u64(uint64_t *v, uint64_t value)
+{
+    if (*v == 0)
+        *v = value;
+}
+
+static struct store_options with_defaults(const struct store_options *given)
+{
+    struct store_options o = *given;
+    default_u64(&o.quota_bytes, UINT64_C(4) << 30);
+    default_u64(&o.log_min, o.primary ? 10000 : 1000);
+    default_u64(&o.log_bytes, o.primary ? UINT64_C(4) << 30 : UINT64_C(256) << 20);
+    if (o.log_age_ms == 0 && o.primary)
+        o.log_age_ms = INT64_C(90) * 24 * 3600 * 1000;
+    return o;
+}
+
+struct db_options writer_db_options(const struct writer *wr)
+{
+    return (struct db_options){
+        .write = true,
+        .sync = wr->options.primary,
+        .memory = wr->memory,
+        .map_bytes = wr->options.map_bytes,
+    };
+}
+
+/* ------------------------------------------------------------------ a numbered directory */
+
+mode_t writer_dir_mode(bool primary)
+{
+    return primary ? 0700 : 0750;
+}
+
+enum hoist_err number_prepare(const char *dir, uint32_t number, bool primary,
+                              const uint8_t id[STORE_ID_SIZE])
+{
+    char path[PATH_MAX], counters[PATH_MAX];
+    enum hoist_err err = files_make_number(dir, number, writer_dir_mode(primary));
+    if (err)
+        return err;
+    if (!path_number(path, dir, number) || !path_join(counters, path, "counters"))
+        return err_set(HOIST_EINVAL, "%s: the path is too long", dir);
+    return counters_create(counters, id);
+}
+
+enum hoist_err number_finish(const struct writer *wr, const char *dir, struct db *db)
+{
+    char data[PATH_MAX];
+    struct stat st;
+    if (!path_join(data, db->path, "data.mdb"))
+        return err_set(HOIST_EINVAL, "%s: the path is too long", dir);
+    if (stat(data, &st) != 0 || (st.st_uid == geteuid() && chmod(data, 0640) != 0))
+        return files_err(errno, "set the mode of", data);
+    if (!wr->memory) {
+        int rc = mdb_env_sync(db->env, 1);
+        if (rc != 0)
+            return db_err(rc, "sync the new store");
+    }
+    enum hoist_err err = files_sync(db->path);
+    return err ? err : files_set_current(dir, db->number);
+}
+
+/* All of it is made and synced before the link leads there: a crash leaves what the next start
+ * removes. */
+static enum hoist_err make_store(const struct writer *wr, const char *dir, struct db **ret)
+{
+    uint8_t id[STORE_ID_SIZE];
+    hash_random(id, sizeof id);
+    struct db *db = NULL;
+    struct db_options o = writer_db_options(wr);
+    o.create = id;
+    enum hoist_err err = number_prepare(dir, 1, wr->options.primary, id);
+    if (!err)
+        err = db_open(dir, 1, &o, &db);
+    if (!err)
+        err = number_finish(wr, dir, db);
+    if (err)
+        db_free(db);
+    else
+        *ret = db;
+    return err;
+}
+
+/* ------------------------------------------------------------------ start */
+
+static enum hoist_err open_current(const struct writer *wr, const char *dir, struct db **ret)
+{
+    uint32_t number;
+    enum hoist_err err = files_current(dir, &number);
+    if (err == HOIST_ENOTFOUND) {
+        files_each_other(dir, 0, files_remove_number);
+        return make_store(wr, dir, ret);
+    }
+    if (err)
+        return err;
+    files_each_other(dir, number, files_remove_number);
+    const struct db_options o = writer_db_options(wr);
+    err = db_open(dir, number, &o, ret);
+    if (err == HOIST_ENOTFOUND)
+        err = err_set(HOIST_ECORRUPT, "store: %s/current leads to %u, where there is no data.mdb",
+                      dir, number);
+    return err;
+}
+
+/* What was being loaded when the last writer ended is to be deleted. */
+static enum hoist_err drop_loads(struct store_write *w)
+{
+    MDB_val key = val_of(SLICE("load:")), row;
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(w->txn, w->db->dbi[DB_META], &cursor);
+    if (rc != 0)
+        return db_err(rc, "read meta");
+    uint16_t ids[64];
+    size_t count = 0;
+    rc = db_cursor_get(w->db, cursor, &key, &row, MDB_SET_RANGE);
+    while (rc == 0 && count < sizeof ids / sizeof *ids && key.mv_size == 7 &&
+           memcmp(key.mv_data, "load:", 5) == 0) {
+        ids[count++] = be16_read((uint8_t *)key.mv_data + 5);
+        rc = db_cursor_get(w->db, cursor, &key, &row, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    enum hoist_err err = HOIST_OK;
+    for (size_t i = 0; !err && i < count; i++) {
+        struct row_key load = row_meta("load:", ids[i]), gone = row_meta("gone:", ids[i]);
+        err = write_del(w, DB_META, val_key(&load));
+        if (!err)
+            err = write_put(w, DB_META, val_key(&gone), SLICE("\1"), 0);
+    }
+    return err;
+}
+
+/* One commit, with every word set to its id: the last writer may have died between a commit and
+ * what it had to say about it, or an OS crash have taken back its last one. */
+static enum hoist_err start(struct store *s)
+{
+    struct store_write *w;
+    enum hoist_err err = store_write_begin(s, &w);
+    if (err)
+        return err;
+    uint8_t row[STORE_ID_SIZE + 8];
+    memcpy(row, w->db->store_id, STORE_ID_SIZE);
+    be64_write(row + STORE_ID_SIZE, w->db->starts + 1);
+    err = write_put(w, DB_META, val_of(SLICE("store")), slice_of(row, sizeof row), 0);
+    if (!err)
+        err = drop_loads(w);
+    if (err) {
+        store_write_abort(w);
+        return err;
+    }
+    w->mark_all = w->announce = true;
+    err = store_write_commit(w);
+    if (!err)
+        s->starts++;
+    return err;
+}
+
+static void free_writer(struct writer *wr)
+{
+    lock_release(&wr->lock);
+    pthread_mutex_destroy(&wr->pin_lock);
+    mem_free(wr);
+}
+
+static bool stop_writer(struct store *s)
+{
+    bool stopped = watch_stop(s);
+    free_writer(s->writer);
+    s->writer = NULL;
+    return stopped;
+}
+
+static enum hoist_err take_directory(struct writer *wr, const char *dir)
+{
+    enum hoist_err err = files_check_fs(dir, &wr->memory);
+    if (!err)
+        err = files_make_dir(dir, writer_dir_mode(wr->options.primary));
+    return err ? err : lock_take(dir, &wr->lock);
+}
+
+static enum hoist_err open_writer(const char *dir, const struct store_options *options,
+                                  struct store **ret)
+{
+    struct db *db = NULL;
+    struct store *s = NULL;
+    struct writer *wr = mem_zalloc(1, sizeof *wr);
+    if (!wr)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    hash_init();
+    wr->options = with_defaults(options);
+    wr->lock.lock_fd = -1;
+    wr->rotate_limit = UINT64_C(256) << 20;
+    wr->retry_held = true;
+    pthread_mutex_init(&wr->pin_lock, NULL);
+    enum hoist_err err = take_directory(wr, dir);
+    if (!err)
+        err = open_current(wr, dir, &db);
+    if (!err)
+        err = store_new(dir, db, &s);
+    if (err) {
+        free_writer(wr);
+        return err;
+    }
+    s->writer = wr;
+    s->stop_writer = stop_writer;
+    s->map_bytes = wr->options.map_bytes;
+    s->quota_bytes = wr->options.quota_bytes;
+    /* Readers may have mapped the counters that are missing now: only another directory makes them
+     * look for new ones. */
+    if (!db->counters.head)
+        err = rotate(s);
+    if (!err)
+        err = start(s);
+    if (!err)
+        err = watch_start(s);
+    if (err)
+        store_close(s);
+    else
+        *ret = s;
+    return err;
+}
+
+enum hoist_err store_open(const char *dir, const struct store_options *options, struct store **ret)
+{
+    if (options->write)
+        return open_writer(dir, options, ret);
+    enum hoist_err err = store_open_reader(dir, options->map_bytes, ret);
+    if (!err && options->quota_bytes)
+        (*ret)->quota_bytes = options->quota_bytes;
+    return err;
+}
+
+enum hoist_err store_status_put(struct store *s, struct slice json)
+{
+    return counters_put_status(&atomic_load(&s->db)->counters, json);
+}
