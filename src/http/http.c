@@ -166,7 +166,7 @@ static enum hoist_err taken(const char *listen, const char *port)
 static enum hoist_err listen_on(const char *listen_at, int *ret_fd)
 {
     char host[256];
-    const char *port;
+    const char *port = NULL;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
                     *found;
     enum hoist_err err = split(listen_at, host, sizeof host, &port);

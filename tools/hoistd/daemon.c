@@ -1,0 +1,272 @@
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "http/http.h"
+#include "notify.h"
+#include "primary/primary.h"
+#include "repl/agent.h"
+
+static const char tcp_default[] = "tcp://127.0.0.1:7400";
+static const char ipc_default[] = "ipc:///run/hoist/primary.sock";
+
+enum { LISTEN_MAX = 2, POLL_MS = 200, REOPENS_MAX = 5 };
+
+struct daemon {
+    const struct settings *settings;
+    struct store *store;
+    struct primary *primary; /* or … */
+    struct agent *agent;
+    struct http *http[2];
+    const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
+    const char *const *listen;
+    uint32_t listen_count;
+};
+
+/* ------------------------------------------------------------------ what HTTP asks */
+
+static bool is_ready(void *arg, struct buf *why_not)
+{
+    struct daemon *d = arg;
+    return d->agent ? agent_is_ready(d->agent, why_not) : true;
+}
+
+static enum hoist_err status(void *arg, struct buf *out)
+{
+    struct daemon *d = arg;
+    return d->agent ? agent_status(d->agent, out) : primary_status(d->primary, out);
+}
+
+/* ------------------------------------------------------------------ start */
+
+/* tcp on loopback, and the local socket where it can be made. */
+static void choose_listen(struct daemon *d)
+{
+    d->listen = d->settings->listen;
+    d->listen_count = (uint32_t)d->settings->listen_count;
+    if (d->listen_count > 0)
+        return;
+    d->listen = d->own_listen;
+    d->own_listen[d->listen_count++] = tcp_default;
+    if ((mkdir("/run/hoist", 0755) == 0 || errno == EEXIST) && access("/run/hoist", W_OK) == 0)
+        d->own_listen[d->listen_count++] = ipc_default;
+    else
+        log_info("hoistd: /run/hoist cannot be written, so there is no local socket; flagctl takes "
+                 "--primary %s",
+                 tcp_default);
+}
+
+static enum hoist_err start_primary(struct daemon *d)
+{
+    const struct settings *s = d->settings;
+    choose_listen(d);
+    struct primary_config config = {
+        .envs = s->envs,
+        .env_count = (uint32_t)s->env_count,
+        .listen = d->listen,
+        .listen_count = d->listen_count,
+        .stream = s->stream,
+        .id = s->id,
+        .software = HOIST_VERSION,
+        .role = roles[s->role].name,
+        .heartbeat_ms = s->heartbeat_ms,
+    };
+    return primary_start(d->store, &config, &d->primary);
+}
+
+static enum hoist_err start_agent(struct daemon *d)
+{
+    const struct settings *s = d->settings;
+    struct agent_config config = {
+        .id = s->id,
+        .software = HOIST_VERSION,
+        .upstreams = s->upstreams,
+        .upstream_count = (uint32_t)s->upstream_count,
+        .envs = s->envs,
+        .env_count = (uint32_t)s->env_count,
+        .labels = s->labels,
+        .label_count = (uint32_t)s->label_count,
+        .heartbeat_ms = s->heartbeat_ms,
+    };
+    return agent_start(d->store, &config, &d->agent);
+}
+
+static enum hoist_err start_http(struct daemon *d)
+{
+    enum hoist_err err = HOIST_OK;
+    for (int i = 0; i < 2 && !err; i++) {
+        if (!d->settings->http[i])
+            continue;
+        struct http_config config = {
+            .listen = d->settings->http[i], .ready = is_ready, .status = status, .arg = d};
+        err = http_start(&config, &d->http[i]);
+    }
+    return err;
+}
+
+static void stop(struct daemon *d)
+{
+    for (int i = 0; i < 2; i++)
+        http_stop(d->http[i]);
+    primary_stop(d->primary);
+    agent_stop(d->agent);
+    store_close(d->store);
+    *d = (struct daemon){.settings = d->settings};
+}
+
+static enum hoist_err start(struct daemon *d)
+{
+    const struct settings *s = d->settings;
+    enum hoist_err err = store_open(s->store, &s->store_options, &d->store);
+    if (!err)
+        err = s->role == ROLE_AGENT ? start_agent(d) : start_primary(d);
+    if (!err)
+        err = start_http(d);
+    if (err)
+        stop(d);
+    return err;
+}
+
+/* What a person who started it wants to know, with lines to paste. */
+static void greet(const struct daemon *d)
+{
+    const struct settings *s = d->settings;
+    struct buf out = BUF_INIT(16384);
+    buf_printf(&out, "hoistd %s %s, id %s\n  store        %s\n", HOIST_VERSION, roles[s->role].name,
+               s->id, s->store);
+    for (uint32_t i = 0; i < d->listen_count; i++)
+        buf_printf(&out, "  listens      %s\n", d->listen[i]);
+    for (size_t i = 0; i < s->upstream_count; i++)
+        buf_printf(&out, "  follows      %s\n", s->upstreams[i]);
+    for (int i = 0; i < 2; i++)
+        if (s->http[i])
+            buf_printf(&out, "  http         http://%s\n", s->http[i]);
+    struct store_read *r;
+    struct store_env env;
+    if (store_read_begin(d->store, false, &r) == HOIST_OK) {
+        for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
+            buf_printf(&out, "  environment  %s, version %llu, %llu flags\n", env.name,
+                       (unsigned long long)env.head, (unsigned long long)env.flags);
+        store_read_end(r);
+    }
+    buf_printf(&out, "\nexport HOIST_STORE=%s\n", s->store);
+    if (d->listen_count > 0)
+        buf_printf(&out, "export HOIST_PRIMARY=%s\n", d->listen[0]);
+    if (s->env_count > 0)
+        buf_printf(&out, "export HOIST_ENV=%s\n", s->envs[0]);
+    fputs(buf_str(&out), stdout);
+    fflush(stdout);
+    buf_done(&out);
+}
+
+static void count_build(enum role role)
+{
+    struct buf labels = BUF_INIT(200);
+    metric_label(&labels, "version", HOIST_VERSION);
+    metric_set(metric_series(METRIC_GAUGE, "hoist_build_info",
+                             "1, with the version of the software.", buf_str(&labels), NULL),
+               1);
+    buf_clear(&labels);
+    metric_label(&labels, "role", roles[role].name);
+    metric_set(metric_series(METRIC_GAUGE, "hoist_role", "1 for the role this hoistd plays.",
+                             buf_str(&labels), NULL),
+               1);
+    buf_done(&labels);
+}
+
+/* ------------------------------------------------------------------ run */
+
+static void signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+void daemon_block_signals(void)
+{
+    sigset_t set;
+    signals(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void reload(enum role role, int argc, char **argv)
+{
+    char state[64];
+    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%lld",
+             (long long)(clock_mono_ns() / 1000));
+    notify(state);
+    struct settings fresh;
+    enum hoist_err err = settings_read(role, argc, argv, &fresh);
+    if (!err) {
+        err = settings_apply_log(&fresh);
+        settings_done(&fresh);
+    }
+    if (err)
+        log_error("hoistd: not reloaded, going on as before: %s", err_last());
+    else
+        log_info("hoistd: reloaded the log's level and format; the rest is as it was at the start");
+    notify("READY=1");
+}
+
+/* Until a signal ends it (0), or the store has to be opened anew (1). */
+static int serve(struct daemon *d, int argc, char **argv)
+{
+    sigset_t set;
+    signals(&set);
+    int64_t watchdog_ms = notify_watchdog_ms(), told = clock_mono_ms();
+    for (;;) {
+        struct timespec wait = {.tv_nsec = POLL_MS * 1000000};
+        int number = sigtimedwait(&set, NULL, &wait);
+        if (number == SIGTERM || number == SIGINT)
+            return 0;
+        if (number == SIGHUP)
+            reload(d->settings->role, argc, argv);
+        if (d->primary ? primary_is_broken(d->primary) : agent_is_broken(d->agent))
+            return 1;
+        if (watchdog_ms > 0 && clock_mono_ms() - told >= watchdog_ms) {
+            told = clock_mono_ms();
+            notify("WATCHDOG=1");
+        }
+    }
+}
+
+int daemon_run(const struct settings *s, int argc, char **argv)
+{
+    struct daemon d = {.settings = s};
+    for (int reopened = 0; reopened <= REOPENS_MAX; reopened++) {
+        enum hoist_err err = start(&d);
+        if (err) {
+            log_error("hoistd: %s", *err_last() ? err_last() : err_word(err));
+            return 1;
+        }
+        if (reopened == 0) {
+            count_build(s->role);
+            greet(&d);
+            notify("READY=1");
+        }
+        log_info("hoistd: %s runs, store %s", roles[s->role].name, s->store);
+        bool again = serve(&d, argc, argv) != 0;
+        if (!again)
+            notify("STOPPING=1");
+        stop(&d);
+        if (!again) {
+            log_info("hoistd: ended by a signal");
+            return 0;
+        }
+        log_error("hoistd: the disk failed in the middle of a commit; opening the store anew");
+    }
+    log_error("hoistd: the store's disk fails again and again; ending");
+    return 1;
+}

@@ -1,0 +1,275 @@
+#include "settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+/* ------------------------------------------------------------------ the tables */
+
+/* clang-format off */
+#define FALLBACK(x) .fallback = x
+
+#define COMMON_FIRST \
+    {.name = "store", .arg = "DIR", .env = "HOIST_STORE", \
+     .help = "where the flags are kept; by default /var/lib/hoist, or\n" \
+             "~/.local/state/hoist for others than root"}
+
+#define COMMON_LAST \
+    {.name = "id", .arg = "NAME", .help = "this host's name in the fleet; by default the host name"}, \
+    {.name = "heartbeat-ms", .arg = "N", FALLBACK("200"), \
+     .help = "milliseconds between heartbeats; the same in the whole\nfleet, 10 to 60000"}, \
+    {.name = "quota-bytes", .arg = "N", FALLBACK("4294967296"), \
+     .help = "the most bytes of keys and records in the store"}, \
+    {.name = "map-bytes", .arg = "N", FALLBACK("68719476736"), \
+     .help = "address space for the store; less is taken where so\nmuch cannot be had"}, \
+    {.name = "log-age", .arg = "TIME", \
+     .help = "how long changes are kept, as in 90d, 12h, 30m, 10s;\n" \
+             "by default 90d on a primary; on an agent, as --log-min"}, \
+    {.name = "log-min", .arg = "N", \
+     .help = "changes kept whatever their age; by default 10000 on a\nprimary, 1000 on an agent"}, \
+    {.name = "log-bytes", .arg = "N", \
+     .help = "the most bytes of changes kept; by default 4 GiB on a\nprimary, 256 MiB on an agent"}, \
+    {.name = "log-level", .arg = "LEVEL", .env = "HOIST_LOG", FALLBACK("info"), \
+     .help = "error, warn, info or debug; taken anew at SIGHUP"}, \
+    {.name = "log-format", .arg = "FORMAT", FALLBACK("logfmt"), \
+     .help = "logfmt or json, on stderr; taken anew at SIGHUP"}, \
+    {.name = "config", .arg = "FILE", .env = "HOIST_CONFIG", .no_file = true, \
+     .help = "a YAML file with any of these options as keys; by\n" \
+             "default /etc/hoist/hoistd.yaml, if it is there"}, \
+    {.name = "help", .no_file = true, .help = "print this"}, \
+    {0}
+
+#define PRIMARY_MIDDLE \
+    {.name = "env", .arg = "NAME", .many = true, \
+     .help = "an environment to make if it is not there; a store\nthat has none begins with 'production'"}, \
+    {.name = "listen", .arg = "URL", .many = true, \
+     .help = "where to take commands and requests: tcp://HOST:PORT\n" \
+             "(changes are published on the next port) or\n" \
+             "ipc:///PATH (PATH.pub). By default\n" \
+             "tcp://127.0.0.1:7400 and, where /run/hoist can be\n" \
+             "written, ipc:///run/hoist/primary.sock"}, \
+    {.name = "stream", .arg = "URL", \
+     .help = "publish here instead of beside each --listen"}
+
+static const struct option primary_options[] = {
+    COMMON_FIRST,
+    PRIMARY_MIDDLE,
+    {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7480"),
+     .help = "serve /healthz, /readyz, /metrics and /status; or off"},
+    COMMON_LAST,
+};
+
+static const struct option dev_options[] = {
+    COMMON_FIRST,
+    PRIMARY_MIDDLE,
+    {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7480"),
+     .help = "serve /healthz, /readyz, /metrics and /status; or off"},
+    {.name = "ofrep-http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:8016"),
+     .help = "serve them at an agent's address as well; or off"},
+    COMMON_LAST,
+};
+
+static const struct option agent_options[] = {
+    COMMON_FIRST,
+    {.name = "upstream", .arg = "URL", .many = true,
+     .help = "whom to follow: the primary's --listen; several are\n"
+             "several ways to the same history, tried in order"},
+    {.name = "env", .arg = "NAME", .many = true, FALLBACK("production"),
+     .help = "an environment to follow; the one named first is the\n"
+             "one a program opens that names none"},
+    {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:8016"),
+     .help = "serve /healthz, /readyz, /metrics and /status; or off"},
+    {.name = "label", .arg = "K=V", .many = true,
+     .help = "a label of this host, as in ring=canary"},
+    COMMON_LAST,
+};
+/* clang-format on */
+
+const struct role_info roles[ROLE_COUNT] = {
+    [ROLE_PRIMARY] = {"primary", "take changes, number them, publish them",
+                      "The one process that accepts changes. Programs on its machine can read its\n"
+                      "store, too, if they run as its user.",
+                      primary_options},
+    [ROLE_AGENT] =
+        {"agent", "keep this host's store equal to the primary's",
+         "One for each host. Programs on the host read its store through libhoist, also\n"
+         "when the agent, the network or the primary is gone.",
+         agent_options},
+    [ROLE_DEV] =
+        {"dev", "a primary on a laptop, which serves an agent's port as well",
+         "A primary whose store the programs of the same user read, and which also serves\n"
+         "HTTP at an agent's address.",
+         dev_options},
+};
+
+static const char *const config_files[] = {"/etc/hoist/hoistd.yaml", NULL};
+
+/* ------------------------------------------------------------------ reading */
+
+static enum hoist_err number(const struct options *o, const char *name, uint64_t least,
+                             uint64_t most, uint64_t *ret)
+{
+    const char *text = options_get(o, name);
+    if (!text)
+        return HOIST_OK;
+    uint64_t v;
+    if (text_u64(text, &v) != HOIST_OK || v < least || v > most)
+        return err_set(HOIST_EINVAL, "--%s %s: a whole number from %llu to %llu is meant", name,
+                       text, (unsigned long long)least, (unsigned long long)most);
+    *ret = v;
+    return HOIST_OK;
+}
+
+/* A whole number with a unit: ms, s, m, h or d. */
+static enum hoist_err duration(const struct options *o, const char *name, int64_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        int64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    const char *text = options_get(o, name);
+    if (!text)
+        return HOIST_OK;
+    char digits[16] = "";
+    size_t len = strspn(text, "0123456789");
+    uint64_t v;
+    if (len > 0 && len < sizeof digits) {
+        memcpy(digits, text, len);
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+            if (strcmp(text + len, units[i].unit) == 0 && text_u64(digits, &v) == HOIST_OK &&
+                v > 0 && v < 1000000000) {
+                *ret_ms = (int64_t)v * units[i].ms;
+                return HOIST_OK;
+            }
+    }
+    return err_set(HOIST_EINVAL, "--%s %s: a number with ms, s, m, h or d is meant, as in 90d",
+                   name, text);
+}
+
+static enum hoist_err default_store(struct settings *s)
+{
+    const char *given = options_get(s->options, "store"), *home = getenv("HOME");
+    struct buf path = BUF_INIT(4096);
+    if (given)
+        buf_add_str(&path, given);
+    else if (geteuid() == 0)
+        buf_add_str(&path, "/var/lib/hoist");
+    else if (home && home[0] == '/')
+        buf_printf(&path, "%s/.local/state/hoist", home);
+    else
+        return err_set(HOIST_EINVAL, "--store is needed: $HOME is not set");
+    enum hoist_err err = buf_err(&path);
+    if (!err && !(s->store = mem_dup_str(buf_str(&path))))
+        err = err_set(HOIST_ENOMEM, "out of memory");
+    buf_done(&path);
+    return err;
+}
+
+static enum hoist_err host_name(struct settings *s)
+{
+    char name[256] = "";
+    const char *given = options_get(s->options, "id");
+    if (!given && gethostname(name, sizeof name - 1) != 0)
+        return err_set(HOIST_EINVAL, "--id is needed: there is no host name");
+    s->id = mem_dup_str(given ? given : name);
+    return s->id ? HOIST_OK : err_set(HOIST_ENOMEM, "out of memory");
+}
+
+static const char *http_at(const struct options *o, const char *name)
+{
+    const char *at = options_get(o, name);
+    return at && strcmp(at, "off") != 0 ? at : NULL;
+}
+
+static enum hoist_err read_store_options(struct settings *s)
+{
+    struct store_options *so = &s->store_options;
+    uint64_t heartbeat = 200;
+    enum hoist_err err = number(s->options, "quota-bytes", 4096, UINT64_MAX >> 1, &so->quota_bytes);
+    if (!err)
+        err = number(s->options, "map-bytes", 1 << 20, UINT64_C(1) << 46, &so->map_bytes);
+    if (!err)
+        err = duration(s->options, "log-age", &so->log_age_ms);
+    if (!err)
+        err = number(s->options, "log-min", 1, UINT64_MAX >> 1, &so->log_min);
+    if (!err)
+        err = number(s->options, "log-bytes", 4096, UINT64_MAX >> 1, &so->log_bytes);
+    if (!err)
+        err = number(s->options, "heartbeat-ms", 10, 60000, &heartbeat);
+    so->write = true;
+    so->primary = s->role != ROLE_AGENT;
+    s->heartbeat_ms = (uint32_t)heartbeat;
+    return err;
+}
+
+static enum hoist_err check_words(const struct settings *s)
+{
+    const char *const *words;
+    if (options_words(s->options, &words) > 0)
+        return err_set(HOIST_EINVAL, "'%s' is no option; see hoistd %s --help", words[0],
+                       roles[s->role].name);
+    if (s->role == ROLE_AGENT && s->upstream_count == 0)
+        return err_set(HOIST_EINVAL, "--upstream is needed: the primary's address, as in "
+                                     "--upstream tcp://HOST:7400");
+    return HOIST_OK;
+}
+
+enum hoist_err settings_read(enum role role, int argc, char **argv, struct settings *ret)
+{
+    struct settings s = {.role = role};
+    enum hoist_err err =
+        options_read(roles[role].options, argc, argv, "config", config_files, &s.options);
+    if (err)
+        return err;
+    if (options_on(s.options, "help")) {
+        *ret = s;
+        return HOIST_OK;
+    }
+    s.env_count = options_list(s.options, "env", &s.envs);
+    s.listen_count = options_list(s.options, "listen", &s.listen);
+    s.upstream_count = options_list(s.options, "upstream", &s.upstreams);
+    s.label_count = options_list(s.options, "label", &s.labels);
+    s.stream = options_get(s.options, "stream");
+    s.http[0] = http_at(s.options, "http");
+    s.http[1] = http_at(s.options, "ofrep-http");
+    err = check_words(&s);
+    if (!err)
+        err = read_store_options(&s);
+    if (!err)
+        err = default_store(&s);
+    if (!err)
+        err = host_name(&s);
+    if (err)
+        settings_done(&s);
+    else
+        *ret = s;
+    return err;
+}
+
+void settings_done(struct settings *s)
+{
+    options_free(s->options);
+    mem_free(s->store);
+    mem_free(s->id);
+    *s = (struct settings){0};
+}
+
+enum hoist_err settings_apply_log(const struct settings *s)
+{
+    enum log_level level;
+    const char *format = options_get(s->options, "log-format");
+    enum hoist_err err = log_level_parse(options_get(s->options, "log-level"), &level);
+    if (err)
+        return err;
+    if (strcmp(format, "json") != 0 && strcmp(format, "logfmt") != 0)
+        return err_set(HOIST_EINVAL, "--log-format %s: logfmt or json is meant", format);
+    log_set_level(level);
+    log_set_format(strcmp(format, "json") == 0 ? LOG_JSON : LOG_LOGFMT);
+    return HOIST_OK;
+}

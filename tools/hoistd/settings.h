@@ -1,0 +1,48 @@
+/* settings.h - hoistd's options: the tables behind --help, and what they say. */
+#ifndef HOISTD_SETTINGS_H
+#define HOISTD_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/options.h"
+#include "store/store.h"
+
+enum role { ROLE_PRIMARY, ROLE_AGENT, ROLE_DEV, ROLE_COUNT };
+
+struct role_info {
+    const char *name;
+    const char *what; /* one line */
+    const char *text; /* what --help says above the options */
+    const struct option *options;
+};
+extern const struct role_info roles[ROLE_COUNT];
+
+struct settings { /* text belongs to `options` and `local` */
+    enum role role;
+    struct options *options;
+    char *store;
+    char *id;
+    const char *const *envs;
+    size_t env_count;
+    const char *const *listen; /* NULL: the default ones */
+    size_t listen_count;
+    const char *stream;
+    const char *const *upstreams;
+    size_t upstream_count;
+    const char *const *labels;
+    size_t label_count;
+    const char *http[2]; /* NULL: off */
+    uint32_t heartbeat_ms;
+    struct store_options store_options;
+};
+
+/* Read arguments, environment and file for `role`. EINVAL with the sentence; ENOMEM. */
+MUST_USE enum hoist_err settings_read(enum role role, int argc, char **argv, struct settings *ret);
+void settings_done(struct settings *s);
+
+/* Take over what can change while hoistd runs: the log's level and format. */
+MUST_USE enum hoist_err settings_apply_log(const struct settings *s);
+
+#endif
