@@ -1,403 +1,264 @@
 #include "base/options.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/options_int.h"
 #include "base/text.h"
 
-enum { VALUES_MAX = 4096, HELP_COLUMN = 26 };
+/* ------------------------------------------------------------------ names */
 
-struct values {
-    char **items;
-    size_t count;
-    const char *origin; /* NULL: there is none */
-};
+static bool same_name(const char *name, struct slice given)
+{
+    size_t len = strlen(name);
+    if (len != given.len)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (name[i] != (given.ptr[i] == '_' ? '-' : (char)given.ptr[i]))
+            return false;
+    return true;
+}
 
-struct options {
-    const struct option *table;
-    size_t count;
-    struct values *values; /* one for each row of the table */
-    struct values words;
-};
+int option_find(const struct options *o, struct slice name)
+{
+    for (size_t i = 0; i < o->count; i++)
+        if (same_name(o->table[i].name, name))
+            return (int)i;
+    return -1;
+}
+
+void option_suggest(const struct options *o, struct slice name, bool in_file, char *out,
+                    size_t size)
+{
+    const char *near = NULL;
+    int best = 3; /* two edits are a typo, three another word */
+    for (size_t i = 0; i < o->count; i++) {
+        const struct option *opt = &o->table[i];
+        struct slice known = slice_str(opt->name);
+        if (known.len < 2 || (in_file && opt->no_file))
+            continue;
+        int distance = text_distance(known, name, 2);
+        if (distance > 0 && name.len >= 3 && slice_starts_with(known, name))
+            distance = 1;
+        if (distance < best) {
+            best = distance;
+            near = opt->name;
+        }
+    }
+    if (near)
+        snprintf(out, size, " (did you mean %s%s?)", in_file ? "" : "--", near);
+    else
+        snprintf(out, size, "%s", in_file ? "" : "; see --help");
+}
 
 /* ------------------------------------------------------------------ values */
 
-static enum hoist_err values_add(struct values *v, struct slice text, const char *origin)
+static enum hoist_err list_add(struct options *o, struct value_list *list, struct slice text)
 {
-    if (v->count == VALUES_MAX)
-        return err_set(HOIST_ELIMIT, "more than %d values", VALUES_MAX);
-    char **grown = mem_realloc(v->items, (v->count + 1) * sizeof *grown);
-    if (!grown)
-        return err_set(HOIST_ENOMEM, "out of memory");
-    v->items = grown;
-    grown[v->count] = mem_dup(text);
-    if (!grown[v->count])
-        return err_set(HOIST_ENOMEM, "out of memory");
-    v->count++;
-    v->origin = origin;
+    if (list->count == OPTION_VALUES_MAX)
+        return err_set(HOIST_ELIMIT, "more than %d values", OPTION_VALUES_MAX);
+    if (text.len && memchr(text.ptr, '\0', text.len))
+        return err_set(HOIST_EINVAL, "a NUL character in the value");
+    if (list->count == list->cap) {
+        size_t cap = list->cap ? list->cap * 2 : 4;
+        const char **grown = mem_realloc(list->items, cap * sizeof *grown);
+        if (!grown)
+            return err_set(HOIST_ENOMEM, "out of memory");
+        list->items = grown;
+        list->cap = cap;
+    }
+    enum hoist_err err = arena_own(&o->arena, &text);
+    if (err)
+        return err;
+    list->items[list->count++] = (const char *)text.ptr;
     return HOIST_OK;
 }
 
-static void values_done(struct values *v)
-{
-    for (size_t i = 0; i < v->count; i++)
-        mem_free(v->items[i]);
-    mem_free(v->items);
-    *v = (struct values){0};
-}
-
-static struct values *find(const struct options *o, const char *name)
-{
-    for (size_t i = 0; i < o->count; i++)
-        if (strcmp(o->table[i].name, name) == 0)
-            return &o->values[i];
-    return NULL;
-}
-
-/* ------------------------------------------------------------------ arguments */
-
-static const char *dashes(const struct option *row)
-{
-    return row->name[1] ? "--" : "-";
-}
-
-/* The option whose name is nearest to what was typed, if it is near. */
-static const struct option *near(const struct options *o, struct slice typed)
-{
-    const struct option *best = NULL;
-    int least = 3;
-    for (size_t i = 0; i < o->count; i++) {
-        int distance = text_distance(typed, slice_str(o->table[i].name), least);
-        if (distance < least && distance < (int)typed.len) {
-            least = distance;
-            best = &o->table[i];
-        }
-    }
-    return best;
-}
-
-static enum hoist_err unknown(const struct options *o, const char *what, struct slice typed)
-{
-    const struct option *meant = near(o, typed);
-    if (meant)
-        return err_set(HOIST_EINVAL, "there is no %s '%.*s'; is '%s%s' meant?", what,
-                       SLICE_ARG(typed), dashes(meant), meant->name);
-    return err_set(HOIST_EINVAL, "there is no %s '%.*s'; see --help", what, SLICE_ARG(typed));
-}
-
-/* The row that `word` names, as --name, --name=value or -n; *ret_value is what stands behind '='.
- */
-static enum hoist_err row_of(const struct options *o, const char *word, size_t *ret_row,
-                             const char **ret_value)
-{
-    bool two = word[1] == '-';
-    const char *name = word + (two ? 2 : 1);
-    size_t len = strcspn(name, "=");
-    for (size_t i = 0; i < o->count; i++) {
-        const char *known = o->table[i].name;
-        if (strlen(known) == len && memcmp(known, name, len) == 0 && two == (known[1] != '\0')) {
-            *ret_row = i;
-            *ret_value = name[len] ? name + len + 1 : NULL;
-            return HOIST_OK;
-        }
-    }
-    return unknown(o, "option", slice_of(name, len));
-}
-
-static enum hoist_err read_arguments(struct options *o, int argc, char **argv)
-{
-    bool ended = false;
-    for (int i = 0; i < argc; i++) {
-        const char *word = argv[i], *value = NULL;
-        size_t row = 0;
-        enum hoist_err err = HOIST_OK;
-        if (ended || word[0] != '-' || !word[1]) {
-            err = values_add(&o->words, slice_str(word), "argument");
-            if (err)
-                return err;
-            continue;
-        }
-        if (strcmp(word, "--") == 0) {
-            ended = true;
-            continue;
-        }
-        err = row_of(o, word, &row, &value);
-        if (err)
-            return err;
-        const struct option *option = &o->table[row];
-        if (!option->arg && value)
-            return err_set(HOIST_EINVAL, "--%s takes no value", option->name);
-        if (option->arg && !value) {
-            if (i + 1 == argc)
-                return err_set(HOIST_EINVAL, "%s%s needs a value: %s", dashes(option), option->name,
-                               option->arg);
-            value = argv[++i];
-        }
-        if (!option->many && o->values[row].origin && option->arg)
-            return err_set(HOIST_EINVAL, "%s%s is given twice", dashes(option), option->name);
-        if (!option->arg && o->values[row].origin)
-            continue;
-        err = values_add(&o->values[row], slice_str(option->arg ? value : "true"), "argument");
-        if (err)
-            return err;
-    }
-    return HOIST_OK;
-}
-
-static enum hoist_err read_environment(struct options *o)
-{
-    for (size_t i = 0; i < o->count; i++) {
-        const char *value = o->table[i].env ? getenv(o->table[i].env) : NULL;
-        if (o->values[i].origin || !value || !value[0])
-            continue;
-        enum hoist_err err = values_add(&o->values[i], slice_str(value), "environment");
-        if (err)
-            return err;
-    }
-    return HOIST_OK;
-}
-
-static enum hoist_err read_defaults(struct options *o)
-{
-    for (size_t i = 0; i < o->count; i++) {
-        if (o->values[i].origin || !o->table[i].fallback)
-            continue;
-        enum hoist_err err = values_add(&o->values[i], slice_str(o->table[i].fallback), "default");
-        if (err)
-            return err;
-    }
-    return HOIST_OK;
-}
-
-/* ------------------------------------------------------------------ the file */
-
-/*
- * What is being read of the file. Only a mapping of names to scalars or lists of scalars is taken:
- * anchors, aliases and tags could mean something else to a reader than to us.
- */
-struct file {
-    struct options *o;
-    const char *path;
-    yaml_parser_t parser;
-    yaml_event_t event;
-    bool has_event;
-    bool *seen; /* by row */
-};
-
-static enum hoist_err file_err(const struct file *f, yaml_mark_t at, const char *what,
-                               struct slice which)
-{
-    return err_set(HOIST_EINVAL, "%s: line %zu, column %zu: %s%.*s", f->path, at.line + 1,
-                   at.column + 1, what, SLICE_ARG(which));
-}
-
-static enum hoist_err next(struct file *f)
-{
-    if (f->has_event)
-        yaml_event_delete(&f->event);
-    f->has_event = yaml_parser_parse(&f->parser, &f->event) != 0;
-    if (!f->has_event)
-        return file_err(f, f->parser.problem_mark,
-                        f->parser.problem ? f->parser.problem : "no YAML", SLICE(""));
-    bool odd = f->event.type == YAML_ALIAS_EVENT;
-    if (f->event.type == YAML_SCALAR_EVENT)
-        odd = f->event.data.scalar.anchor || f->event.data.scalar.tag;
-    if (f->event.type == YAML_SEQUENCE_START_EVENT)
-        odd = f->event.data.sequence_start.anchor || f->event.data.sequence_start.tag;
-    if (f->event.type == YAML_MAPPING_START_EVENT)
-        odd = f->event.data.mapping_start.anchor || f->event.data.mapping_start.tag;
-    if (odd)
-        return file_err(f, f->event.start_mark, "anchors, aliases and tags are not taken",
-                        SLICE(""));
-    return HOIST_OK;
-}
-
-static struct slice scalar(const struct file *f)
-{
-    return slice_of(f->event.data.scalar.value, f->event.data.scalar.length);
-}
-
-/* The row for the key at hand; in a file a name may have underscores for its dashes. */
-static enum hoist_err file_row(struct file *f, size_t *ret_row)
-{
-    char name[64];
-    struct slice key = scalar(f);
-    size_t len = key.len < sizeof name ? key.len : sizeof name - 1;
-    memcpy(name, key.ptr, len);
-    name[len] = '\0';
-    for (char *p = name; *p; p++)
-        if (*p == '_')
-            *p = '-';
-    for (size_t i = 0; key.len < sizeof name && i < f->o->count; i++)
-        if (strcmp(f->o->table[i].name, name) == 0 && !f->o->table[i].no_file) {
-            if (f->seen[i])
-                return file_err(f, f->event.start_mark, "a key for the second time: ", key);
-            f->seen[i] = true;
-            *ret_row = i;
-            return HOIST_OK;
-        }
-    (void)unknown(f->o, "key", slice_of(name, len));
-    return err_prefix(HOIST_EINVAL, "%s: line %zu, column %zu", f->path,
-                      f->event.start_mark.line + 1, f->event.start_mark.column + 1);
-}
-
-static bool is_word(struct slice s, const char *const words[])
+static bool is_word_of(struct slice text, const char *const *words)
 {
     for (; *words; words++)
-        if (slice_eq(s, slice_str(*words)))
+        if (slice_eq(text, slice_str(*words)))
             return true;
     return false;
 }
 
-/* Keep the scalar at hand, unless an argument or the environment has said it already. */
-static enum hoist_err file_value(struct file *f, size_t row, bool taken)
+static enum hoist_err switch_set(struct options *o, struct option_value *v, struct slice text)
 {
-    static const char *const yes[] = {"true", "yes", "on", NULL};
-    static const char *const no[] = {"false", "no", "off", NULL};
-    const struct option *option = &f->o->table[row];
-    struct slice value = scalar(f);
-    if (memchr(value.ptr, '\0', value.len))
-        return file_err(f, f->event.start_mark, "a NUL in the value of ", slice_str(option->name));
-    if (!option->arg && is_word(value, no))
-        return HOIST_OK;
-    if (!option->arg && !is_word(value, yes))
-        return file_err(f, f->event.start_mark, "true or false belongs here, not ", value);
-    if (taken)
-        return HOIST_OK;
-    return values_add(&f->o->values[row], option->arg ? value : SLICE("true"), "file");
+    static const char *const yes[] = {"true", "yes", "on", "1", NULL};
+    static const char *const no[] = {"false", "no", "off", "0", NULL};
+    if (is_word_of(text, yes))
+        return list_add(o, &v->list, SLICE("true"));
+    if (!is_word_of(text, no))
+        return err_set(HOIST_EINVAL, "'%.*s' is neither true nor false", SLICE_ARG(text));
+    v->off = true;
+    return HOIST_OK;
 }
 
-static enum hoist_err file_list(struct file *f, size_t row, bool taken)
+enum hoist_err option_add(struct options *o, size_t i, enum option_origin origin, struct slice text)
 {
-    if (!f->o->table[row].many)
-        return file_err(f, f->event.start_mark, "one value, not a list, belongs to ",
-                        slice_str(f->o->table[row].name));
-    for (;;) {
-        enum hoist_err err = next(f);
-        if (err || f->event.type == YAML_SEQUENCE_END_EVENT)
-            return err;
-        if (f->event.type != YAML_SCALAR_EVENT)
-            return file_err(f, f->event.start_mark, "plain values belong in the list of ",
-                            slice_str(f->o->table[row].name));
-        err = file_value(f, row, taken);
-        if (err)
-            return err;
+    const struct option *opt = &o->table[i];
+    struct option_value *v = &o->values[i];
+    if (v->origin != FROM_NOWHERE && !opt->many) {
+        if (!opt->arg)
+            return HOIST_OK; /* -v -v: on is on */
+        return err_set(HOIST_EINVAL, "given twice, and it takes one value");
     }
+    enum hoist_err err = opt->arg ? list_add(o, &v->list, text) : switch_set(o, v, text);
+    if (!err)
+        v->origin = origin;
+    return err;
 }
 
-static enum hoist_err file_pairs(struct file *f)
+/* ------------------------------------------------------------------ arguments */
+
+struct words { /* what is left of argv */
+    int argc;
+    char **argv;
+};
+
+static const char *dashes(const char *name)
 {
-    for (;;) {
-        size_t row = 0;
-        enum hoist_err err = next(f);
-        if (err || f->event.type == YAML_MAPPING_END_EVENT)
-            return err;
-        if (f->event.type != YAML_SCALAR_EVENT)
-            return file_err(f, f->event.start_mark, "a key belongs here", SLICE(""));
-        err = file_row(f, &row);
-        if (err)
-            return err;
-        bool taken = f->o->values[row].origin != NULL;
-        err = next(f);
-        if (err)
-            return err;
-        if (f->event.type == YAML_SCALAR_EVENT)
-            err = file_value(f, row, taken);
-        else if (f->event.type == YAML_SEQUENCE_START_EVENT)
-            err = file_list(f, row, taken);
+    return name[1] ? "--" : "-";
+}
+
+/* Where `given` is "--name", "--name=value", "-n" or "-nvalue", with the first dashes cut off. */
+static enum hoist_err take_option(struct options *o, struct words *w, const char *given,
+                                  bool longer)
+{
+    const char *equals = longer ? strchr(given, '=') : NULL;
+    struct slice name = longer ? slice_of(given, equals ? (size_t)(equals - given) : strlen(given))
+                               : slice_of(given, 1);
+    int i = longer && name.len < 2 ? -1 : option_find(o, name);
+    if (i < 0) {
+        char near[OPTION_NAME_MAX + 32];
+        option_suggest(o, name, false, near, sizeof near);
+        return err_set(HOIST_EINVAL, "there is no option %s%.*s%s", longer ? "--" : "-",
+                       SLICE_ARG(name), near);
+    }
+
+    const struct option *opt = &o->table[i];
+    const char *value = equals ? equals + 1 : !longer && given[1] ? given + 1 : NULL;
+    if (!opt->arg && value)
+        return err_set(HOIST_EINVAL, "%s%s is a switch and takes no value", dashes(opt->name),
+                       opt->name);
+    if (!opt->arg)
+        value = "true";
+    else if (!value) {
+        /* A forgotten value must not swallow the option behind it. */
+        if (w->argc == 0 || strncmp(w->argv[0], "--", 2) == 0)
+            return err_set(HOIST_EINVAL, "%s%s needs a value: %s", dashes(opt->name), opt->name,
+                           opt->arg);
+        value = *w->argv++;
+        w->argc--;
+    }
+    enum hoist_err err = option_add(o, (size_t)i, FROM_ARGUMENT, slice_str(value));
+    return err ? err_prefix(err, "%s%s", dashes(opt->name), opt->name) : HOIST_OK;
+}
+
+/* "-" is a word (standard input), and so is a negative number. */
+static bool is_option(const char *word)
+{
+    return word[0] == '-' && word[1] && (word[1] < '0' || word[1] > '9') && word[1] != '.';
+}
+
+static enum hoist_err read_arguments(struct options *o, int argc, char **argv)
+{
+    struct words w = {argc, argv};
+    bool ended = false;
+    enum hoist_err err = HOIST_OK;
+    while (!err && w.argc > 0) {
+        const char *word = *w.argv++;
+        w.argc--;
+        if (!ended && strcmp(word, "--") == 0)
+            ended = true;
+        else if (!ended && is_option(word))
+            err = word[1] == '-' ? take_option(o, &w, word + 2, true)
+                                 : take_option(o, &w, word + 1, false);
         else
-            err = file_err(f, f->event.start_mark, "a value or a list belongs to ",
-                           slice_str(f->o->table[row].name));
+            err = list_add(o, &o->words, slice_str(word));
+    }
+    return err;
+}
+
+/* ------------------------------------------------------------------ environment, files, defaults
+ */
+
+static enum hoist_err read_environment(struct options *o)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        const char *name = o->table[i].env;
+        const char *text = name ? getenv(name) : NULL;
+        if (!text || !*text || o->values[i].origin != FROM_NOWHERE)
+            continue;
+        enum hoist_err err = option_add(o, i, FROM_ENVIRONMENT, slice_str(text));
+        if (err)
+            return err_prefix(err, "$%s", name);
+    }
+    return HOIST_OK;
+}
+
+static enum hoist_err read_files(struct options *o, const char *file_option,
+                                 const char *const *default_files)
+{
+    const char *named = file_option ? options_get(o, file_option) : NULL;
+    if (named) {
+        enum hoist_err err = options_read_file(o, named);
+        return err == HOIST_ENOTFOUND ? err_set(HOIST_EINVAL, "%s: there is no such file", named)
+                                      : err;
+    }
+    for (size_t n = 0; default_files && default_files[n]; n++) {
+        enum hoist_err err = options_read_file(o, default_files[n]);
+        if (err == HOIST_EACCES)
+            log_info("options: %s is not for this user to read, going on without it",
+                     default_files[n]);
+        else if (err && err != HOIST_ENOTFOUND)
+            return err;
+    }
+    return HOIST_OK;
+}
+
+static enum hoist_err set_defaults(struct options *o)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        if (!o->table[i].fallback || o->values[i].origin != FROM_NOWHERE)
+            continue;
+        enum hoist_err err = option_add(o, i, FROM_DEFAULT, slice_str(o->table[i].fallback));
         if (err)
             return err;
     }
+    return HOIST_OK;
 }
-
-static enum hoist_err file_document(struct file *f)
-{
-    enum hoist_err err = next(f); /* the stream */
-    if (!err)
-        err = next(f); /* its document, or its end */
-    if (err || f->event.type == YAML_STREAM_END_EVENT)
-        return err; /* nothing but comments */
-    err = next(f);
-    if (err)
-        return err;
-    if (f->event.type == YAML_SCALAR_EVENT && f->event.data.scalar.length == 0)
-        err = HOIST_OK;
-    else if (f->event.type != YAML_MAPPING_START_EVENT)
-        return file_err(f, f->event.start_mark,
-                        "keys and values belong here, as in store: /srv/hoist", SLICE(""));
-    else
-        err = file_pairs(f);
-    if (!err)
-        err = next(f);
-    if (!err)
-        err = next(f);
-    if (!err && f->event.type != YAML_STREAM_END_EVENT)
-        return file_err(f, f->event.start_mark, "a second document is not taken", SLICE(""));
-    return err;
-}
-
-/* ENOENT is no error unless the file was `named`. */
-static enum hoist_err read_file(struct options *o, const char *path, bool named, bool *ret_read)
-{
-    FILE *in = fopen(path, "re");
-    if (!in && errno == ENOENT && !named)
-        return HOIST_OK;
-    if (!in)
-        return err_set(HOIST_EINVAL, "%s: %s", path, strerror(errno));
-    struct file f = {.o = o, .path = path, .seen = mem_zalloc(o->count, sizeof *f.seen)};
-    enum hoist_err err = err_set(HOIST_ENOMEM, "out of memory");
-    if (f.seen && yaml_parser_initialize(&f.parser)) {
-        yaml_parser_set_input_file(&f.parser, in);
-        err = file_document(&f);
-        if (f.has_event)
-            yaml_event_delete(&f.event);
-        yaml_parser_delete(&f.parser);
-        *ret_read = true;
-    }
-    mem_free(f.seen);
-    fclose(in);
-    return err;
-}
-
-/* ------------------------------------------------------------------ all of it */
 
 enum hoist_err options_read(const struct option *table, int argc, char **argv,
                             const char *file_option, const char *const *default_files,
                             struct options **ret)
 {
-    enum hoist_err err = err_set(HOIST_ENOMEM, "out of memory");
     struct options *o = mem_zalloc(1, sizeof *o);
     if (!o)
-        return err;
+        return err_set(HOIST_ENOMEM, "out of memory");
     o->table = table;
     while (table[o->count].name)
         o->count++;
     o->values = mem_zalloc(o->count, sizeof *o->values);
-    if (!o->values)
-        goto out;
-    err = read_arguments(o, argc, argv);
+    enum hoist_err err = o->values ? HOIST_OK : err_set(HOIST_ENOMEM, "out of memory");
+    if (!err)
+        err = read_arguments(o, argc, argv);
     if (!err)
         err = read_environment(o);
-    const char *named = file_option ? options_get(o, file_option) : NULL;
-    bool done = false;
-    if (!err && named)
-        err = read_file(o, named, true, &done);
-    for (; !err && !done && default_files && *default_files; default_files++)
-        err = read_file(o, *default_files, false, &done);
     if (!err)
-        err = read_defaults(o);
-out:
-    if (err)
+        err = read_files(o, file_option, default_files);
+    if (!err)
+        err = set_defaults(o);
+    if (err) {
         options_free(o);
-    else
-        *ret = o;
-    return err;
+        return err;
+    }
+    *ret = o;
+    return HOIST_OK;
 }
 
 void options_free(struct options *o)
@@ -405,69 +266,48 @@ void options_free(struct options *o)
     if (!o)
         return;
     for (size_t i = 0; o->values && i < o->count; i++)
-        values_done(&o->values[i]);
-    values_done(&o->words);
+        mem_free(o->values[i].list.items);
     mem_free(o->values);
+    mem_free(o->words.items);
+    arena_done(&o->arena);
     mem_free(o);
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static const struct option_value *value_of(const struct options *o, const char *name)
+{
+    int i = option_find(o, slice_str(name));
+    assert(i >= 0); /* the program asks for what its own table has */
+    return &o->values[i];
 }
 
 const char *options_get(const struct options *o, const char *name)
 {
-    const struct values *v = find(o, name);
-    return v && v->count ? v->items[0] : NULL;
+    const struct option_value *v = value_of(o, name);
+    return v->list.count ? v->list.items[0] : NULL;
 }
 
 bool options_on(const struct options *o, const char *name)
 {
-    return options_get(o, name) != NULL;
+    return value_of(o, name)->list.count > 0;
 }
 
 size_t options_list(const struct options *o, const char *name, const char *const **ret)
 {
-    const struct values *v = find(o, name);
-    *ret = v ? (const char *const *)v->items : NULL;
-    return v ? v->count : 0;
+    const struct option_value *v = value_of(o, name);
+    *ret = v->list.items;
+    return v->list.count;
 }
 
 size_t options_words(const struct options *o, const char *const **ret)
 {
-    *ret = (const char *const *)o->words.items;
+    *ret = o->words.items;
     return o->words.count;
 }
 
 const char *options_origin(const struct options *o, const char *name)
 {
-    const struct values *v = find(o, name);
-    return v ? v->origin : NULL;
-}
-
-/* ------------------------------------------------------------------ help */
-
-static void help_lines(struct buf *out, const char *text)
-{
-    for (const char *end; (end = strchr(text, '\n')); text = end + 1)
-        buf_printf(out, "%.*s\n%*s", (int)(end - text), text, HELP_COLUMN, "");
-    buf_add_str(out, text);
-}
-
-void options_help(const struct option *table, struct buf *out)
-{
-    for (; table->name; table++) {
-        size_t start = out->len;
-        buf_printf(out, "  %s%s%s%s", dashes(table), table->name, table->arg ? " " : "",
-                   table->arg ? table->arg : "");
-        size_t width = out->len - start;
-        if (width + 2 > HELP_COLUMN)
-            buf_printf(out, "\n%*s", HELP_COLUMN, "");
-        else
-            buf_printf(out, "%*s", HELP_COLUMN - (int)width, "");
-        help_lines(out, table->help);
-        if (table->fallback)
-            buf_printf(out, " (default: %s)", table->fallback);
-        if (table->many)
-            buf_add_str(out, " (may be repeated)");
-        if (table->env)
-            buf_printf(out, " [$%s]", table->env);
-        buf_add_byte(out, '\n');
-    }
+    static const char *const names[] = {NULL, "argument", "environment", "file", "default"};
+    return names[value_of(o, name)->origin];
 }

@@ -2,9 +2,10 @@
  * table, which also writes --help.
  *
  * Precedence: argument, then environment variable, then file, then default. In the file an option
- * is a key of the same name with underscores or dashes (heartbeat_ms: 200); a repeatable one takes
- * a list. Unknown keys, duplicate keys, anchors and tags are errors with line and column. (libyaml
- * only here.)
+ * is a key of the same name with underscores or dashes (heartbeat_ms: 200); a switch is true or
+ * false; a repeatable one takes a list. Unknown keys, duplicate keys, anchors and tags are errors
+ * with line and column. Of several default files each is read, and the earlier wins. (libyaml only
+ * in options_file.c.)
  */
 #ifndef BASE_OPTIONS_H
 #define BASE_OPTIONS_H
@@ -29,9 +30,10 @@ struct options; /* values, by option */
 
 /*
  * Read `argc`/`argv` (without the program's and the command's name). `--x=v` and `--x v`; `--`
- * ends. Words that are no option are kept, in order. file_option: the option that names the YAML
- * file, or NULL; a default file that is absent is no error, a named one is. Errors: EINVAL with the
- * sentence (names the near option on a typo), ENOMEM.
+ * ends. Words that are no option are kept, in order; so are "-" and negative numbers. `--x --y` is
+ * a forgotten value of x. file_option: the option that names the YAML file, or NULL; a default file
+ * that is absent (or not for this user to read) is no error, a named one is.
+ * Errors: EINVAL with the sentence (names the near option on a typo), ELIMIT, EACCES, EIO, ENOMEM.
  */
 MUST_USE enum hoist_err options_read(const struct option *table, int argc, char **argv,
                                      const char *file_option, const char *const *default_files,
