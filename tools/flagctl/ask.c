@@ -1,0 +1,220 @@
+/* Who answers, and the asking. */
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "flag/json_read.h"
+#include "flagctl.h"
+#include "repl/rpc.h"
+
+static const char local_socket[] = "ipc:///run/hoist/primary.sock";
+
+/* ------------------------------------------------------------------ who answers */
+
+/* How near to the person an option was said: what is nearer wins. */
+static int rank(const struct call *c, const char *option)
+{
+    static const char *const origins[] = {"argument", "environment", "file"};
+    const char *origin = options_origin(c->options, option);
+    int n = 0;
+    while (n < 3 && (!origin || strcmp(origin, origins[n]) != 0))
+        n++;
+    return n;
+}
+
+static bool choose_for_change(struct call *c)
+{
+    if (rank(c, "store") == 0) {
+        (void)show_failure(c, EXIT_INPUT, "input", "name it by --primary, or leave --store out",
+                           "'%s' goes to the primary, not to a store", c->sub->name);
+        return false;
+    }
+    const char *primary = options_get(c->options, "primary");
+    c->source = (struct source){.where = primary ? primary : local_socket};
+    return true;
+}
+
+bool source_choose(struct call *c, bool change)
+{
+    int store = rank(c, "store"), primary = rank(c, "primary");
+    if (change)
+        return choose_for_change(c);
+    if (store == 0 && primary == 0) {
+        (void)show_failure(c, EXIT_INPUT, "input", "give one of them",
+                           "--store and --primary both say who answers");
+        return false;
+    }
+    const char *dir = options_get(c->options, "store");
+    /* Reads prefer a store where both are said equally near; the log is the primary's. */
+    bool log = strcmp(c->sub->name, "log") == 0;
+    bool local = log ? store == 0 : store <= primary;
+    if (local)
+        c->source = (struct source){.local = true, .where = dir ? dir : c->store_dir};
+    else
+        return choose_for_change(c);
+    return true;
+}
+
+void source_close(struct call *c)
+{
+    store_close(c->source.store);
+    c->source.store = NULL;
+}
+
+/* ------------------------------------------------------------------ replies */
+
+void reply_done(struct reply *r)
+{
+    json_decref(r->body);
+    buf_done(&r->text);
+    *r = (struct reply){0};
+}
+
+static struct reply new_reply(void)
+{
+    return (struct reply){.text = BUF_INIT(FRAME_COMMAND_MAX)};
+}
+
+/* The text of a reply as a tree. */
+static void read_body(struct reply *r)
+{
+    if (json_read(buf_slice(&r->text), &r->body) == HOIST_OK)
+        return;
+    r->exit = query_error(&r->text, EXIT_NO, "corrupt", NULL, NULL, NULL,
+                          "the answer could not be read: %s", err_last());
+    if (json_read(buf_slice(&r->text), &r->body) != HOIST_OK)
+        r->body = NULL;
+}
+
+/* ------------------------------------------------------------------ asking a store */
+
+static enum hoist_err open_store(struct source *s)
+{
+    if (s->store && !store_is_replaced(s->store))
+        return HOIST_OK;
+    store_close(s->store);
+    s->store = NULL;
+    return store_open_reader(s->where, 0, &s->store);
+}
+
+static void ask_store(struct call *c, const char *name, const json_t *args, struct reply *r)
+{
+    struct store_read *read;
+    enum hoist_err err = open_store(&c->source);
+    if (err == HOIST_ENOTFOUND) {
+        r->exit = query_error(&r->text, EXIT_NO_ANSWER, "no-store", NULL,
+                              "start a hoistd on it, or say who answers by --store or --primary",
+                              NULL, "there is no store in %s", c->source.where);
+        return;
+    }
+    if (err == HOIST_OK)
+        err = store_read_begin(c->source.store, false, &read);
+    if (err != HOIST_OK) {
+        r->exit = query_fail(&r->text, err, NULL);
+        r->exit = EXIT_NO_ANSWER;
+        return;
+    }
+    r->exit = query_run(read, slice_str(name), args, &r->text);
+    store_read_end(read);
+}
+
+/* ------------------------------------------------------------------ asking a primary */
+
+/* Over a local socket the primary knows its peer; elsewhere the login name has to do. */
+static const char *author(const struct call *c, char *room, size_t size)
+{
+    const char *said = options_get(c->options, "author");
+    struct passwd entry, *found = NULL;
+    char text[4096];
+    if (said || strncmp(c->source.where, "ipc:", 4) == 0)
+        return said ? said : "";
+    if (getpwuid_r(getuid(), &entry, text, sizeof text, &found) != 0 || !found)
+        return "";
+    snprintf(room, size, "%s", entry.pw_name);
+    return room;
+}
+
+static void no_answer(struct call *c, enum hoist_err err, bool change,
+                      const uint8_t request[REQUEST_ID_SIZE], struct reply *r)
+{
+    char mend[160], id[2 * REQUEST_ID_SIZE + 1];
+    text_hex(id, slice_of(request, REQUEST_ID_SIZE));
+    if (change && err == HOIST_EUNKNOWN)
+        snprintf(mend, sizeof mend, "see whether it is there: flagctl log (request %s)", id);
+    else if (change)
+        snprintf(mend, sizeof mend, "nothing was changed; name the primary by --primary");
+    else
+        snprintf(mend, sizeof mend, "this host's own store answers without a network: --store DIR");
+    r->exit = query_fail(&r->text, err, mend);
+    if (!change && err == HOIST_ETIMEOUT)
+        r->exit = EXIT_NO_ANSWER;
+    (void)c;
+}
+
+static void ask_primary(struct call *c, const char *name, const json_t *args, bool change,
+                        struct reply *r)
+{
+    char room[CHANGE_AUTHOR_MAX + 1];
+    char *body = json_dumps(args, JSON_COMPACT);
+    if (!body) {
+        (void)err_set(HOIST_ENOMEM, "out of memory");
+        r->exit = query_fail(&r->text, HOIST_ENOMEM, NULL);
+        return;
+    }
+    struct frame_command command = {.name = slice_str(name),
+                                    .author = slice_str(author(c, room, sizeof room)),
+                                    .body = slice_str(body)};
+    hash_random(command.request, sizeof command.request);
+    struct rpc_answer answer;
+    enum hoist_err err = rpc_command(c->source.where, &command, c->timeout_ms, &answer);
+    if (err == HOIST_OK) {
+        r->exit = answer.exit;
+        buf_done(&r->text);
+        r->text = answer.body;
+    } else {
+        no_answer(c, err, change, command.request, r);
+    }
+    free(body);
+}
+
+static void put_env(const struct call *c, json_t *args)
+{
+    if (c->env && !json_object_get(args, "env"))
+        json_object_set_new(args, "env", json_string(c->env));
+}
+
+void ask(struct call *c, const char *name, json_t *args, struct reply *ret)
+{
+    *ret = new_reply();
+    put_env(c, args);
+    if (c->source.local)
+        ask_store(c, name, args, ret);
+    else
+        ask_primary(c, name, args, false, ret);
+    read_body(ret);
+    json_decref(args);
+}
+
+void tell(struct call *c, const char *name, json_t *args, struct reply *ret)
+{
+    const char *message = options_get(c->options, "m");
+    const char *if_version = options_get(c->options, "if-version");
+    *ret = new_reply();
+    put_env(c, args);
+    if (message)
+        json_object_set_new(args, "message", json_string(message));
+    if (if_version && !json_object_get(args, "if_version"))
+        json_object_set_new(args, "if_version", json_string(if_version));
+    if (options_on(c->options, "dry-run"))
+        json_object_set_new(args, "dry_run", json_true());
+    if (options_on(c->options, "force"))
+        json_object_set_new(args, "force", json_true());
+    ask_primary(c, name, args, true, ret);
+    read_body(ret);
+    json_decref(args);
+}

@@ -1,0 +1,160 @@
+/* apply, import, export: flags as files. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "flag/flag.h"
+#include "flagctl.h"
+#include "wire/frame.h"
+
+enum { FILE_MAX = 100 << 20 }; /* leaves room for its escapes in a command */
+
+static enum hoist_err read_all(FILE *in, struct buf *out)
+{
+    char chunk[65536];
+    size_t got;
+    while ((got = fread(chunk, 1, sizeof chunk, in)) > 0)
+        buf_add(out, chunk, got);
+    if (ferror(in))
+        return err_set(HOIST_EIO, "%s", strerror(errno));
+    return buf_err(out);
+}
+
+/* The file as text that can travel: one that is no UTF-8, or has a NUL in it, is read here for what
+ * is wrong with it. */
+static bool read_file(struct call *c, const char *path, struct buf *out, int *ret_exit)
+{
+    bool standard = strcmp(path, "-") == 0;
+    FILE *in = standard ? stdin : fopen(path, "re");
+    if (!in) {
+        *ret_exit = show_failure(c, EXIT_INPUT, "input", NULL, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    enum hoist_err err = read_all(in, out);
+    if (!standard)
+        fclose(in);
+    if (err != HOIST_OK) {
+        *ret_exit = show_failure(c, EXIT_INPUT, "input", NULL, "%s: %s", path, err_last());
+        return false;
+    }
+    if (text_utf8(buf_slice(out)) && (out->len == 0 || !memchr(out->ptr, '\0', out->len)))
+        return true;
+
+    struct problems problems = {0};
+    struct flag_file *file = NULL;
+    struct reply r = {.text = BUF_INIT(1 << 20)};
+    if (flag_file_read(buf_slice(out), &file, &problems) == HOIST_OK)
+        problems_add(&problems, path, "", "it is not UTF-8 text");
+    r.exit = query_error(&r.text, EXIT_INPUT, "input", NULL, NULL, &problems,
+                         "%s has problems, nothing was changed", path);
+    r.body = json_loadb((const char *)r.text.ptr, r.text.len, 0, NULL);
+    *ret_exit = show_error(c, &r);
+    reply_done(&r);
+    flag_file_free(file);
+    problems_done(&problems);
+    return false;
+}
+
+static json_t *apply_args(const struct call *c, struct buf *file)
+{
+    json_t *args = json_object();
+    json_object_set_new(
+        args, "file",
+        json_stringn((const char *)(file->ptr ? file->ptr : (uint8_t *)""), file->len));
+    if (options_on(c->options, "prune"))
+        json_object_set_new(args, "prune", json_true());
+    return args;
+}
+
+static int apply(struct call *c, struct buf *file, const char *if_version)
+{
+    struct reply r;
+    json_t *args = apply_args(c, file);
+    if (if_version)
+        json_object_set_new(args, "if_version", json_string(if_version));
+    tell(c, "apply", args, &r);
+    int exit = show_change(c, &r);
+    reply_done(&r);
+    return exit;
+}
+
+/* Show what it would do, and ask; then do it only if the environment is still what was shown. */
+static int apply_asking(struct call *c, struct buf *file)
+{
+    struct reply dry;
+    int exit;
+    char at[64];
+    json_t *args = apply_args(c, file);
+    json_object_set_new(args, "dry_run", json_true());
+    tell(c, "apply", args, &dry);
+    if (show_if_error(c, &dry, &exit))
+        goto out;
+    exit = EXIT_DONE;
+    if (json_array_size(json_object_get(dry.body, "edits")) == 0) {
+        printf("unchanged: %s v%llu\n", text_of(dry.body, "env"),
+               (unsigned long long)number_of(dry.body, "version"));
+        goto out;
+    }
+    show_edits(c, json_object_get(dry.body, "edits"));
+    snprintf(at, sizeof at, "%s:%llu", text_of(dry.body, "epoch"),
+             (unsigned long long)number_of(dry.body, "version"));
+    char question[256];
+    snprintf(question, sizeof question, "%zu to create, %zu to change, %zu to delete in %s; do it?",
+             json_array_size(json_object_get(dry.body, "created")),
+             json_array_size(json_object_get(dry.body, "changed")),
+             json_array_size(json_object_get(dry.body, "deleted")), text_of(dry.body, "env"));
+    exit = confirm(question) ? apply(c, file, at)
+                             : show_failure(c, EXIT_NO, "no", NULL, "nothing was changed");
+out:
+    reply_done(&dry);
+    return exit;
+}
+
+static int run_file(struct call *c, bool yes)
+{
+    struct buf file = BUF_INIT(FILE_MAX);
+    int exit = EXIT_INPUT;
+    if (!source_choose(c, true))
+        return exit;
+    if (!yes && (!c->terminal || !isatty(STDIN_FILENO)))
+        return show_failure(c, EXIT_INPUT, "input",
+                            "apply --yes, or import, does it without asking",
+                            "'apply' asks before it changes anything, and there is no terminal");
+    if (read_file(c, c->words[0], &file, &exit))
+        exit = yes ? apply(c, &file, NULL) : apply_asking(c, &file);
+    buf_done(&file);
+    return exit;
+}
+
+int run_apply(struct call *c)
+{
+    return run_file(c, options_on(c->options, "yes") || options_on(c->options, "dry-run"));
+}
+
+int run_import(struct call *c)
+{
+    return run_file(c, true);
+}
+
+int run_export(struct call *c)
+{
+    struct reply r;
+    int exit;
+    if (!source_choose(c, false))
+        return EXIT_INPUT;
+    ask(c, "export", json_object(), &r);
+    if (!show_if_error(c, &r, &exit)) {
+        const json_t *file = json_object_get(r.body, "file");
+        exit = (int)r.exit;
+        if (c->json)
+            show_json(&r);
+        else
+            fwrite(json_string_value(file), 1, json_string_length(file), stdout);
+        show_source(c);
+    }
+    reply_done(&r);
+    return exit;
+}

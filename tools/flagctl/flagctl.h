@@ -1,0 +1,130 @@
+/* flagctl.h - what the subcommands of flagctl share. */
+#ifndef FLAGCTL_FLAGCTL_H
+#define FLAGCTL_FLAGCTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/options.h"
+#include "primary/query.h"
+#include "store/store.h"
+
+struct call;
+
+struct subcommand {
+    const char *name;
+    const char *usage; /* what stands behind the name */
+    const char *help;  /* the first line stands in the list of subcommands */
+    const char *takes; /* names of its options, with spaces around each */
+    int words_min, words_max;
+    int (*run)(struct call *c);
+};
+
+struct source { /* who answers */
+    bool local;
+    const char *where;   /* a store's directory, or a primary's URL */
+    struct store *store; /* local: open once it was asked */
+};
+
+struct call { /* one run of flagctl */
+    const struct subcommand *sub;
+    struct options *options;
+    const char *const *words;
+    size_t word_count;
+    const char *env; /* NULL: not said */
+    bool json;
+    bool terminal; /* answers go to a terminal */
+    bool colour;
+    int64_t timeout_ms;
+    struct source source;
+    char store_dir[4096]; /* the default */
+};
+
+extern const struct subcommand subcommands[]; /* ended by a NULL name */
+const struct subcommand *subcommand_find(const char *name);
+
+/* The rows of all options that `sub` takes, ended by a NULL name; to be freed with mem_free().
+ * NULL: no memory. */
+struct option *subcommand_options(const struct subcommand *sub);
+
+/* ------------------------------------------------------------------ asking (ask.c) */
+
+struct reply {
+    uint32_t exit;
+    struct buf text; /* JSON */
+    json_t *body;    /* the same, read; NULL when there is none */
+};
+
+void reply_done(struct reply *r);
+
+/* Decide who answers: reading may be done from a store, a change goes to a primary. Prints what is
+ * wrong and gives false. */
+bool source_choose(struct call *c, bool change);
+void source_close(struct call *c);
+
+/* Ask for `name` with `args`, which it takes over; `env` is put in. A reply that is not EXIT_DONE
+ * has an error in its body, or (is) an answer. */
+void ask(struct call *c, const char *name, json_t *args, struct reply *ret);
+
+/* The same for a change: the options that all changes take are put in. */
+void tell(struct call *c, const char *name, json_t *args, struct reply *ret);
+
+/* ------------------------------------------------------------------ showing (show.c) */
+
+/* Print an error as it came, and give its exit code. */
+int show_error(const struct call *c, const struct reply *r);
+/* An error of flagctl's own. */
+int show_failure(const struct call *c, uint32_t exit, const char *code, const char *mend,
+                 const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+/* Whether the reply is an error; then it was shown, and *ret_exit is the exit code. */
+bool show_if_error(const struct call *c, const struct reply *r, int *ret_exit);
+
+void show_json(const struct reply *r); /* as it came, on a line */
+
+/* A JSON value as one line of text; strings bare if `bare`. To be freed with mem_free(). */
+char *value_text(const json_t *value, bool bare);
+
+/* "3 min ago" for an RFC 3339 time; "" for none. */
+void show_age(char out[64], const char *time);
+
+enum look { LOOK_PLAIN, LOOK_KEY, LOOK_VALUE, LOOK_GOOD, LOOK_BAD, LOOK_FAINT };
+const char *look(const struct call *c, enum look l); /* an escape sequence, or "" */
+
+/* On a terminal: who answered, and how old that is. */
+void show_source(struct call *c);
+
+/* A yes or no from the terminal; no at the end of input. */
+bool confirm(const char *question);
+
+/* A member as text, or "" */
+const char *text_of(const json_t *object, const char *name);
+uint64_t number_of(const json_t *object, const char *name);
+
+/* A change's edits, "+ key", "~ key", "- key", each with what it was and is. */
+void show_edits(const struct call *c, const json_t *edits);
+
+/* The answer to a change. Gives its exit code. */
+int show_change(struct call *c, const struct reply *r);
+
+/* ------------------------------------------------------------------ the subcommands */
+
+int run_set(struct call *c);
+int run_delete(struct call *c);
+int run_get(struct call *c);
+int run_is(struct call *c);
+int run_list(struct call *c);
+int run_env(struct call *c);
+int run_apply(struct call *c);
+int run_import(struct call *c);
+int run_export(struct call *c);
+int run_watch(struct call *c);
+int run_status(struct call *c);
+int run_log(struct call *c);
+int run_completion(struct call *c);
+int run_help(struct call *c);
+
+#endif

@@ -1,0 +1,241 @@
+/* status and env. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "flag/json_read.h"
+#include "flagctl.h"
+#include "wire/frame.h"
+
+/* ------------------------------------------------------------------ status */
+
+/* What the store itself has of its environments, in status's shape. */
+static json_t *stored_envs(struct call *c)
+{
+    struct reply r;
+    size_t i;
+    json_t *e, *out = json_array();
+    ask(c, "envs", json_object(), &r);
+    json_array_foreach(json_object_get(r.body, "environments"), i, e)
+    {
+        json_t *version = json_object_get(e, "version");
+        json_array_append_new(out, json_pack("{sO sO sO sO si si sO sO ss}", "env",
+                                             json_object_get(e, "env"), "epoch",
+                                             json_object_get(e, "epoch"), "version", version,
+                                             "head", version, "lag", 0, "behind_ms", 0, "digest",
+                                             json_object_get(e, "digest"), "flags",
+                                             json_object_get(e, "flags"), "state", "current"));
+    }
+    reply_done(&r);
+    return out;
+}
+
+/* What the hoistd that ran last knew beyond the store: how far the head was ahead. */
+static void add_last_words(json_t *envs, const json_t *said)
+{
+    size_t i, k;
+    json_t *e, *old;
+    json_array_foreach(envs, i, e)
+    {
+        json_array_foreach(json_object_get(said, "environments"), k, old)
+        {
+            uint64_t head = number_of(old, "head"), version = number_of(e, "version");
+            if (strcmp(text_of(old, "env"), text_of(e, "env")) != 0 ||
+                strcmp(text_of(old, "epoch"), text_of(e, "epoch")) != 0 || head <= version)
+                continue;
+            json_object_set_new(e, "head", json_integer((json_int_t)head));
+            json_object_set_new(e, "lag", json_integer((json_int_t)(head - version)));
+            json_object_set_new(e, "state", json_string("behind"));
+        }
+    }
+}
+
+/* No hoistd runs: what stands in the store, and who it was that wrote it. */
+static json_t *status_at_rest(struct call *c, const json_t *said)
+{
+    json_t *envs = stored_envs(c);
+    add_last_words(envs, said);
+    json_t *status =
+        json_pack("{ss ss ss ss sb sb}", "host", text_of(said, "host"), "role",
+                  text_of(said, "role"), "software", text_of(said, "software"), "store",
+                  c->source.where, "running", 0, "ready", json_array_size(envs) > 0);
+    json_t *upstream = json_object_get(said, "upstream");
+    if (json_is_object(upstream)) {
+        json_object_set_new(upstream, "connected", json_false());
+        json_object_set(status, "upstream", upstream);
+    } else {
+        json_object_set_new(status, "upstream", json_null());
+    }
+    json_object_set_new(status, "environments", envs);
+    return status;
+}
+
+static void local_status(struct call *c, struct reply *r)
+{
+    struct buf json = BUF_INIT(64 << 10);
+    json_t *said = NULL;
+    pid_t pid;
+    ask(c, "envs", json_object(), r); /* opens the store, or says why not */
+    if (r->exit != EXIT_DONE)
+        return;
+    if (store_status_get(c->source.store, &json) == HOIST_OK &&
+        json_read(buf_slice(&json), &said) != HOIST_OK)
+        said = NULL;
+    if (!said || !store_is_written(c->source.where, &pid)) {
+        json_t *status = status_at_rest(c, said);
+        json_decref(said);
+        said = status;
+    }
+    json_decref(r->body);
+    r->body = said;
+    buf_done(&json);
+}
+
+/* Only the environment that was named. */
+static void filter_envs(const struct call *c, json_t *status)
+{
+    json_t *envs = json_object_get(status, "environments");
+    for (size_t i = json_array_size(envs); c->env && i > 0; i--)
+        if (strcmp(text_of(json_array_get(envs, i - 1), "env"), c->env) != 0)
+            json_array_remove(envs, i - 1);
+}
+
+static void show_status_env(const struct call *c, const json_t *e)
+{
+    const char *state = text_of(e, "state");
+    bool good = strcmp(state, "current") == 0;
+    printf("  %s%s%s  v%" PRIu64 "  %s%s%s  epoch %s, %" PRIu64 " flags", look(c, LOOK_KEY),
+           text_of(e, "env"), look(c, LOOK_PLAIN), number_of(e, "version"),
+           look(c, good ? LOOK_GOOD : LOOK_BAD), state, look(c, LOOK_PLAIN), text_of(e, "epoch"),
+           number_of(e, "flags"));
+    if (number_of(e, "lag"))
+        printf(", %" PRIu64 " behind v%" PRIu64, number_of(e, "lag"), number_of(e, "head"));
+    if (number_of(e, "behind_ms"))
+        printf(" for %.1f s", (double)number_of(e, "behind_ms") / 1000);
+    if (number_of(e, "held"))
+        printf(", %" PRIu64 " flags held back", number_of(e, "held"));
+    putchar('\n');
+    if (*text_of(e, "why"))
+        printf("    %s\n", text_of(e, "why"));
+}
+
+static void show_upstream(const json_t *upstream)
+{
+    if (!json_is_object(upstream))
+        return;
+    json_int_t word = json_integer_value(json_object_get(upstream, "last_word_ms"));
+    printf("  upstream %s, %s", text_of(upstream, "url"),
+           json_is_true(json_object_get(upstream, "connected")) ? "connected" : "not connected");
+    if (word >= 0)
+        printf(", last word %.1f s ago", (double)word / 1000);
+    putchar('\n');
+}
+
+static void show_stuck(const struct call *c, const json_t *status)
+{
+    size_t i;
+    json_t *reader;
+    json_array_foreach(json_object_get(status, "stuck_readers"), i, reader)
+    {
+        char *text = value_text(reader, false);
+        printf("  %sa reader keeps the store from reusing space:%s %s\n", look(c, LOOK_BAD),
+               look(c, LOOK_PLAIN), text ? text : "");
+        mem_free(text);
+    }
+}
+
+static void show_status(struct call *c, const json_t *status)
+{
+    bool running = json_is_true(json_object_get(status, "running"));
+    size_t i;
+    json_t *e;
+    printf("%s%s%s  %s %s, %s%s%s, store %s\n", look(c, LOOK_KEY), text_of(status, "host"),
+           look(c, LOOK_PLAIN), text_of(status, "role"), text_of(status, "software"),
+           look(c, running ? LOOK_GOOD : LOOK_BAD), running ? "running" : "not running",
+           look(c, LOOK_PLAIN), text_of(status, "store"));
+    show_upstream(json_object_get(status, "upstream"));
+    json_array_foreach(json_object_get(status, "environments"), i, e)
+    {
+        show_status_env(c, e);
+    }
+    show_stuck(c, status);
+}
+
+int run_status(struct call *c)
+{
+    struct reply r;
+    int exit;
+    if (!source_choose(c, false))
+        return EXIT_INPUT;
+    if (c->source.local)
+        local_status(c, &r);
+    else
+        ask(c, "status", json_object(), &r);
+    if (!show_if_error(c, &r, &exit)) {
+        exit = (int)r.exit;
+        filter_envs(c, r.body);
+        char *text = c->json ? value_text(r.body, false) : NULL;
+        if (text)
+            puts(text);
+        else
+            show_status(c, r.body);
+        mem_free(text);
+    }
+    reply_done(&r);
+    return exit;
+}
+
+/* ------------------------------------------------------------------ env */
+
+static int env_list(struct call *c)
+{
+    struct reply r;
+    int exit;
+    size_t i;
+    json_t *e;
+    if (!source_choose(c, false))
+        return EXIT_INPUT;
+    ask(c, "envs", json_object(), &r);
+    if (!show_if_error(c, &r, &exit)) {
+        exit = (int)r.exit;
+        if (c->json)
+            show_json(&r);
+        else
+            json_array_foreach(json_object_get(r.body, "environments"), i, e)
+            {
+                printf("%s%s%s  v%" PRIu64 "  epoch %s, %" PRIu64 " flags\n", look(c, LOOK_KEY),
+                       text_of(e, "env"), look(c, LOOK_PLAIN), number_of(e, "version"),
+                       text_of(e, "epoch"), number_of(e, "flags"));
+            }
+        show_source(c);
+    }
+    reply_done(&r);
+    return exit;
+}
+
+static int env_change(struct call *c, const char *command, json_t *args)
+{
+    struct reply r;
+    if (!source_choose(c, true)) {
+        json_decref(args);
+        return EXIT_INPUT;
+    }
+    tell(c, command, args, &r);
+    int exit = show_change(c, &r);
+    reply_done(&r);
+    return exit;
+}
+
+int run_env(struct call *c)
+{
+    const char *what = c->words[0];
+    bool new = options_on(c->options, "new");
+    if (strcmp(what, "list") == 0 && c->word_count == 1 && !new)
+        return env_list(c);
+    if (strcmp(what, "create") == 0 && c->word_count == 2 && !new)
+        return env_change(c, "env_create", json_pack("{ss}", "env", c->words[1]));
+    if (strcmp(what, "epoch") == 0 && c->word_count == 1 && new)
+        return env_change(c, "env_epoch", json_pack("{sb}", "new_epoch", 1));
+    return show_failure(c, EXIT_INPUT, "input", NULL, "usage: flagctl env %s", c->sub->usage);
+}

@@ -1,0 +1,185 @@
+/* flagctl: ask and change flags, from a shell. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "flagctl.h"
+
+static int usage_error(const char *mend)
+{
+    fprintf(stderr, "flagctl: %s\n", err_last());
+    if (mend)
+        fprintf(stderr, "  %s\n", mend);
+    return EXIT_INPUT;
+}
+
+static int unknown_command(const char *word)
+{
+    const char *near = NULL;
+    int least = 3;
+    for (const struct subcommand *s = subcommands; s->name; s++) {
+        int distance = text_distance(slice_str(word), slice_str(s->name), least);
+        if (distance < least) {
+            least = distance;
+            near = s->name;
+        }
+    }
+    (void)err_set(HOIST_EINVAL,
+                  near ? "there is no command '%s'; is '%s' meant?" : "there is no command '%s'%s",
+                  word, near ? near : "");
+    return usage_error("flagctl help lists them");
+}
+
+/* ------------------------------------------------------------------ arguments */
+
+/* "10s", "500ms", "1m", "2h"; a bare number is seconds. */
+static enum hoist_err parse_time(const char *text, int64_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        int64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}};
+    char digits[16];
+    uint64_t number;
+    size_t len = strspn(text, "0123456789");
+    for (size_t i = 0; i < sizeof units / sizeof *units && len && len < 10; i++) {
+        if (strcmp(text + len, units[i].unit) != 0)
+            continue;
+        snprintf(digits, sizeof digits, "%.*s", (int)len, text);
+        enum hoist_err err = text_u64(digits, &number);
+        if (err == HOIST_OK)
+            *ret_ms = (int64_t)number * units[i].ms;
+        return err;
+    }
+    return err_set(HOIST_EINVAL, "'%s' is no time: write 500ms, 10s or 1m", text);
+}
+
+/* A negative number is a value and no option: it goes to the end, behind a "--". The slot behind
+ * the last argument, where main() finds a NULL, makes the room. */
+static int number_last(int argc, char **argv)
+{
+    static char end[] = "--";
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (argv[i][0] != '-' || !isdigit((unsigned char)argv[i][1]))
+            continue;
+        char *number = argv[i];
+        memmove(argv + i, argv + i + 1, (size_t)(argc - i - 1) * sizeof *argv);
+        argv[argc - 1] = end;
+        argv[argc] = number;
+        return argc + 1;
+    }
+    return argc;
+}
+
+/* Whether --help is among the arguments: it wins over whatever is wrong with the others. */
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+/* flagctl's files: the user's, then the machine's. */
+static enum hoist_err read_options(const struct option *table, int argc, char **argv,
+                                   struct options **ret)
+{
+    char own[4096] = "";
+    const char *home = getenv("HOME");
+    if (home && *home)
+        snprintf(own, sizeof own, "%s/.config/hoist/flagctl.yaml", home);
+    const char *const files[] = {*own ? own : "/etc/hoist/flagctl.yaml", "/etc/hoist/flagctl.yaml",
+                                 NULL};
+    return options_read(table, argc, argv, NULL, files, ret);
+}
+
+static enum hoist_err check_words(const struct subcommand *sub, size_t count)
+{
+    if (count >= (size_t)sub->words_min && count <= (size_t)sub->words_max)
+        return HOIST_OK;
+    return err_set(HOIST_EINVAL, "usage: flagctl %s %s", sub->name, sub->usage);
+}
+
+static void default_store(char *out, size_t size)
+{
+    const char *home = getenv("HOME");
+    if (geteuid() == 0 || !home)
+        snprintf(out, size, "/var/lib/hoist");
+    else
+        snprintf(out, size, "%s/.local/state/hoist", home);
+}
+
+/* ------------------------------------------------------------------ one call */
+
+static enum hoist_err prepare(struct call *c)
+{
+    const char *timeout = options_get(c->options, "timeout");
+    c->word_count = options_words(c->options, &c->words);
+    c->env = options_get(c->options, "env");
+    c->json = options_on(c->options, "json");
+    c->terminal = isatty(STDOUT_FILENO) && !c->json;
+    const char *term = getenv("TERM");
+    c->colour = c->terminal && !getenv("NO_COLOR") && term && strcmp(term, "dumb") != 0;
+    default_store(c->store_dir, sizeof c->store_dir);
+    enum hoist_err err = check_words(c->sub, c->word_count);
+    if (err == HOIST_OK && timeout)
+        err = parse_time(timeout, &c->timeout_ms);
+    return err;
+}
+
+static int run(const struct subcommand *sub, int argc, char **argv)
+{
+    struct call c = {.sub = sub};
+    int exit = EXIT_INPUT;
+    struct option *table = subcommand_options(sub);
+    enum hoist_err err = table ? HOIST_OK : err_set(HOIST_ENOMEM, "out of memory");
+    argc = number_last(argc, argv);
+    if (err == HOIST_OK)
+        err = read_options(table, argc, argv, &c.options);
+    if (err == HOIST_OK)
+        err = prepare(&c);
+    if (err == HOIST_OK) {
+        exit = sub->run(&c);
+    } else {
+        char mend[128];
+        snprintf(mend, sizeof mend, "flagctl %s --help", sub->name);
+        exit = show_failure(&c, EXIT_INPUT, "input", mend, "%s", err_last());
+    }
+    source_close(&c);
+    options_free(c.options);
+    mem_free(table);
+    return exit;
+}
+
+int main(int argc, char **argv)
+{
+    enum log_level level;
+    const char *wanted = getenv("HOIST_LOG");
+    if (wanted && log_level_parse(wanted, &level) == HOIST_OK)
+        log_set_level(level);
+    hash_init();
+
+    const struct subcommand *help = subcommand_find("help");
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return run(help, 0, argv + argc);
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("flagctl " HOIST_VERSION);
+        return EXIT_DONE;
+    }
+    if (argv[1][0] == '-') {
+        (void)err_set(HOIST_EINVAL, "the command stands first: flagctl get KEY %s", argv[1]);
+        return usage_error("flagctl help lists the commands");
+    }
+    const struct subcommand *sub = subcommand_find(argv[1]);
+    if (!sub)
+        return unknown_command(argv[1]);
+    if (wants_help(argc - 2, argv + 2))
+        return run(help, 1, argv + 1);
+    return run(sub, argc - 2, argv + 2);
+}
