@@ -261,8 +261,9 @@ static bool take_part(struct follower *f, struct fenv *e, const struct frame_fet
 /* After an answer that was taken: is there more? `progress`: it brought anything. */
 static void ask_for_more(struct follower *f, struct fenv *e, uint64_t head, bool progress)
 {
-    if (progress ||
-        (e->phase == PHASE_LIVE && e->trouble == TROUBLE_NONE && at(e)->version >= head))
+    /* While something is in its way, only the store's word that it is over counts. */
+    if (load_is_on(e) ? progress
+                      : e->trouble == TROUBLE_NONE && (progress || at(e)->version >= head))
         env_went_well(e);
     if (head < e->hop_version && !progress)
         e->hop_version = head; /* a rumour of more: its own word counts */

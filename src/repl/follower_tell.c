@@ -87,14 +87,13 @@ struct env_head *tell_heads(struct follower *f)
 
 struct refusal *tell_refusals(struct follower *f, uint32_t *ret_count)
 {
-    enum { REFUSALS_MAX = 16 };
     uint32_t count = 0;
-    struct refusal *refusals = arena_alloc(&f->arena, REFUSALS_MAX, sizeof *refusals);
+    struct refusal *refusals = arena_alloc(&f->arena, FRAME_REFUSALS_MAX, sizeof *refusals);
     if (!refusals) {
         f->no_memory = true;
         return NULL;
     }
-    for (uint32_t i = 0; i < f->config.env_count && count < REFUSALS_MAX; i++) {
+    for (uint32_t i = 0; i < f->config.env_count && count < FRAME_REFUSALS_MAX; i++) {
         const struct fenv *e = &f->envs[i];
         if (e->trouble > TROUBLE_MISSING)
             refusals[count++] = (struct refusal){
