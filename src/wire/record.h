@@ -51,4 +51,23 @@ MUST_USE enum hoist_err record_encode(const struct flag *f, struct buf *out);
 MUST_USE enum hoist_err record_decode(struct slice key, struct slice record, struct flag **ret_flag,
                                       struct record_info *ret_info);
 
+/*
+ * A flag as far as one look at its record shows it, in place and without the heap: what it takes to
+ * decide a flag that has no rules.
+ *
+ * Names and texts are borrowed from the record. Metadata is not read. `targeting` and `requires`
+ * only tell by their counts whether there are any: record_decode() reads them.
+ */
+enum { RECORD_PEEK_VARIANTS = 16 };
+
+struct record_peek {
+    struct flag flag;
+    struct variant variants[RECORD_PEEK_VARIANTS];
+    struct node values[RECORD_PEEK_VARIANTS];
+};
+
+/* False when record_decode() has to be asked: values are objects, there are more variants than
+ * that, or something is wrong. */
+bool record_peek(struct slice key, struct slice record, struct record_peek *ret);
+
 #endif

@@ -4,8 +4,6 @@
 
 enum { NAMES_AT_ONCE = 16, NAME_SLOTS = 2 * FLAG_VARIANTS_MAX };
 
-static const char twice[] = "two variants of one name";
-
 /* A few names are compared each with each; many by way of a table, so that a record with a thousand
  * variants costs a thousand steps and not half a million. */
 static bool names_distinct(const struct variant *v, uint32_t count)
@@ -29,6 +27,22 @@ static bool names_distinct(const struct variant *v, uint32_t count)
         slots[at] = (uint16_t)(i + 1);
     }
     return true;
+}
+
+/* A name: what flag_key_check() takes. Variants and metadata are named by the same rule as flags.
+ */
+static struct slice name_get(struct mp_reader *r, struct arena *arena)
+{
+    struct slice name = mp_str(r);
+    if (r->bad)
+        return name;
+    if (name.len > FLAG_KEY_MAX)
+        mp_limit(r, "a name longer than allowed");
+    else if (flag_key_check(name) != HOIST_OK)
+        mp_fail(r, "a name that is empty, or not UTF-8, or has a control character");
+    else if (arena_own(arena, &name) != HOIST_OK)
+        mp_no_memory(r);
+    return name;
 }
 
 static bool kind_fits(enum hoist_type type, uint8_t kind)
@@ -57,7 +71,7 @@ static void variants_get(struct mp_reader *r, struct flag *f)
         scalars = piece_get(r, &f->arena, count, sizeof *scalars);
     for (uint32_t i = 0; i < count && !r->bad; i++) {
         struct variant *v = &f->variants[i];
-        v->name = text_get(r, &f->arena, FLAG_RECORD_MAX);
+        v->name = name_get(r, &f->arena);
         if (f->type == HOIST_OBJECT) {
             tree_get(r, &f->arena, TREE_VALUE, &v->value);
             continue;
@@ -71,7 +85,7 @@ static void variants_get(struct mp_reader *r, struct flag *f)
         return;
     f->variant_count = count;
     if (!names_distinct(f->variants, count))
-        mp_fail(r, twice);
+        mp_fail(r, "two variants of one name");
 }
 
 /* A variant's index, or nil for none. */
@@ -93,7 +107,7 @@ static void metadata_get(struct mp_reader *r, struct flag *f)
     f->metadata = piece_get(r, &f->arena, count, sizeof *f->metadata);
     for (uint32_t i = 0; i < count && !r->bad; i++) {
         struct meta_item *m = &f->metadata[i];
-        m->name = text_get(r, &f->arena, FLAG_RECORD_MAX);
+        m->name = name_get(r, &f->arena);
         scalar_get(r, &f->arena, &m->value);
         if (r->bad)
             return;
@@ -113,12 +127,10 @@ static void requires_get(struct mp_reader *r, struct flag *f)
     f->requires = piece_get(r, &f->arena, count, sizeof *f->requires);
     for (uint32_t i = 0; i < count && !r->bad; i++) {
         struct requirement *q = &f->requires[i];
-        q->flag = text_get(r, &f->arena, FLAG_KEY_MAX);
-        q->variant = text_get(r, &f->arena, FLAG_RECORD_MAX);
+        q->flag = name_get(r, &f->arena);
+        q->variant = name_get(r, &f->arena);
         if (r->bad)
             return;
-        if (flag_key_check(q->flag) != HOIST_OK)
-            mp_fail(r, "a requirement of a flag whose key is none");
         if (i > 0 && slice_cmp(f->requires[i - 1].flag, q->flag) >= 0)
             mp_fail(r, "requirements that are not sorted and distinct");
     }

@@ -20,10 +20,10 @@ struct builder {
     enum tree_use use;
     struct node *nodes;
     uint32_t count;
-    uint32_t at;    /* the node being read */
-    uint64_t owed;  /* subtrees that were announced and did not come yet */
-    uint32_t depth; /* open nodes */
-    struct open_node open[TREE_DEPTH_MAX];
+    uint32_t at;            /* the node being read */
+    uint64_t owed;          /* subtrees that were announced and did not come yet */
+    uint32_t depth;         /* open nodes */
+    struct open_node *open; /* TREE_DEPTH_MAX of them */
 };
 
 void *piece_get(struct mp_reader *r, struct arena *arena, size_t count, size_t size)
@@ -169,7 +169,9 @@ void tree_get(struct mp_reader *r, struct arena *arena, enum tree_use use, struc
     uint32_t count = mp_array(r, TREE_NODES_MAX);
     if (!r->bad && count == 0)
         mp_fail(r, "a tree without nodes");
-    struct builder b = {.r = r, .arena = arena, .use = use, .count = count, .owed = 1};
+    struct open_node open[TREE_DEPTH_MAX]; /* not zeroed: most trees need few of them */
+    struct builder b = {
+        .r = r, .arena = arena, .use = use, .count = count, .owed = 1, .open = open};
     b.nodes = piece_get(r, arena, count, sizeof *b.nodes);
     for (; b.at < count && !r->bad; b.at++) {
         if (b.owed == 0)

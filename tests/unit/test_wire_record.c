@@ -151,6 +151,54 @@ static void a_flag_with_everything_comes_back(void **state)
     comes_back(sample_full);
 }
 
+/* What the reader of flag files makes is what the record's decoder takes, at the limits too. */
+static void whatever_a_flag_file_can_say_comes_back(void **state)
+{
+    static const char head[] =
+        "{\"flags\": {"
+        "\"b\": {\"state\": \"DISABLED\", \"variants\": {\"zero\": -0.0, \"big\": 9007199254740991,"
+        "  \"tiny\": 5e-324}},"
+        "\"o\": {\"state\": \"ENABLED\", \"defaultVariant\": \"x\", \"variants\": {\"x\":"
+        "  {\"z\": {}, \"\\u00e9\": [], \"Z\": null, \"\": [[1, -1.5], {\"b\": 1, \"a\": \"\"}],"
+        "   \"\\ud83d\\ude00\": false, \"\\uffee\": true}, \"y\": []},"
+        "  \"metadata\": {\"z\": 1, \"a\": \"\", \"\\u00e9\": false}},"
+        "\"r\": {\"state\": \"ENABLED\", \"defaultVariant\": \"off\","
+        "  \"variants\": {\"on\": \"1\", \"off\": \"0\"}, \"targeting\": {\"if\": [{\"$ref\": "
+        "\"in\"},"
+        "  \"on\", {\"!\": {\"var\": \"x\"}}, {\"in\": [\"a\", [\"a\", 2]]}, \"off\"]},"
+        "  \"requires\": {\"flags\": {\"o\": \"x\", \"b\": \"big\"}, \"otherwise\": \"off\"}},"
+        "\"deep\": {\"state\": \"ENABLED\", \"variants\": {\"v\": ";
+    static const char tail[] =
+        "}}}, \"$evaluators\": {\"in\": {\"ends_with\": [{\"var\": \"email\"}, \"@e.com\"]}}}";
+    struct problems problems = {0};
+    struct flag_file *file;
+    struct buf json = BUF_INIT(1 << 20);
+    (void)state;
+    buf_add_str(&json, head);
+    for (int i = 0; i < TREE_DEPTH_MAX; i++)
+        buf_add_byte(&json, '[');
+    for (int i = 0; i < TREE_DEPTH_MAX; i++)
+        buf_add_byte(&json, ']');
+    buf_add_str(&json, tail);
+    enum hoist_err err = flag_file_read(buf_slice(&json), &file, &problems);
+    for (size_t i = 0; i < problems.count; i++)
+        print_message("%s: %s\n", problems.items[i].path, problems.items[i].message);
+    assert_int_equal(err, HOIST_OK);
+    assert_int_equal(file->count, 4);
+    for (size_t i = 0; i < file->count; i++) {
+        struct flag *back;
+        buf_clear(&out);
+        assert_int_equal(record_encode(file->flags[i], &out), HOIST_OK);
+        assert_int_equal(record_decode(file->flags[i]->key, buf_slice(&out), &back, NULL),
+                         HOIST_OK);
+        assert_true(flag_equal(file->flags[i], back));
+        flag_free(back);
+    }
+    flag_file_free(file);
+    problems_done(&problems);
+    buf_done(&json);
+}
+
 static void texts_end_with_a_nul(void **state)
 {
     struct flag *f = sample_full(), *back;
@@ -297,6 +345,28 @@ static void an_index_out_of_range_is_refused(void **state)
     assert_int_equal(judged(record_of((struct parts){.chosen = SLICE("\xff")})), HOIST_ECORRUPT);
     assert_int_equal(judged(record_of((struct parts){.chosen = SLICE("\xce\xff\xff\xff\xff")})),
                      HOIST_ECORRUPT);
+}
+
+static void names_are_checked_like_keys(void **state)
+{
+    char named[FLAG_KEY_MAX + 1];
+    (void)state;
+    assert_int_equal(judged(record_of((struct parts){.variants = SLICE("\x81\xa0\xc3")})),
+                     HOIST_ECORRUPT);
+    assert_int_equal(judged(record_of((struct parts){.variants = SLICE("\x81\xa1\n\xc3")})),
+                     HOIST_ECORRUPT);
+    assert_int_equal(judged(record_of((struct parts){.metadata = SLICE("\x81\xa0\xc3")})),
+                     HOIST_ECORRUPT);
+    for (int len = FLAG_KEY_MAX; len <= FLAG_KEY_MAX + 1; len++) {
+        struct buf variants = BUF_INIT(1000);
+        memset(named, 'x', sizeof named);
+        mp_put_map(&variants, 1);
+        mp_put_str(&variants, slice_of(named, (size_t)len));
+        mp_put_bool(&variants, true);
+        assert_int_equal(judged(record_of((struct parts){.variants = buf_slice(&variants)})),
+                         len == FLAG_KEY_MAX ? HOIST_OK : HOIST_ELIMIT);
+        buf_done(&variants);
+    }
 }
 
 static void text_that_is_not_utf8_is_refused(void **state)
@@ -568,6 +638,7 @@ int main(void)
         CASE(a_number_flag_comes_back),
         CASE(an_object_flag_comes_back),
         CASE(a_flag_with_everything_comes_back),
+        CASE(whatever_a_flag_file_can_say_comes_back),
         CASE(texts_end_with_a_nul),
         CASE(a_small_flag_takes_one_block_beside_itself),
         CASE(a_thousand_variants_come_back_and_one_more_is_a_limit),
@@ -580,6 +651,7 @@ int main(void)
         CASE(wrong_types_are_refused),
         CASE(a_flag_without_variants_is_refused),
         CASE(an_index_out_of_range_is_refused),
+        CASE(names_are_checked_like_keys),
         CASE(text_that_is_not_utf8_is_refused),
         CASE(numbers_must_be_finite_and_whole_ones_exact),
         CASE(metadata_must_be_scalars_sorted_and_distinct),
