@@ -26,7 +26,13 @@ struct writer {
     struct store_load *loads;
     struct watch *watch;
     uint64_t rotate_limit;
-    bool retry_held; /* this program may be able to read what the one before could not */
+    bool retry_held;        /* this program may read what the one before could not: not all of */
+    uint32_t retry_env;     /* the held flags were tried again; here is the next of them, */
+    uint8_t retry_key[256]; /* behind this key */
+    size_t retry_key_len;
+    uint32_t cut_next;     /* the environment whose log is looked at next */
+    bool cut_by_age;       /* in this round */
+    int64_t cut_age_at_ms; /* when the age is looked at again; clock_mono_ms() */
     _Atomic uint64_t rotations;
 };
 
