@@ -1,6 +1,5 @@
 #include "base/options.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,29 +274,29 @@ void options_free(struct options *o)
 
 /* ------------------------------------------------------------------ asking */
 
+/* NULL: the table has no such option, as a command that shares code with others may find. */
 static const struct option_value *value_of(const struct options *o, const char *name)
 {
     int i = option_find(o, slice_str(name));
-    assert(i >= 0); /* the program asks for what its own table has */
-    return &o->values[i];
+    return i < 0 ? NULL : &o->values[i];
 }
 
 const char *options_get(const struct options *o, const char *name)
 {
     const struct option_value *v = value_of(o, name);
-    return v->list.count ? v->list.items[0] : NULL;
+    return v && v->list.count ? v->list.items[0] : NULL;
 }
 
 bool options_on(const struct options *o, const char *name)
 {
-    return value_of(o, name)->list.count > 0;
+    return options_get(o, name) != NULL;
 }
 
 size_t options_list(const struct options *o, const char *name, const char *const **ret)
 {
     const struct option_value *v = value_of(o, name);
-    *ret = v->list.items;
-    return v->list.count;
+    *ret = v ? v->list.items : NULL;
+    return v ? v->list.count : 0;
 }
 
 size_t options_words(const struct options *o, const char *const **ret)
@@ -309,5 +308,6 @@ size_t options_words(const struct options *o, const char *const **ret)
 const char *options_origin(const struct options *o, const char *name)
 {
     static const char *const names[] = {NULL, "argument", "environment", "file", "default"};
-    return names[value_of(o, name)->origin];
+    const struct option_value *v = value_of(o, name);
+    return v ? names[v->origin] : NULL;
 }

@@ -40,6 +40,7 @@ MUST_USE enum hoist_err options_read(const struct option *table, int argc, char 
                                      struct options **ret);
 void options_free(struct options *o);
 
+/* Asked for an option that the table does not have, these answer that it was not given. */
 const char *options_get(const struct options *o, const char *name); /* or NULL */
 bool options_on(const struct options *o, const char *name);         /* a switch */
 size_t options_list(const struct options *o, const char *name, const char *const **ret);
