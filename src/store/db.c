@@ -375,12 +375,10 @@ out:
     return err;
 }
 
+/* Without counters a store can be read all the same. */
 static enum hoist_err open_counters(struct db *db)
 {
-    char path[PATH_MAX];
-    if (!path_join(path, db->path, "counters"))
-        return err_set(HOIST_EINVAL, "%s: the path is too long", db->path);
-    enum hoist_err err = counters_open(path, db->write, db->store_id, &db->counters);
+    enum hoist_err err = counters_open(db->counters_path, db->write, db->store_id, &db->counters);
     return err == HOIST_ENOMEM ? err : HOIST_OK;
 }
 
@@ -394,7 +392,8 @@ enum hoist_err db_open(const char *dir, uint32_t number, const struct db_options
     db->number = number;
     db->write = o->write;
     db->forks = lmdb_os_forks();
-    if (!path_number(db->path, dir, number)) {
+    if (!path_number(db->path, dir, number) ||
+        !path_join(db->counters_path, db->path, "counters")) {
         err = err_set(HOIST_EINVAL, "%s: the path is too long", dir);
         goto out;
     }

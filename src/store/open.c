@@ -157,6 +157,11 @@ const _Atomic uint64_t *store_envs_word(const struct store *s)
     return head ? &head->envs : NULL;
 }
 
+const char *store_counters_path(const struct store *s)
+{
+    return atomic_load(&s->db)->counters_path;
+}
+
 enum hoist_err store_status_get(struct store *s, struct buf *out)
 {
     const struct counters *c = &atomic_load(&s->db)->counters;

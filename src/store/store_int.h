@@ -32,6 +32,7 @@ struct store_read {
 /* One numbered directory, open. */
 struct db {
     char path[PATH_MAX];
+    char counters_path[PATH_MAX];
     uint32_t number;
     bool write;
     MDB_env *env; /* NULL: closed, since another took over and all reads had ended */
