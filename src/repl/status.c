@@ -342,6 +342,12 @@ static void set_store_gauges(struct store *s)
               (double)stats.readers_max);
     set_gauge("hoist_store_stuck_readers", "Readers in one transaction for more than 5 seconds.",
               "", (double)stats.stuck_count);
+    metric_set(metric_series(METRIC_COUNTER, "hoist_store_readers_cleared_total",
+                             "Slots of dead readers that were cleared.", "", NULL),
+               (double)stats.cleared);
+    metric_set(metric_series(METRIC_COUNTER, "hoist_store_rotations_total",
+                             "Times the store was copied out of a stuck reader's way.", "", NULL),
+               (double)stats.rotations);
 }
 
 void status_gauges(struct store *s, const struct status *status)

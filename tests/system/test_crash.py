@@ -70,7 +70,7 @@ def test_kill_9_under_load_soak(lab, whom):
         wait_until(lambda: "views" in c.text())
         assert "mixed" not in c.text(), c.text()
     if whom == "reader":
-        wait_until(lambda: agents[0].metric("hoist_readers") <= 8, what="the slots of killed readers are cleared")
+        wait_until(lambda: agents[0].metric("hoist_store_readers") <= 8, what="the slots of killed readers are cleared")
 
 
 def test_the_primary_dies_between_commit_and_answer(lab):
@@ -114,7 +114,7 @@ def test_a_killed_reader_does_not_make_the_store_grow(lab):
         holder = lab.process([BUILD / "tests/system/holder", agent.store, "production", "k"], f"holder{n}")
         wait_until(lambda: "holding" in holder.text())
         holder.kill()
-    wait_until(lambda: agent.metric("hoist_readers_cleared_total") >= 5, what="five dead readers cleared")
+    wait_until(lambda: agent.metric("hoist_store_readers_cleared_total") >= 5, what="five dead readers cleared")
     before = agent.metric("hoist_store_used_bytes")
     for n in range(200):
         lab.ok("set", "k", n + 1)
@@ -132,6 +132,6 @@ def test_a_stopped_reader_is_named_after_five_seconds(lab):
     named = wait_until(lambda: lab.ok("status", store=agent.store).get("stuck_readers"), limit_ms=30000)
     assert named[0]["pid"] == holder.pid
     assert named[0]["since_ms"] >= 5000
-    assert agent.metric("hoist_stuck_readers") == 1
+    assert agent.metric("hoist_store_stuck_readers") == 1
     holder.kill()
-    wait_until(lambda: agent.metric("hoist_stuck_readers") == 0)
+    wait_until(lambda: agent.metric("hoist_store_stuck_readers") == 0)

@@ -181,23 +181,9 @@ static enum hoist_err host_name(struct settings *s)
     return s->id ? HOIST_OK : err_set(HOIST_ENOMEM, "out of memory");
 }
 
-/* Whether the role has an option of this name: a table may only be asked for what it has. */
-static bool has(const struct settings *s, const char *name)
-{
-    for (const struct option *row = roles[s->role].options; row->name; row++)
-        if (strcmp(row->name, name) == 0)
-            return true;
-    return false;
-}
-
-static size_t list(const struct settings *s, const char *name, const char *const **ret)
-{
-    return has(s, name) ? options_list(s->options, name, ret) : 0;
-}
-
 static const char *http_at(const struct settings *s, const char *name)
 {
-    const char *at = has(s, name) ? options_get(s->options, name) : NULL;
+    const char *at = options_get(s->options, name);
     return at && strcmp(at, "off") != 0 ? at : NULL;
 }
 
@@ -245,11 +231,11 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
         *ret = s;
         return HOIST_OK;
     }
-    s.env_count = list(&s, "env", &s.envs);
-    s.listen_count = list(&s, "listen", &s.listen);
-    s.upstream_count = list(&s, "upstream", &s.upstreams);
-    s.label_count = list(&s, "label", &s.labels);
-    s.stream = has(&s, "stream") ? options_get(s.options, "stream") : NULL;
+    s.env_count = options_list(s.options, "env", &s.envs);
+    s.listen_count = options_list(s.options, "listen", &s.listen);
+    s.upstream_count = options_list(s.options, "upstream", &s.upstreams);
+    s.label_count = options_list(s.options, "label", &s.labels);
+    s.stream = options_get(s.options, "stream");
     s.http[0] = http_at(&s, "http");
     s.http[1] = http_at(&s, "ofrep-http");
     err = check_words(&s);
