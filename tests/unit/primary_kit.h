@@ -1,0 +1,185 @@
+/* primary_kit.h - a store in a directory that goes away, and commands carried out on it. */
+#ifndef TESTS_PRIMARY_KIT_H
+#define TESTS_PRIMARY_KIT_H
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "primary/command.h"
+#include "primary/query.h"
+
+struct kit {
+    char dir[64];
+    struct store *store;
+    struct fleet *fleet;
+    uint8_t next_request;
+};
+
+static inline int kit_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static inline void kit_init(struct kit *k, uint64_t quota_bytes)
+{
+    *k = (struct kit){.dir = "/tmp/hoist-primary-XXXXXX"};
+    assert_non_null(mkdtemp(k->dir));
+    hash_init();
+    struct store_options options = {.write = true, .primary = true, .quota_bytes = quota_bytes};
+    assert_int_equal(store_open(k->dir, &options, &k->store), HOIST_OK);
+    assert_int_equal(fleet_new(&k->fleet), HOIST_OK);
+}
+
+static inline void kit_done(struct kit *k)
+{
+    fleet_free(k->fleet);
+    store_close(k->store);
+    nftw(k->dir, kit_remove, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* What came of a command: its exit code, and its JSON. */
+struct told {
+    uint32_t exit;
+    json_t *body;
+};
+
+static inline void told_done(struct told *t)
+{
+    json_decref(t->body);
+}
+
+static inline struct command *kit_command(struct kit *k, const char *name, const char *body)
+{
+    struct command *c;
+    struct frame_command f = {.name = slice_str(name), .body = slice_str(body)};
+    f.request[0] = ++k->next_request;
+    f.request[1] = 1;
+    assert_int_equal(command_new(&f, "ana", &c), HOIST_OK);
+    return c;
+}
+
+static inline json_t *kit_json(struct buf *b)
+{
+    json_error_t e;
+    json_t *v = json_loadb((const char *)b->ptr, b->len, JSON_REJECT_DUPLICATES, &e);
+    if (!v)
+        print_error("%s in: %.*s\n", e.text, (int)b->len, (const char *)b->ptr);
+    assert_non_null(v);
+    return v;
+}
+
+/* One command in `w`. */
+static inline struct told kit_run(struct kit *k, struct store_write *w, const char *name,
+                                  const char *body)
+{
+    struct answer a = ANSWER_INIT;
+    struct command *c = kit_command(k, name, body);
+    enum hoist_err err = command_run(c, w, k->fleet, 1700000000000, &a);
+    if (err != HOIST_OK)
+        print_error("%s: %s\n", name, err_last());
+    assert_int_equal(err, HOIST_OK);
+    struct told t = {a.exit, kit_json(&a.body)};
+    command_free(c);
+    answer_done(&a);
+    return t;
+}
+
+/* One command in a transaction of its own. */
+static inline struct told kit_tell(struct kit *k, const char *name, const char *body)
+{
+    struct store_write *w;
+    assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
+    struct told t = kit_run(k, w, name, body);
+    assert_int_equal(store_write_commit(w), HOIST_OK);
+    return t;
+}
+
+static inline const char *kit_text(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+static inline const char *kit_error(const struct told *t)
+{
+    return kit_text(json_object_get(t->body, "error"), "message");
+}
+
+static inline const char *kit_mend(const struct told *t)
+{
+    return kit_text(json_object_get(t->body, "error"), "mend");
+}
+
+/* The command must succeed with that result. */
+static inline void kit_do(struct kit *k, const char *name, const char *body, const char *result)
+{
+    struct told t = kit_tell(k, name, body);
+    if (t.exit != EXIT_DONE)
+        print_error("%s %s: %s\n", name, body, kit_error(&t));
+    assert_int_equal(t.exit, EXIT_DONE);
+    assert_string_equal(kit_text(t.body, "result"), result);
+    told_done(&t);
+}
+
+/* The command must be refused with that exit code, and a message that has these words in it. */
+static inline void kit_refused(struct kit *k, const char *name, const char *body, uint32_t exit,
+                               const char *words)
+{
+    struct told t = kit_tell(k, name, body);
+    if (t.exit != exit || !strstr(kit_error(&t), words))
+        print_error("%s %s: exit %u, %s\n", name, body, t.exit, kit_error(&t));
+    assert_int_equal(t.exit, exit);
+    assert_non_null(strstr(kit_error(&t), words));
+    told_done(&t);
+}
+
+static inline struct told kit_ask(struct kit *k, const char *name, const char *args)
+{
+    struct store_read *r;
+    struct buf out = BUF_INIT(64 << 20);
+    json_t *a = json_loads(args, 0, NULL);
+    assert_non_null(a);
+    assert_int_equal(store_read_begin(k->store, false, &r), HOIST_OK);
+    uint32_t exit = query_run(r, slice_str(name), a, &out);
+    store_read_end(r);
+    struct told t = {exit, kit_json(&out)};
+    json_decref(a);
+    buf_done(&out);
+    return t;
+}
+
+static inline struct store_env kit_env(struct kit *k, const char *name)
+{
+    struct store_read *r;
+    struct store_env env;
+    assert_int_equal(store_read_begin(k->store, false, &r), HOIST_OK);
+    assert_int_equal(store_env_get(r, name, &env), HOIST_OK);
+    store_read_end(r);
+    return env;
+}
+
+/* {"file": FILE, MORE} as an apply's body; to be freed. */
+static inline char *kit_file(const char *file, const char *more)
+{
+    json_t *args = *more ? json_loads(more, 0, NULL) : json_object();
+    assert_non_null(args);
+    json_object_set_new(args, "file", json_string(file));
+    char *body = json_dumps(args, 0);
+    json_decref(args);
+    return body;
+}
+
+#endif

@@ -1,0 +1,620 @@
+#include "primary_kit.h"
+
+#include <inttypes.h>
+
+static int setup(void **state)
+{
+    struct kit *k = mem_zalloc(1, sizeof *k);
+    kit_init(k, 0);
+    kit_do(k, "env_create", "{\"env\":\"production\"}", "changed");
+    *state = k;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    kit_done(*state);
+    mem_free(*state);
+    return 0;
+}
+
+/* Names in one of an answer's lists, with commas between. */
+static void assert_names(const struct told *t, const char *list, const char *want)
+{
+    struct buf names = BUF_INIT(65536);
+    size_t i;
+    json_t *name;
+    json_array_foreach(json_object_get(t->body, list), i, name)
+    {
+        buf_printf(&names, "%s%s", i ? "," : "", json_string_value(name));
+    }
+    assert_string_equal(buf_str(&names), want);
+    buf_done(&names);
+}
+
+static void apply(struct kit *k, const char *file, const char *more, uint32_t exit,
+                  struct told *ret)
+{
+    char *body = kit_file(file, more);
+    struct told t = kit_tell(k, "apply", body);
+    free(body);
+    if (t.exit != exit)
+        print_error("apply: exit %u, %s\n", t.exit, kit_error(&t));
+    assert_int_equal(t.exit, exit);
+    if (ret)
+        *ret = t;
+    else
+        told_done(&t);
+}
+
+/* The flag as it is, from the question `get`. */
+static json_t *get_flag(struct kit *k, const char *key)
+{
+    char args[256];
+    snprintf(args, sizeof args, "{\"key\":\"%s\"}", key);
+    struct told t = kit_ask(k, "get", args);
+    assert_int_equal(t.exit, EXIT_DONE);
+    return t.body;
+}
+
+#define ON_OFF "\"state\":\"ENABLED\",\"variants\":{\"on\":true,\"off\":false}"
+
+/* ------------------------------------------------------------------ set and delete */
+
+static void set_creates_moves_and_leaves_alone(void **state)
+{
+    struct kit *k = *state;
+    struct told t = kit_tell(k, "set", "{\"key\":\"k\",\"value\":\"on\"}");
+    assert_int_equal(t.exit, EXIT_DONE);
+    assert_names(&t, "created", "k");
+    assert_names(&t, "changed", "");
+    assert_int_equal(json_integer_value(json_object_get(t.body, "version")), 2);
+    assert_string_equal(kit_text(t.body, "env"), "production");
+    assert_int_equal(strlen(kit_text(t.body, "epoch")), 16);
+    assert_int_equal(strlen(kit_text(t.body, "request")), 32);
+    told_done(&t);
+
+    t = kit_tell(k, "set", "{\"key\":\"k\",\"value\":\"off\"}");
+    assert_names(&t, "changed", "k");
+    told_done(&t);
+    t = kit_tell(k, "set", "{\"key\":\"k\",\"value\":\"off\"}");
+    assert_string_equal(kit_text(t.body, "result"), "unchanged");
+    assert_int_equal(json_integer_value(json_object_get(t.body, "version")), 3);
+    told_done(&t);
+    assert_int_equal(kit_env(k, "production").head, 3);
+}
+
+static void a_dry_run_says_what_would_change_and_changes_nothing(void **state)
+{
+    struct kit *k = *state;
+    struct told t = kit_tell(k, "set", "{\"key\":\"k\",\"value\":\"on\",\"dry_run\":true}");
+    assert_string_equal(kit_text(t.body, "result"), "dry-run");
+    assert_names(&t, "created", "k");
+    const json_t *edit = json_array_get(json_object_get(t.body, "edits"), 0);
+    assert_true(json_is_null(json_object_get(edit, "before")));
+    assert_true(json_is_object(json_object_get(edit, "after")));
+    told_done(&t);
+    assert_int_equal(kit_env(k, "production").head, 1);
+}
+
+static void a_new_key_that_looks_like_another_is_named(void **state)
+{
+    struct kit *k = *state;
+    kit_do(k, "set", "{\"key\":\"marketplace\",\"value\":\"on\"}", "changed");
+    struct told t = kit_tell(k, "set", "{\"key\":\"marketpalce\",\"value\":\"on\"}");
+    assert_string_equal(kit_text(t.body, "near"), "marketplace");
+    told_done(&t);
+    t = kit_tell(k, "set", "{\"key\":\"other\",\"value\":\"on\"}");
+    assert_null(json_object_get(t.body, "near"));
+    told_done(&t);
+}
+
+static void wrong_arguments_are_refused_and_named(void **state)
+{
+    struct kit *k = *state;
+    kit_refused(k, "set", "{\"key\":\"k\"}", EXIT_INPUT, "value");
+    kit_refused(k, "set", "{\"value\":\"on\"}", EXIT_INPUT, "key");
+    kit_refused(k, "set", "{\"key\":\"\",\"value\":\"on\"}", EXIT_INPUT, "key");
+    kit_refused(k, "set", "{\"key\":\"k\",\"value\":\"on\",\"colour\":1}", EXIT_INPUT, "colour");
+    kit_refused(k, "set", "{\"key\":\"k\",\"value\":\"on\",\"prune\":true}", EXIT_INPUT, "prune");
+    kit_refused(k, "set", "{\"key\":\"k\",\"value\":7}", EXIT_INPUT, "set");
+    kit_refused(k, "set", "{\"key\":\"k\",\"value\":\"7\",\"type\":\"float\"}", EXIT_INPUT,
+                "float");
+    kit_refused(k, "set", "{\"key\":\"k\",\"value\":\"seven\"}", EXIT_INPUT, "seven");
+    kit_refused(k, "set", "not json", EXIT_INPUT, "");
+    kit_refused(k, "frobnicate", "{}", EXIT_INPUT, "frobnicate");
+    kit_refused(k, "apply", "{}", EXIT_INPUT, "file");
+    assert_int_equal(kit_env(k, "production").head, 1);
+}
+
+static void an_author_or_message_over_its_limit_is_refused(void **state)
+{
+    struct kit *k = *state;
+    struct buf body = BUF_INIT(16384);
+    buf_add_str(&body, "{\"key\":\"k\",\"value\":\"on\",\"message\":\"");
+    for (int i = 0; i < 4097; i++)
+        buf_add_byte(&body, 'x');
+    buf_add_str(&body, "\"}");
+    kit_refused(k, "set", buf_str(&body), EXIT_INPUT, "message");
+    buf_done(&body);
+
+    struct frame_command f = {.name = SLICE("set"), .author = SLICE("a\xff"), .body = SLICE("{}")};
+    struct command *c;
+    struct answer a = ANSWER_INIT;
+    struct store_write *w;
+    assert_int_equal(command_new(&f, "", &c), HOIST_OK);
+    assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
+    assert_int_equal(command_run(c, w, NULL, 0, &a), HOIST_OK);
+    assert_int_equal(a.exit, EXIT_INPUT);
+    store_write_abort(w);
+    command_free(c);
+    answer_done(&a);
+}
+
+static void targeting_in_the_way_names_the_three_commands(void **state)
+{
+    struct kit *k = *state;
+    apply(k,
+          "{\"flags\":{\"t\":{" ON_OFF ",\"defaultVariant\":\"off\",\"targeting\":{\"if\":[{\"==\":"
+          "[{\"var\":\"plan\"},\"pro\"]},\"on\"]}}}}",
+          "", EXIT_DONE, NULL);
+    struct told t = kit_tell(k, "set", "{\"key\":\"t\",\"value\":\"on\"}");
+    assert_int_equal(t.exit, EXIT_INPUT);
+    assert_non_null(strstr(kit_mend(&t), "--everyone"));
+    assert_non_null(strstr(kit_mend(&t), "--default"));
+    told_done(&t);
+    kit_do(k, "set", "{\"key\":\"t\",\"value\":\"on\",\"only_default\":true}", "changed");
+    json_t *flag = get_flag(k, "t");
+    assert_non_null(json_object_get(json_object_get(flag, "definition"), "targeting"));
+    json_decref(flag);
+    kit_do(k, "set", "{\"key\":\"t\",\"value\":\"on\",\"everyone\":true}", "changed");
+    flag = get_flag(k, "t");
+    assert_null(json_object_get(json_object_get(flag, "definition"), "targeting"));
+    json_decref(flag);
+}
+
+static void delete_takes_a_flag_that_is_there(void **state)
+{
+    struct kit *k = *state;
+    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed");
+    struct told t = kit_tell(k, "delete", "{\"key\":\"k\"}");
+    assert_names(&t, "deleted", "k");
+    told_done(&t);
+    kit_refused(k, "delete", "{\"key\":\"k\"}", EXIT_NO, "no flag 'k'");
+    assert_int_equal(kit_env(k, "production").flags, 0);
+}
+
+/* ------------------------------------------------------------------ what wins */
+
+static const char killed[] =
+    "{\"flags\":{\"k\":{" ON_OFF ",\"defaultVariant\":\"on\",\"override\":\"off\"}}}";
+
+static void an_override_is_kept_by_set_and_apply_and_named(void **state)
+{
+    struct kit *k = *state;
+    struct told t;
+    apply(k, killed, "", EXIT_DONE, NULL);
+    apply(k, "{\"flags\":{\"k\":{" ON_OFF ",\"defaultVariant\":\"off\"}}}", "", EXIT_DONE, &t);
+    assert_string_equal(kit_text(t.body, "result"), "changed");
+    assert_names(&t, "override_kept", "k");
+    told_done(&t);
+    t = kit_tell(k, "set", "{\"key\":\"k\",\"value\":\"on\"}");
+    assert_names(&t, "override_kept", "k");
+    told_done(&t);
+    json_t *flag = get_flag(k, "k");
+    assert_string_equal(kit_text(json_object_get(flag, "definition"), "override"), "off");
+    assert_true(json_is_false(json_object_get(flag, "value")));
+    json_decref(flag);
+}
+
+static void an_override_whose_variant_would_go_is_in_the_way(void **state)
+{
+    struct kit *k = *state;
+    apply(k, killed, "", EXIT_DONE, NULL);
+    char *body = kit_file("{\"flags\":{\"k\":{\"state\":\"ENABLED\",\"variants\":{\"x\":1},"
+                          "\"defaultVariant\":\"x\"}}}",
+                          "");
+    kit_refused(k, "apply", body, EXIT_INPUT, "overridden to 'off'");
+    free(body);
+}
+
+static void deleting_and_creating_keeps_an_override(void **state)
+{
+    struct kit *k = *state;
+    apply(k, killed, "", EXIT_DONE, NULL);
+    struct told t = kit_tell(k, "delete", "{\"key\":\"k\"}");
+    assert_names(&t, "override_kept", "k");
+    told_done(&t);
+    t = kit_tell(k, "set", "{\"key\":\"k\",\"value\":\"on\"}");
+    assert_names(&t, "created", "k");
+    assert_names(&t, "override_kept", "k");
+    told_done(&t);
+    json_t *flag = get_flag(k, "k");
+    assert_true(json_is_false(json_object_get(flag, "value")));
+    json_decref(flag);
+
+    kit_do(k, "delete", "{\"key\":\"k\"}", "changed");
+    t = kit_tell(k, "set", "{\"key\":\"k\",\"value\":\"5\",\"type\":\"number\"}");
+    assert_names(&t, "override_kept", "");
+    assert_names(&t, "override_dropped", "k");
+    told_done(&t);
+}
+
+/* ------------------------------------------------------------------ apply */
+
+static void apply_adds_and_replaces_and_prune_removes(void **state)
+{
+    struct kit *k = *state;
+    struct told t;
+    static const char two[] = "{\"flags\":{\"a\":{" ON_OFF ",\"defaultVariant\":\"on\"},"
+                              "\"b\":{" ON_OFF ",\"defaultVariant\":\"on\"}}}";
+    static const char one[] = "{\"flags\":{\"a\":{" ON_OFF ",\"defaultVariant\":\"off\"}}}";
+    kit_do(k, "set", "{\"key\":\"old\",\"value\":\"on\"}", "changed");
+    apply(k, two, "", EXIT_DONE, &t);
+    assert_names(&t, "created", "a,b");
+    told_done(&t);
+    apply(k, two, "", EXIT_DONE, &t);
+    assert_string_equal(kit_text(t.body, "result"), "unchanged");
+    told_done(&t);
+    apply(k, one, "{\"prune\":true}", EXIT_DONE, &t);
+    assert_names(&t, "changed", "a");
+    assert_names(&t, "deleted", "b,old");
+    told_done(&t);
+    struct store_env env = kit_env(k, "production");
+    assert_int_equal(env.flags, 1);
+    assert_int_equal(env.head, 4);
+}
+
+static void a_file_with_problems_is_refused_whole_and_all_are_listed(void **state)
+{
+    struct kit *k = *state;
+    struct told t;
+    apply(k,
+          "{\"flags\":{\"good\":{" ON_OFF ",\"defaultVariant\":\"on\"},"
+          "\"one\":{" ON_OFF ",\"defaultVariant\":\"x\"},\"two\":{\"state\":\"MAYBE\",\"variants\":"
+          "{\"a\":1}}}}",
+          "", EXIT_INPUT, &t);
+    const json_t *problems = json_object_get(json_object_get(t.body, "error"), "problems");
+    assert_true(json_array_size(problems) >= 2);
+    assert_non_null(strstr(kit_text(json_array_get(problems, 0), "path"), "flags.one"));
+    told_done(&t);
+    assert_int_equal(kit_env(k, "production").flags, 0);
+}
+
+/* A file of `count` flags, named prefix0, prefix1 …; to be freed. */
+static char *many_flags(const char *prefix, int count)
+{
+    struct buf b = BUF_INIT(64 << 20);
+    buf_add_str(&b, "{\"flags\":{");
+    for (int i = 0; i < count; i++)
+        buf_printf(&b, "%s\"%s%d\":{" ON_OFF ",\"defaultVariant\":\"on\"}", i ? "," : "", prefix,
+                   i);
+    buf_add_str(&b, "}}");
+    char *text = mem_dup(buf_slice(&b));
+    buf_done(&b);
+    return text;
+}
+
+static void a_change_that_more_than_doubles_a_big_environment_needs_force(void **state)
+{
+    struct kit *k = *state;
+    char *first = many_flags("f", 1001), *more = many_flags("g", 1002);
+    struct told t;
+    apply(k, first, "", EXIT_DONE, NULL);
+    apply(k, more, "", EXIT_GATE, &t);
+    assert_non_null(strstr(kit_mend(&t), "--force"));
+    told_done(&t);
+    assert_int_equal(kit_env(k, "production").flags, 1001);
+    apply(k, more, "{\"force\":true}", EXIT_DONE, NULL);
+    assert_int_equal(kit_env(k, "production").flags, 2003);
+    mem_free(first);
+    mem_free(more);
+}
+
+static void a_record_of_a_newer_program_is_not_edited(void **state)
+{
+    struct kit *k = *state;
+    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed");
+
+    /* The same record with one element more: an array of 12 instead of 11. */
+    struct store_write *w;
+    struct slice record;
+    struct store_env env = kit_env(k, "production");
+    struct buf edits = BUF_INIT(4096), newer = BUF_INIT(4096), bytes = BUF_INIT(8192);
+    assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
+    assert_int_equal(store_record_get(store_write_read(w), env.id, SLICE("k"), &record), HOIST_OK);
+    assert_int_equal(record.ptr[0], 0x9b);
+    buf_add_byte(&newer, 0x9c);
+    buf_add(&newer, record.ptr + 1, record.len - 1);
+    buf_add_byte(&newer, 0x07);
+    edits_begin(&edits, 1);
+    edits_put(&edits, SLICE("k"), buf_slice(&newer));
+    struct change_header head = {.env = slice_str(env.name),
+                                 .epoch = env.epoch,
+                                 .version = 3,
+                                 .kind = CHANGE_SET,
+                                 .edits_count = 1,
+                                 .author = SLICE("x")};
+    struct change c;
+    memcpy(head.prev, env.hash, HASH_SIZE);
+    assert_int_equal(store_change_stage(w, env.id, buf_slice(&edits), 3, head.digest), HOIST_OK);
+    assert_int_equal(change_encode(&head, buf_slice(&edits), (struct slice){0}, &bytes, NULL),
+                     HOIST_OK);
+    assert_int_equal(change_decode(buf_slice(&bytes), &c), HOIST_OK);
+    assert_int_equal(store_change_log(w, env.id, &c), HOIST_OK);
+    assert_int_equal(store_write_commit(w), HOIST_OK);
+    buf_done(&edits);
+    buf_done(&newer);
+    buf_done(&bytes);
+
+    kit_refused(k, "set", "{\"key\":\"k\",\"value\":\"off\"}", EXIT_NO, "does not know");
+    kit_do(k, "delete", "{\"key\":\"k\"}", "changed"); /* nothing is lost by that unseen */
+}
+
+/* ------------------------------------------------------------------ requires */
+
+#define NEEDS(key, need)                                                                           \
+    "\"" key "\":{" ON_OFF ",\"defaultVariant\":\"on\",\"requires\":{\"flags\":{\"" need           \
+    "\":\"on\"},\"otherwise\":\"off\"}}"
+
+static void a_requirement_that_is_not_there_is_refused(void **state)
+{
+    struct kit *k = *state;
+    char *body = kit_file("{\"flags\":{" NEEDS("a", "nobody") "}}", "");
+    kit_refused(k, "apply", body, EXIT_INPUT, "requires flag 'nobody'");
+    free(body);
+    kit_do(k, "set", "{\"key\":\"b\",\"value\":\"5\",\"type\":\"number\"}", "changed");
+    body = kit_file("{\"flags\":{" NEEDS("a", "b") "}}", "");
+    kit_refused(k, "apply", body, EXIT_INPUT, "requires variant 'on' of flag 'b'");
+    free(body);
+}
+
+static void a_cycle_of_requirements_is_refused(void **state)
+{
+    struct kit *k = *state;
+    char *body =
+        kit_file("{\"flags\":{" NEEDS("a", "b") "," NEEDS("b", "c") "," NEEDS("c", "a") "}}", "");
+    kit_refused(k, "apply", body, EXIT_INPUT, "1 problem");
+    free(body);
+    kit_do(k, "set", "{\"key\":\"z\",\"value\":\"on\"}", "changed");
+    apply(k, "{\"flags\":{" NEEDS("y", "z") "}}", "", EXIT_DONE, NULL);
+    body = kit_file("{\"flags\":{" NEEDS("z", "y") "}}", "");
+    kit_refused(k, "apply", body, EXIT_INPUT, "would require itself");
+    free(body);
+}
+
+static void what_another_flag_requires_does_not_go(void **state)
+{
+    struct kit *k = *state;
+    kit_do(k, "set", "{\"key\":\"base\",\"value\":\"on\"}", "changed");
+    apply(k, "{\"flags\":{" NEEDS("upper", "base") "}}", "", EXIT_DONE, NULL);
+    kit_refused(k, "delete", "{\"key\":\"base\"}", EXIT_INPUT, "required by flag 'upper'");
+    char *body = kit_file("{\"flags\":{\"base\":{\"state\":\"ENABLED\",\"variants\":{\"x\":true},"
+                          "\"defaultVariant\":\"x\"}}}",
+                          "");
+    kit_refused(k, "apply", body, EXIT_INPUT, "variant 'on' of flag 'base' would go");
+    free(body);
+    kit_do(k, "set", "{\"key\":\"base\",\"value\":\"off\"}", "changed");
+    kit_do(k, "delete", "{\"key\":\"upper\"}", "changed");
+    kit_do(k, "delete", "{\"key\":\"base\"}", "changed");
+}
+
+/* ------------------------------------------------------------------ versions and environments */
+
+static void if_version_refuses_when_the_environment_moved_on(void **state)
+{
+    struct kit *k = *state;
+    char body[160];
+    uint64_t epoch = kit_env(k, "production").epoch;
+    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\",\"if_version\":\"1\"}", "changed");
+    kit_refused(k, "set", "{\"key\":\"k\",\"value\":\"off\",\"if_version\":\"1\"}", EXIT_CONFLICT,
+                ":2, not at 1");
+    /* also where it would have been unchanged */
+    kit_refused(k, "set", "{\"key\":\"k\",\"value\":\"on\",\"if_version\":\"1\"}", EXIT_CONFLICT,
+                "moved on");
+    snprintf(body, sizeof body,
+             "{\"key\":\"k\",\"value\":\"off\",\"if_version\":\"%016" PRIx64 ":2\"}", epoch);
+    kit_do(k, "set", body, "changed");
+    snprintf(body, sizeof body,
+             "{\"key\":\"k\",\"value\":\"on\",\"if_version\":\"%016" PRIx64 ":3\"}", epoch + 1);
+    kit_refused(k, "set", body, EXIT_CONFLICT, "moved on");
+    kit_refused(k, "set", "{\"key\":\"k\",\"value\":\"on\",\"if_version\":\"three\"}", EXIT_INPUT,
+                "no version");
+}
+
+static void environments_are_named_where_there_are_several(void **state)
+{
+    struct kit *k = *state;
+    kit_refused(k, "set", "{\"env\":\"nowhere\",\"key\":\"k\",\"value\":\"on\"}", EXIT_INPUT,
+                "nowhere");
+    kit_do(k, "env_create", "{\"env\":\"staging\"}", "changed");
+    struct told t = kit_tell(k, "set", "{\"key\":\"k\",\"value\":\"on\"}");
+    assert_int_equal(t.exit, EXIT_INPUT);
+    assert_non_null(strstr(kit_mend(&t), "production"));
+    assert_non_null(strstr(kit_mend(&t), "staging"));
+    told_done(&t);
+    kit_do(k, "set", "{\"env\":\"staging\",\"key\":\"k\",\"value\":\"on\"}", "changed");
+    assert_int_equal(kit_env(k, "production").head, 1);
+    assert_int_equal(kit_env(k, "staging").head, 2);
+    kit_refused(k, "env_create", "{\"env\":\"staging\"}", EXIT_CONFLICT, "already");
+    kit_refused(k, "env_create", "{\"env\":\"No Such Name!\"}", EXIT_INPUT, "name");
+    kit_refused(k, "env_create", "{}", EXIT_INPUT, "name");
+}
+
+static void an_epoch_begins_with_a_change_that_names_the_old_one(void **state)
+{
+    struct kit *k = *state;
+    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed");
+    struct store_env before = kit_env(k, "production");
+    kit_refused(k, "env_epoch", "{}", EXIT_INPUT, "told so");
+    kit_do(k, "env_epoch", "{\"new_epoch\":true}", "changed");
+    struct store_env after = kit_env(k, "production");
+    assert_true(after.epoch > before.epoch);
+    assert_int_equal(after.head, 3);
+
+    struct store_read *r;
+    struct slice bytes;
+    struct change c;
+    assert_int_equal(store_read_begin(k->store, false, &r), HOIST_OK);
+    assert_int_equal(store_log_get(r, after.id, 3, &bytes), HOIST_OK);
+    assert_int_equal(change_decode(bytes, &c), HOIST_OK);
+    assert_int_equal(c.head.kind, CHANGE_EPOCH);
+    assert_true(c.head.old_epoch == before.epoch && c.head.epoch == after.epoch);
+    assert_memory_equal(c.head.prev, before.hash, HASH_SIZE);
+    assert_memory_equal(c.head.digest, before.digest, HASH_SIZE);
+    store_read_end(r);
+    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"off\"}", "changed");
+}
+
+static void changes_are_chained_and_ordered_whatever_the_clock_says(void **state)
+{
+    struct kit *k = *state;
+    static const int64_t times[] = {1700000000000, 1600000000000, 1800000000000};
+    for (int i = 0; i < 3; i++) {
+        struct store_write *w;
+        struct answer a = ANSWER_INIT;
+        struct command *c = kit_command(k, "set",
+                                        i % 2 ? "{\"key\":\"k\",\"value\":\"off\"}"
+                                              : "{\"key\":\"k\",\"value\":\"on\"}");
+        assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
+        assert_int_equal(command_run(c, w, NULL, times[i], &a), HOIST_OK);
+        assert_int_equal(a.exit, EXIT_DONE);
+        assert_int_equal(store_write_commit(w), HOIST_OK);
+        command_free(c);
+        answer_done(&a);
+    }
+    struct told t = kit_ask(k, "log", "{}");
+    const json_t *changes = json_object_get(t.body, "changes");
+    assert_int_equal(json_array_size(changes), 4);
+    for (size_t i = 0; i + 1 < 4; i++) {
+        const json_t *newer = json_array_get(changes, i), *older = json_array_get(changes, i + 1);
+        assert_string_equal(kit_text(newer, "prev"), kit_text(older, "hash"));
+        assert_int_equal(json_integer_value(json_object_get(newer, "version")), 4 - i);
+    }
+    told_done(&t);
+}
+
+/* ------------------------------------------------------------------ once, and together */
+
+static void a_repeated_request_gets_its_first_answer(void **state)
+{
+    struct kit *k = *state;
+    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\",\"if_version\":\"1\"}", "changed");
+    k->next_request--; /* the same id again: it would be a conflict by now */
+    struct told t = kit_tell(k, "set", "{\"key\":\"k\",\"value\":\"on\",\"if_version\":\"1\"}");
+    assert_int_equal(t.exit, EXIT_DONE);
+    assert_int_equal(json_integer_value(json_object_get(t.body, "version")), 2);
+    assert_names(&t, "created", "k");
+    told_done(&t);
+    assert_int_equal(kit_env(k, "production").head, 2);
+}
+
+static void commands_of_a_transaction_see_each_other_and_a_bad_one_harms_none(void **state)
+{
+    struct kit *k = *state;
+    struct store_write *w;
+    assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
+    struct told one = kit_run(k, w, "set", "{\"key\":\"a\",\"value\":\"on\",\"if_version\":\"1\"}");
+    struct told bad = kit_run(k, w, "set", "{\"key\":\"b\",\"value\":\"on\",\"if_version\":\"1\"}");
+    struct told two = kit_run(k, w, "set", "{\"key\":\"c\",\"value\":\"on\",\"if_version\":\"2\"}");
+    k->next_request--;
+    struct told again = kit_run(k, w, "set", "{\"key\":\"c\",\"value\":\"off\"}");
+    assert_int_equal(store_write_commit(w), HOIST_OK);
+    assert_int_equal(one.exit, EXIT_DONE);
+    assert_int_equal(bad.exit, EXIT_CONFLICT);
+    assert_int_equal(two.exit, EXIT_DONE);
+    assert_int_equal(again.exit, EXIT_DONE);
+    assert_int_equal(json_integer_value(json_object_get(again.body, "version")), 3);
+    told_done(&one);
+    told_done(&bad);
+    told_done(&two);
+    told_done(&again);
+    struct store_env env = kit_env(k, "production");
+    assert_int_equal(env.head, 3);
+    assert_int_equal(env.flags, 2);
+}
+
+static void a_command_over_the_quota_ends_its_transaction(void **state)
+{
+    (void)state;
+    struct kit k;
+    struct store_write *w;
+    kit_init(&k, 16384);
+    kit_do(&k, "env_create", "{\"env\":\"production\"}", "changed");
+    char *file = many_flags("f", 900), *body = kit_file(file, "");
+    struct command *c = kit_command(&k, "apply", body);
+    struct answer a = ANSWER_INIT;
+    assert_int_equal(store_write_begin(k.store, &w), HOIST_OK);
+    assert_int_equal(command_run(c, w, NULL, 0, &a), HOIST_ENOSPC);
+    store_write_abort(w);
+    command_free(c);
+    answer_done(&a);
+    kit_do(&k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed");
+    assert_int_equal(kit_env(&k, "production").head, 2);
+    free(body);
+    mem_free(file);
+    kit_done(&k);
+}
+
+static void a_command_survives_any_lack_of_memory(void **state)
+{
+    struct kit *k = *state;
+    char *body =
+        kit_file("{\"flags\":{" NEEDS("a", "b") ",\"b\":{" ON_OFF ",\"defaultVariant\":\"on\"}}}",
+                 "{\"dry_run\":true}");
+    struct frame_command f = {.name = SLICE("apply"), .body = slice_str(body)};
+    for (int n = 1; n < 100000; n++) {
+        struct command *c = NULL;
+        struct store_write *w;
+        struct answer a = ANSWER_INIT;
+        assert_int_equal(command_new(&f, "ana", &c), HOIST_OK);
+        assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
+        mem_fail_at(n);
+        enum hoist_err err = command_run(c, w, k->fleet, 0, &a);
+        bool failed = mem_did_fail();
+        mem_fail_at(0);
+        store_write_abort(w);
+        command_free(c);
+        if (!failed) {
+            assert_int_equal(err, HOIST_OK);
+            assert_int_equal(a.exit, EXIT_DONE);
+            answer_done(&a);
+            break;
+        }
+        answer_done(&a);
+    }
+    free(body);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(set_creates_moves_and_leaves_alone),
+        T(a_dry_run_says_what_would_change_and_changes_nothing),
+        T(a_new_key_that_looks_like_another_is_named),
+        T(wrong_arguments_are_refused_and_named),
+        T(an_author_or_message_over_its_limit_is_refused),
+        T(targeting_in_the_way_names_the_three_commands),
+        T(delete_takes_a_flag_that_is_there),
+        T(an_override_is_kept_by_set_and_apply_and_named),
+        T(an_override_whose_variant_would_go_is_in_the_way),
+        T(deleting_and_creating_keeps_an_override),
+        T(apply_adds_and_replaces_and_prune_removes),
+        T(a_file_with_problems_is_refused_whole_and_all_are_listed),
+        T(a_change_that_more_than_doubles_a_big_environment_needs_force),
+        T(a_record_of_a_newer_program_is_not_edited),
+        T(a_requirement_that_is_not_there_is_refused),
+        T(a_cycle_of_requirements_is_refused),
+        T(what_another_flag_requires_does_not_go),
+        T(if_version_refuses_when_the_environment_moved_on),
+        T(environments_are_named_where_there_are_several),
+        T(an_epoch_begins_with_a_change_that_names_the_old_one),
+        T(changes_are_chained_and_ordered_whatever_the_clock_says),
+        T(a_repeated_request_gets_its_first_answer),
+        T(commands_of_a_transaction_see_each_other_and_a_bad_one_harms_none),
+        T(a_command_over_the_quota_ends_its_transaction),
+        T(a_command_survives_any_lack_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
