@@ -1,0 +1,109 @@
+/* cell.h - a small value together with what tells whether it still holds.
+ *
+ * It was decoded in transaction `txn`, and holds as long as the word of its shard is ≤ `txn`. Word,
+ * transaction and value belong together: a reader sees those of one cell_write(), by a sequence
+ * lock. So a slow writer that still comes from a replaced store leaves a value under a word of
+ * that store, and never under one of the store that took its place.
+ *
+ * Reading is a few loads from one cache line, and one of the word. Everything is atomic with
+ * acquire and release, which costs nothing on x86 and spares fences.
+ */
+#ifndef CLIENT_CELL_H
+#define CLIENT_CELL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum cell_kind {
+    CELL_EMPTY,  /* nothing is known */
+    CELL_NONE,   /* there is no value: the caller's fallback, whatever type it asks for */
+    CELL_BOOL,   /* bits: 0 or 1 */
+    CELL_NUMBER, /* bits: those of the double */
+    CELL_TEXT,   /* a string or an object, which is not in here */
+    CELL_ENV,    /* bits: an environment's id, and CELL_ENV_HELD */
+};
+
+enum { CELL_ENV_HELD = 1 << 16 };
+
+typedef const _Atomic uint64_t *cell_word;
+
+struct cell {                  /* all zero: empty */
+    _Atomic uint32_t sequence; /* odd while it is being written */
+    _Atomic uint32_t kind;
+    _Atomic(cell_word) word; /* NULL: empty. Stays readable for as long as the cell is */
+    _Atomic uint64_t txn;
+    _Atomic uint64_t bits;
+};
+
+struct cell_value {
+    uint32_t kind;
+    cell_word word;
+    uint64_t txn;
+    uint64_t bits;
+};
+
+/* A copy of what is in there, valid or not; false when a writer came between. */
+static inline bool cell_copy(const struct cell *c, struct cell_value *ret)
+{
+    uint32_t before = atomic_load_explicit(&c->sequence, memory_order_acquire);
+    ret->word = atomic_load_explicit(&c->word, memory_order_acquire);
+    ret->txn = atomic_load_explicit(&c->txn, memory_order_acquire);
+    ret->bits = atomic_load_explicit(&c->bits, memory_order_acquire);
+    ret->kind = atomic_load_explicit(&c->kind, memory_order_acquire);
+    return !(before & 1) && atomic_load_explicit(&c->sequence, memory_order_relaxed) == before &&
+           ret->word;
+}
+
+/* The value, if it holds now and held in transaction `at` (UINT64_MAX: now is enough). */
+static inline bool cell_read(const struct cell *c, uint64_t at, struct cell_value *ret)
+{
+    if (!cell_copy(c, ret))
+        return false;
+    uint64_t changed = atomic_load_explicit(ret->word, memory_order_acquire);
+    return changed <= ret->txn && changed <= at;
+}
+
+/* Put a value in, unless somebody else is just doing so, or did with a newer one. */
+static inline void cell_write(struct cell *c, const struct cell_value *v)
+{
+    uint32_t even = atomic_load_explicit(&c->sequence, memory_order_relaxed);
+    if (even & 1 || !atomic_compare_exchange_strong_explicit(
+                        &c->sequence, &even, even + 1, memory_order_acquire, memory_order_relaxed))
+        return;
+    if (atomic_load_explicit(&c->word, memory_order_relaxed) != v->word ||
+        atomic_load_explicit(&c->txn, memory_order_relaxed) <= v->txn) {
+        atomic_store_explicit(&c->word, v->word, memory_order_release);
+        atomic_store_explicit(&c->txn, v->txn, memory_order_release);
+        atomic_store_explicit(&c->bits, v->bits, memory_order_release);
+        atomic_store_explicit(&c->kind, v->kind, memory_order_release);
+    }
+    atomic_store_explicit(&c->sequence, even + 2, memory_order_release);
+}
+
+/* In a child: whoever was writing at the fork is not here to finish. Nobody else writes now. */
+static inline void cell_mend(struct cell *c)
+{
+    uint32_t sequence = atomic_load_explicit(&c->sequence, memory_order_relaxed);
+    if (!(sequence & 1))
+        return;
+    atomic_store_explicit(&c->word, NULL, memory_order_release);
+    atomic_store_explicit(&c->sequence, sequence + 1, memory_order_release);
+}
+
+static inline double cell_double(const struct cell_value *v)
+{
+    double d;
+    memcpy(&d, &v->bits, sizeof d);
+    return d;
+}
+
+static inline uint64_t cell_bits(double d)
+{
+    uint64_t bits;
+    memcpy(&bits, &d, sizeof bits);
+    return bits;
+}
+
+#endif

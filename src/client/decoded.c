@@ -1,0 +1,109 @@
+#include "client/decoded.h"
+
+#include "base/mem.h"
+#include "flag/json.h"
+
+enum { JSON_MAX = 16 << 20 }; /* a record of 256 KiB cannot make more */
+
+static _Atomic(struct decoded *) replaced;
+static _Atomic size_t replaced_bytes;
+
+static enum hoist_err objects_write(struct decoded *d)
+{
+    const struct flag *f = d->flag;
+    d->json = BUF_INIT(JSON_MAX);
+    for (uint32_t i = 0; i < f->variant_count; i++) {
+        struct json_writer w = JSON_WRITER(&d->json, 0);
+        size_t start = d->json.len;
+        json_put_tree(&w, f->variants[i].value);
+        d->texts[i].len = d->json.len - start;
+        buf_add_byte(&d->json, '\0');
+    }
+    enum hoist_err err = buf_err(&d->json);
+    if (err)
+        return err;
+    const uint8_t *at = d->json.ptr; /* which does not move any more */
+    for (uint32_t i = 0; i < f->variant_count; i++) {
+        d->texts[i].ptr = at;
+        at += d->texts[i].len + 1;
+    }
+    return HOIST_OK;
+}
+
+enum hoist_err decoded_new(struct flag *flag, struct decoded **ret)
+{
+    enum hoist_err err = HOIST_OK;
+    struct decoded *d = mem_zalloc(1, sizeof *d);
+    if (!d) {
+        flag_free(flag);
+        return err_set(HOIST_ENOMEM, "out of memory");
+    }
+    d->flag = flag;
+    if (flag->type == HOIST_STRING || flag->type == HOIST_OBJECT) {
+        d->texts = mem_zalloc(flag->variant_count, sizeof *d->texts);
+        if (!d->texts)
+            err = err_set(HOIST_ENOMEM, "out of memory");
+        else if (flag->type == HOIST_OBJECT)
+            err = objects_write(d);
+        else /* a decoded record's texts are ended with a NUL already */
+            for (uint32_t i = 0; i < flag->variant_count; i++)
+                d->texts[i] = flag->variants[i].value.nodes[0].text;
+    }
+    if (err) {
+        decoded_free(d);
+        return err;
+    }
+    d->bytes = sizeof *d + flag->arena.total + d->json.cap;
+    *ret = d;
+    return HOIST_OK;
+}
+
+void decoded_free(struct decoded *d)
+{
+    if (!d)
+        return;
+    flag_free(d->flag);
+    mem_free(d->texts);
+    buf_done(&d->json);
+    mem_free(d);
+}
+
+static void leave_behind(struct decoded *d)
+{
+    atomic_fetch_add(&replaced_bytes, d->bytes);
+    d->next = atomic_load(&replaced);
+    while (!atomic_compare_exchange_weak(&replaced, &d->next, d))
+        ;
+}
+
+bool decoded_publish(_Atomic(struct decoded *) *at, struct decoded *d)
+{
+    struct decoded *old = atomic_load(at);
+    do {
+        if (old && old->word == d->word && old->txn >= d->txn)
+            return false;
+    } while (!atomic_compare_exchange_weak(at, &old, d));
+    if (old)
+        leave_behind(old);
+    return true;
+}
+
+struct decoded *decoded_take_replaced(void)
+{
+    atomic_store(&replaced_bytes, 0);
+    return atomic_exchange(&replaced, NULL);
+}
+
+void decoded_free_list(struct decoded *list)
+{
+    while (list) {
+        struct decoded *next = list->next;
+        decoded_free(list);
+        list = next;
+    }
+}
+
+size_t decoded_waiting(void)
+{
+    return atomic_load_explicit(&replaced_bytes, memory_order_relaxed);
+}

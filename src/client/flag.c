@@ -1,0 +1,196 @@
+/* Reading flags, bound or by key. A boolean or a number is a look at its cell; what is behind
+ * that is in read.c. */
+#include <string.h>
+
+#include "client/read.h"
+#include "client/table.h"
+
+/* ------------------------------------------------------------------ finding the flag */
+
+/* A flag as the caller names it: bound, or by a key that may be in the table. */
+struct named {
+    hoist *hoist;
+    hoist_flag *flag;
+    struct slice key;
+    uint64_t hash;
+};
+
+static inline bool by_key(hoist *h, const char *key, struct named *ret)
+{
+    if (!h || !key)
+        return false;
+    struct slice k = key_of(key);
+    uint64_t hash = table_hash(k);
+    *ret = (struct named){h, table_find(h, k, hash), k, hash};
+    return true;
+}
+
+static inline bool bound(hoist_flag *f, struct named *ret)
+{
+    if (!f)
+        return false;
+    *ret = (struct named){f->hoist, f, slice_of(f->key, f->key_len), f->hash};
+    return true;
+}
+
+hoist_flag *hoist_bind(hoist *h, const char *key)
+{
+    if (!h || !key) {
+        err_set(HOIST_EINVAL, "a handle and a key are needed to bind a flag");
+        return NULL;
+    }
+    struct slice k = key_of(key);
+    hoist_flag *f = table_add(h, k, table_hash(k), TABLE_BOUND);
+    if (!f)
+        err_set(HOIST_ENOMEM, "out of memory");
+    return f;
+}
+
+/* ------------------------------------------------------------------ booleans and numbers */
+
+static inline struct cell_value look(const struct named *n)
+{
+    struct cell_value v;
+    if (!n->flag || !cell_read(&n->flag->cell, UINT64_MAX, &v))
+        refresh_cell(n->hoist, n->flag, n->key, n->hash, &v);
+    return v;
+}
+
+static inline bool bool_of(const struct cell_value *v, bool fallback)
+{
+    return v->kind == CELL_BOOL ? v->bits : fallback;
+}
+
+static inline double double_of(const struct cell_value *v, double fallback)
+{
+    return v->kind == CELL_NUMBER ? cell_double(v) : fallback;
+}
+
+static inline int64_t int_of(const struct cell_value *v, int64_t fallback)
+{
+    int64_t whole;
+    return v->kind == CELL_NUMBER && eval_int(cell_double(v), &whole) ? whole : fallback;
+}
+
+/* The fast way has nothing before its look at the cell. */
+bool hoist_flag_bool(hoist_flag *f, const hoist_ctx *ctx, bool fallback)
+{
+    struct cell_value v;
+    struct named n;
+    if (f && cell_read(&f->cell, UINT64_MAX, &v))
+        return bool_of(&v, fallback);
+    if (!bound(f, &n))
+        return fallback;
+    v = look(&n);
+    (void)ctx;
+    return bool_of(&v, fallback);
+}
+
+double hoist_flag_double(hoist_flag *f, const hoist_ctx *ctx, double fallback)
+{
+    struct named n;
+    if (!bound(f, &n))
+        return fallback;
+    struct cell_value v = look(&n);
+    (void)ctx;
+    return double_of(&v, fallback);
+}
+
+int64_t hoist_flag_int(hoist_flag *f, const hoist_ctx *ctx, int64_t fallback)
+{
+    struct named n;
+    if (!bound(f, &n))
+        return fallback;
+    struct cell_value v = look(&n);
+    (void)ctx;
+    return int_of(&v, fallback);
+}
+
+bool hoist_bool(hoist *h, const char *key, const hoist_ctx *ctx, bool fallback)
+{
+    struct named n;
+    if (!by_key(h, key, &n))
+        return fallback;
+    struct cell_value v = look(&n);
+    (void)ctx;
+    return bool_of(&v, fallback);
+}
+
+double hoist_double(hoist *h, const char *key, const hoist_ctx *ctx, double fallback)
+{
+    struct named n;
+    if (!by_key(h, key, &n))
+        return fallback;
+    struct cell_value v = look(&n);
+    (void)ctx;
+    return double_of(&v, fallback);
+}
+
+int64_t hoist_int(hoist *h, const char *key, const hoist_ctx *ctx, int64_t fallback)
+{
+    struct named n;
+    if (!by_key(h, key, &n))
+        return fallback;
+    struct cell_value v = look(&n);
+    (void)ctx;
+    return int_of(&v, fallback);
+}
+
+/* ------------------------------------------------------------------ text and objects */
+
+static size_t text(const struct named *n, enum hoist_type want, const char *fallback, char *buf,
+                   size_t size)
+{
+    struct answer a;
+    struct ask ask = {.flag = n->flag,
+                      .key = n->key,
+                      .hash = n->hash,
+                      .want = want,
+                      .buf = buf,
+                      .size = buf ? size : 0};
+    answer_flag(n->hoist, &ask, &a, NULL);
+    if (a.result.variant == FLAG_NO_VARIANT)
+        return copy_text(ask.buf, ask.size, slice_str(fallback));
+    return a.length;
+}
+
+static size_t fallback_text(const char *fallback, char *buf, size_t size)
+{
+    return copy_text(buf, buf ? size : 0, slice_str(fallback));
+}
+
+size_t hoist_flag_string(hoist_flag *f, const hoist_ctx *ctx, const char *fallback, char *buf,
+                         size_t size)
+{
+    struct named n;
+    (void)ctx;
+    return bound(f, &n) ? text(&n, HOIST_STRING, fallback, buf, size)
+                        : fallback_text(fallback, buf, size);
+}
+
+size_t hoist_flag_object(hoist_flag *f, const hoist_ctx *ctx, const char *fallback, char *buf,
+                         size_t size)
+{
+    struct named n;
+    (void)ctx;
+    return bound(f, &n) ? text(&n, HOIST_OBJECT, fallback, buf, size)
+                        : fallback_text(fallback, buf, size);
+}
+
+size_t hoist_string(hoist *h, const char *key, const hoist_ctx *ctx, const char *fallback,
+                    char *buf, size_t size)
+{
+    struct named n;
+    (void)ctx;
+    return by_key(h, key, &n) ? text(&n, HOIST_STRING, fallback, buf, size)
+                              : fallback_text(fallback, buf, size);
+}
+
+size_t hoist_object(hoist *h, const char *key, const hoist_ctx *ctx, const char *fallback,
+                    char *buf, size_t size)
+{
+    struct named n;
+    (void)ctx;
+    return by_key(h, key, &n) ? text(&n, HOIST_OBJECT, fallback, buf, size)
+                              : fallback_text(fallback, buf, size);
+}

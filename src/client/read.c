@@ -1,0 +1,335 @@
+#include "client/read.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "client/decoded.h"
+#include "client/fork.h"
+#include "client/grace.h"
+#include "client/keeper.h"
+#include "client/table.h"
+#include "wire/record.h"
+
+/* ------------------------------------------------------------------ spans */
+
+/* What the thread does for others, slow reads do for themselves: now and then, or as soon as the
+ * store says that another has taken its place. */
+static void look_after(struct source *s, bool now)
+{
+    if (!source_due(s, now))
+        return;
+    if (s->threaded && keeper_running()) {
+        keeper_wake();
+        return;
+    }
+    if (pthread_mutex_trylock(&open_lock) != 0)
+        return;
+    if (pthread_mutex_trylock(&sources_lock) == 0) {
+        if (s->threaded)
+            keeper_start(); /* it could not be started before */
+        else if (source_look(s))
+            err_clear(); /* it is tried again, and this read can do without */
+        pthread_mutex_unlock(&sources_lock);
+    }
+    pthread_mutex_unlock(&open_lock);
+}
+
+static bool is_retired(const struct era *e)
+{
+    return e->words.envs && atomic_load_explicit(e->words.envs, memory_order_relaxed) == UINT64_MAX;
+}
+
+enum hoist_err span_begin(hoist *h, struct span *ret)
+{
+    struct source *source = h->source;
+    fork_check();
+    if (!source->threaded || !keeper_running())
+        look_after(source, false);
+    struct era *e = source_enter(source);
+    if (e && is_retired(e)) {
+        source_leave(source);
+        look_after(source, true);
+        e = source_enter(source);
+    }
+    if (!e)
+        return HOIST_ENOTFOUND;
+    struct store_read *r;
+    enum hoist_err err = store_read_begin(e->mount->store, false, &r);
+    if (err) {
+        source_leave(source);
+        return err;
+    }
+    *ret = (struct span){.hoist = h, .era = e, .read = r, .txn = store_read_txn(r)};
+    return HOIST_OK;
+}
+
+void span_end(struct span *s)
+{
+    store_read_end(s->read);
+    source_leave(s->hoist->source);
+}
+
+enum hoist_err span_find_env(struct span *s)
+{
+    struct cell_value v;
+    if (cell_read(&s->hoist->env_cell, s->txn, &v) && v.word == s->era->words.envs) {
+        s->env = (uint16_t)v.bits;
+        s->held = v.bits & CELL_ENV_HELD;
+        return HOIST_OK;
+    }
+    struct store_env env;
+    enum hoist_err err = store_env_get(s->read, hoist_env_name(s->hoist), &env);
+    if (err)
+        return err;
+    s->env = env.id;
+    s->held = env.held > 0;
+    if (s->era->words.envs)
+        cell_write(&s->hoist->env_cell,
+                   &(struct cell_value){.kind = CELL_ENV,
+                                        .word = s->era->words.envs,
+                                        .txn = s->txn,
+                                        .bits = env.id | (s->held ? CELL_ENV_HELD : 0)});
+    return HOIST_OK;
+}
+
+/* ------------------------------------------------------------------ answers */
+
+size_t copy_text(char *buf, size_t size, struct slice text)
+{
+    if (size > 0) {
+        size_t n = text.len < size ? text.len : size - 1;
+        if (n)
+            memcpy(buf, text.ptr, n);
+        buf[n] = '\0';
+    }
+    return text.len;
+}
+
+struct slice key_of(const char *key)
+{
+    return slice_of(key, key ? strnlen(key, FLAG_KEY_MAX + 1) : 0);
+}
+
+static void answer_error(struct answer *ret, enum hoist_code code, const char *why)
+{
+    *ret = (struct answer){
+        .kind = CELL_NONE,
+        .result = {.reason = HOIST_ERROR, .code = code, .variant = FLAG_NO_VARIANT, .error = why}};
+}
+
+static void answer_text(const struct ask *ask, struct slice text, struct answer *ret)
+{
+    ret->length = copy_text(ask->buf, ask->size, text);
+    if (!ask->lend)
+        return;
+    if (arena_own(ask->lend, &text))
+        answer_error(ret, HOIST_CODE_GENERAL, "out of memory");
+    else
+        ret->lent = (const char *)text.ptr;
+}
+
+/* What the flag yields, and then whether that is what was asked for. `texts`: of the variants, if
+ * they are ready, else those of a record. */
+static void decide(const struct flag *f, const struct slice *texts, const struct ask *ask,
+                   struct answer *ret)
+{
+    struct eval_result r = eval_flag(f);
+    *ret = (struct answer){.type = f->type, .kind = CELL_NONE};
+    const struct node *value = NULL;
+    if (r.variant != FLAG_NO_VARIANT) {
+        value = f->variants[r.variant].value.nodes;
+        ret->kind = f->type == HOIST_BOOL     ? CELL_BOOL
+                    : f->type == HOIST_NUMBER ? CELL_NUMBER
+                                              : CELL_TEXT;
+        ret->bits = f->type == HOIST_BOOL     ? value->kind == NODE_TRUE
+                    : f->type == HOIST_NUMBER ? cell_bits(value->number)
+                                              : 0;
+    }
+    if (eval_want(f, &r, ask->want)) {
+        if (ask->variant)
+            copy_text(ask->variant, VARIANT_SIZE, f->variants[r.variant].name);
+        ret->result = r;
+        if (ret->kind == CELL_TEXT)
+            answer_text(ask, texts ? texts[r.variant] : value->text, ret);
+        return;
+    }
+    ret->result = r;
+}
+
+/* ------------------------------------------------------------------ from the store */
+
+/* The word under which what is read in this span may be cached; NULL: it may not. */
+static cell_word word_of(const struct span *s, struct slice key)
+{
+    if (!s->hoist->cached || !s->era->words.shards)
+        return NULL;
+    cell_word word = s->era->words.shards + store_shard(s->env, key);
+    return atomic_load_explicit(word, memory_order_acquire) <= s->txn ? word : NULL;
+}
+
+static void keep_cell(const struct span *s, const struct ask *ask, cell_word word, bool found,
+                      const struct answer *a)
+{
+    hoist_flag *f = ask->flag;
+    if (!f && s->hoist->cached)
+        f = table_add(s->hoist, ask->key, ask->hash, found ? TABLE_READ : TABLE_MISSING);
+    if (f && word)
+        cell_write(&f->cell, &(struct cell_value){a->kind, word, s->txn, a->bits});
+}
+
+/* Texts, objects and rules: decoded in full, and kept for others if that is of use. */
+static void decode(struct span *s, const struct ask *ask, struct slice record, cell_word word,
+                   struct answer *ret)
+{
+    struct flag *flag;
+    struct decoded *d;
+    enum hoist_err err = record_decode(ask->key, record, &flag, NULL);
+    if (!err)
+        err = decoded_new(flag, &d);
+    if (err) {
+        answer_error(ret, err == HOIST_ENOMEM ? HOIST_CODE_GENERAL : HOIST_CODE_PARSE_ERROR,
+                     err_last());
+        return;
+    }
+    d->word = word;
+    d->txn = s->txn;
+    decide(d->flag, d->texts, ask, ret);
+    /* Without the thread nobody would free what is replaced. */
+    bool keep = word && ask->flag && s->hoist->source->threaded && keeper_running();
+    if (!keep || !decoded_publish(&ask->flag->decoded, d))
+        decoded_free(d);
+    else if (decoded_waiting() > DECODED_WAITING_MAX)
+        keeper_wake();
+}
+
+static bool is_simple(const struct flag *f)
+{
+    return f->override != FLAG_NO_VARIANT || (f->targeting.count == 0 && f->requires_count == 0);
+}
+
+static void answer_record(struct span *s, const struct ask *ask, struct slice record,
+                          cell_word word, struct answer *ret)
+{
+    struct record_peek peek;
+    bool simple = record_peek(ask->key, record, &peek) && is_simple(&peek.flag);
+    bool keep_text = simple && word && ask->flag && peek.flag.type == HOIST_STRING && ask->want;
+    if (simple && !keep_text)
+        decide(&peek.flag, NULL, ask, ret);
+    else
+        decode(s, ask, record, word, ret);
+}
+
+static void answer_from_store(struct span *s, const struct ask *ask, struct answer *ret)
+{
+    cell_word word = word_of(s, ask->key);
+    struct slice record;
+    enum hoist_err err = HOIST_ENOTFOUND;
+    if (ask->key.len > 0 && ask->key.len <= FLAG_KEY_MAX)
+        err = store_flag_get(s->read, s->env, s->held, ask->key, &record);
+    if (!err)
+        answer_record(s, ask, record, word, ret);
+    else if (err == HOIST_ENOTFOUND)
+        answer_error(ret, HOIST_CODE_NOT_FOUND, "there is no such flag");
+    else
+        answer_error(ret, HOIST_CODE_GENERAL, err_last());
+    if (!err || err == HOIST_ENOTFOUND)
+        keep_cell(s, ask, word, !err, ret);
+}
+
+void span_answer(struct span *s, const struct ask *ask, struct answer *ret)
+{
+    hoist_flag *f = ask->flag;
+    if (f && s->hoist->cached) {
+        struct decoded *d = atomic_load_explicit(&f->decoded, memory_order_acquire);
+        if (d && words_has(&s->era->words, d->word) && decoded_holds(d, s->txn)) {
+            decide(d->flag, d->texts, ask, ret);
+            return;
+        }
+    }
+    answer_from_store(s, ask, ret);
+}
+
+/* ------------------------------------------------------------------ from the caches */
+
+bool answer_cached(hoist_flag *f, const struct ask *ask, uint64_t at, struct answer *ret)
+{
+    struct source *source = f->hoist->source;
+    if (!source->threaded || !f->hoist->cached)
+        return false;
+    grace_enter();
+    struct decoded *d = atomic_load_explicit(&f->decoded, memory_order_acquire);
+    bool ok = d && decoded_holds(d, at);
+    if (ok)
+        decide(d->flag, d->texts, ask, ret);
+    grace_leave();
+    return ok;
+}
+
+/* The store cannot be read. What was last known is better than a fallback. */
+static void answer_last_known(const struct ask *ask, enum hoist_err why, struct answer *ret)
+{
+    struct cell_value v;
+    hoist_flag *f = ask->flag;
+    if (f && f->hoist->source->threaded) {
+        grace_enter();
+        struct decoded *d = atomic_load_explicit(&f->decoded, memory_order_acquire);
+        if (d)
+            decide(d->flag, d->texts, ask, ret);
+        grace_leave();
+        if (d)
+            return;
+    }
+    if (why == HOIST_ENOTFOUND)
+        answer_error(ret, HOIST_CODE_NOT_READY,
+                     "there is no store to read, or it does not have the environment, yet");
+    else
+        answer_error(ret, why == HOIST_EAGAIN ? HOIST_CODE_GENERAL : HOIST_CODE_NOT_READY,
+                     why == HOIST_EAGAIN ? "too many threads read at once" : err_last());
+    if (!f || !cell_copy(&f->cell, &v) || v.kind < CELL_BOOL || v.kind > CELL_NUMBER)
+        return;
+    enum hoist_type type = v.kind == CELL_BOOL ? HOIST_BOOL : HOIST_NUMBER;
+    if (ask->want && ask->want != type)
+        return;
+    *ret = (struct answer){
+        .type = type, .kind = v.kind, .bits = v.bits, .result = {.reason = HOIST_STATIC}};
+}
+
+static enum hoist_err answer_in_span(hoist *h, const struct ask *ask, struct answer *ret,
+                                     uint64_t *ret_version)
+{
+    struct span s;
+    enum hoist_err err = span_begin(h, &s);
+    if (err)
+        return err;
+    struct store_env env;
+    if (ret_version) {
+        err = store_env_get(s.read, hoist_env_name(h), &env);
+        if (!err)
+            *ret_version = env.head;
+    }
+    if (!err)
+        err = span_find_env(&s);
+    if (!err)
+        span_answer(&s, ask, ret);
+    span_end(&s);
+    return err;
+}
+
+void answer_flag(hoist *h, const struct ask *ask, struct answer *ret, uint64_t *ret_version)
+{
+    if (ask->flag && !ret_version && answer_cached(ask->flag, ask, UINT64_MAX, ret))
+        return;
+    enum hoist_err err = answer_in_span(h, ask, ret, ret_version);
+    if (err)
+        answer_last_known(ask, err, ret);
+}
+
+void refresh_cell(hoist *h, hoist_flag *f, struct slice key, uint64_t hash, struct cell_value *ret)
+{
+    struct answer a;
+    struct ask ask = {.flag = f, .key = key, .hash = hash};
+    enum hoist_err err = answer_in_span(h, &ask, &a, NULL);
+    if (err)
+        answer_last_known(&ask, err, &a);
+    *ret = (struct cell_value){.kind = a.kind, .bits = a.bits};
+}

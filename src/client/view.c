@@ -1,0 +1,282 @@
+/* Views: one read transaction, kept for many reads. What is cached may be used as long as it held
+ * in that transaction, too; everything else is read through it. */
+#include "client/view.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "client/evaluate.h"
+#include "client/fork.h"
+#include "client/grace.h"
+#include "client/read.h"
+#include "client/table.h"
+
+enum { LENT_CHAINS = 32 };
+
+struct lent { /* a text that the program may be holding */
+    struct lent *next;
+    struct slice key;
+    enum hoist_type want;
+    const char *text;
+    size_t length;
+};
+
+struct hoist_view {
+    struct span span;
+    struct mount *mount;
+    uint64_t token; /* of the process that began it */
+    uint64_t version;
+    int slot; /* in the hoist's views */
+    struct arena arena;
+    struct lent **lent; /* LENT_CHAINS lists by hash; NULL until the first */
+};
+
+/* ------------------------------------------------------------------ begin and end */
+
+static int slot_take(hoist *h, hoist_view *v)
+{
+    for (int i = 0; i < VIEWS_MAX; i++) {
+        hoist_view *none = NULL;
+        if (atomic_compare_exchange_strong(&h->views[i], &none, v))
+            return i;
+    }
+    return -1;
+}
+
+/* Pin a transaction. The span is left open but for its hold on what is replaced: the mount knows
+ * that it is in use, and the era's words live as long as the source. */
+static enum hoist_err pin(hoist *h, hoist_view *v)
+{
+    struct span s;
+    enum hoist_err err = span_begin(h, &s);
+    if (err)
+        return err;
+    struct store_read *r;
+    err = store_read_begin(s.era->mount->store, true, &r);
+    if (err) {
+        span_end(&s);
+        return err;
+    }
+    store_read_end(s.read);
+    s.read = r;
+    s.txn = store_read_txn(r);
+    struct store_env env;
+    err = store_env_get(r, hoist_env_name(h), &env);
+    if (!err) {
+        s.env = env.id;
+        s.held = env.held > 0;
+        v->version = env.head;
+        v->mount = s.era->mount;
+        v->span = s;
+        atomic_fetch_add(&v->mount->views, 1);
+    } else {
+        store_read_end(r);
+    }
+    source_leave(h->source);
+    return err;
+}
+
+enum hoist_err hoist_view_begin(hoist *h, hoist_view **ret)
+{
+    if (!ret)
+        return err_set(HOIST_EINVAL, "there is no place for the view");
+    *ret = NULL;
+    if (!h)
+        return err_set(HOIST_EINVAL, "there is no handle to view");
+    hoist_view *v = mem_zalloc(1, sizeof *v);
+    if (!v)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    v->token = fork_check();
+    v->slot = slot_take(h, v);
+    enum hoist_err err = v->slot < 0 ? HOIST_EAGAIN : pin(h, v);
+    if (err) {
+        if (v->slot >= 0)
+            atomic_store(&h->views[v->slot], NULL);
+        mem_free(v);
+        if (err == HOIST_EAGAIN)
+            err_set(err, "%d views are open in this process", VIEWS_MAX);
+        return err == HOIST_ENOTFOUND
+                   ? err_set(err, "there is no store in %s, or not the environment, yet",
+                             h->source->dir)
+                   : err;
+    }
+    *ret = v;
+    return HOIST_OK;
+}
+
+/* Not of this process: its transaction is the parent's. */
+static bool is_dead(const hoist_view *v)
+{
+    return v->token != fork_check();
+}
+
+static void end(hoist_view *v)
+{
+    if (!is_dead(v)) {
+        store_read_end(v->span.read);
+        atomic_fetch_sub(&v->mount->views, 1);
+    }
+    arena_done(&v->arena);
+    mem_free(v);
+}
+
+void hoist_view_end(hoist_view *v)
+{
+    if (!v)
+        return;
+    atomic_store(&v->span.hoist->views[v->slot], NULL);
+    end(v);
+}
+
+void views_end(hoist *h)
+{
+    for (int i = 0; i < VIEWS_MAX; i++) {
+        hoist_view *v = atomic_exchange(&h->views[i], NULL);
+        if (v)
+            end(v);
+    }
+}
+
+uint64_t hoist_view_version(const hoist_view *v)
+{
+    return v ? v->version : 0;
+}
+
+/* ------------------------------------------------------------------ reading */
+
+/* Through the transaction, or what is cached if it held in it. */
+static void answer(hoist_view *v, const struct ask *ask, struct answer *ret)
+{
+    struct source *source = v->span.hoist->source;
+    if (source->threaded)
+        grace_enter();
+    span_answer(&v->span, ask, ret);
+    if (source->threaded)
+        grace_leave();
+}
+
+static struct ask ask_for(hoist_view *v, const char *key, enum hoist_type want)
+{
+    struct ask ask = {.key = key_of(key), .want = want};
+    ask.hash = table_hash(ask.key);
+    ask.flag = table_find(v->span.hoist, ask.key, ask.hash);
+    return ask;
+}
+
+static struct cell_value look(hoist_view *v, const char *key)
+{
+    struct cell_value value = {.kind = CELL_NONE};
+    if (!v || !key || is_dead(v))
+        return value;
+    struct ask ask = ask_for(v, key, 0);
+    if (ask.flag && cell_read(&ask.flag->cell, v->span.txn, &value) &&
+        words_has(&v->span.era->words, value.word))
+        return value;
+    struct answer a;
+    answer(v, &ask, &a);
+    return (struct cell_value){.kind = a.kind, .bits = a.bits};
+}
+
+bool hoist_view_bool(hoist_view *v, const char *key, const hoist_ctx *ctx, bool fallback)
+{
+    struct cell_value value = look(v, key);
+    (void)ctx;
+    return value.kind == CELL_BOOL ? value.bits : fallback;
+}
+
+double hoist_view_double(hoist_view *v, const char *key, const hoist_ctx *ctx, double fallback)
+{
+    struct cell_value value = look(v, key);
+    (void)ctx;
+    return value.kind == CELL_NUMBER ? cell_double(&value) : fallback;
+}
+
+int64_t hoist_view_int(hoist_view *v, const char *key, const hoist_ctx *ctx, int64_t fallback)
+{
+    struct cell_value value = look(v, key);
+    int64_t whole;
+    (void)ctx;
+    return value.kind == CELL_NUMBER && eval_int(cell_double(&value), &whole) ? whole : fallback;
+}
+
+bool hoist_view_evaluate(hoist_view *v, const char *key, const hoist_ctx *ctx, enum hoist_type want,
+                         struct hoist_result *ret, char *buf, size_t size)
+{
+    struct hoist_result unwanted;
+    (void)ctx;
+    ret = ret ? ret : &unwanted;
+    if (!v || !key || is_dead(v))
+        return result_of_nothing(ret, want);
+    *ret = (struct hoist_result){0};
+    struct ask ask = ask_for(v, key, want);
+    ask.buf = buf;
+    ask.size = buf ? size : 0;
+    ask.variant = ret->variant;
+    struct answer a;
+    answer(v, &ask, &a);
+    return result_fill(ret, &ask, &a, v->version);
+}
+
+/* ------------------------------------------------------------------ lending */
+
+static struct lent *lent_before(hoist_view *v, const struct ask *ask)
+{
+    struct lent *l = v->lent ? v->lent[ask->hash % LENT_CHAINS] : NULL;
+    while (l && (l->want != ask->want || !slice_eq(l->key, ask->key)))
+        l = l->next;
+    return l;
+}
+
+/* A copy that lives as long as the view; one for each key, however often it is asked for. */
+static struct lent *lend(hoist_view *v, struct ask *ask)
+{
+    if (!v->lent)
+        v->lent = arena_alloc(&v->arena, LENT_CHAINS, sizeof *v->lent);
+    struct lent *l = v->lent ? arena_alloc(&v->arena, 1, sizeof *l) : NULL;
+    if (!l)
+        return NULL;
+    *l = (struct lent){.key = ask->key, .want = ask->want};
+    if (arena_own(&v->arena, &l->key))
+        return NULL;
+    struct answer a;
+    ask->lend = &v->arena;
+    answer(v, ask, &a);
+    if (a.result.variant != FLAG_NO_VARIANT) {
+        l->text = a.lent;
+        l->length = a.length;
+    }
+    struct lent **chain = &v->lent[ask->hash % LENT_CHAINS];
+    l->next = *chain;
+    *chain = l;
+    return l;
+}
+
+static const char *ref(hoist_view *v, const char *key, enum hoist_type want, const char *fallback,
+                       size_t *ret_length)
+{
+    const struct lent *l = NULL;
+    if (v && key && !is_dead(v)) {
+        struct ask ask = ask_for(v, key, want);
+        l = lent_before(v, &ask);
+        if (!l)
+            l = lend(v, &ask);
+    }
+    bool ok = l && l->text;
+    if (ret_length)
+        *ret_length = ok ? l->length : slice_str(fallback).len;
+    return ok ? l->text : fallback;
+}
+
+const char *hoist_view_string_ref(hoist_view *v, const char *key, const hoist_ctx *ctx,
+                                  const char *fallback, size_t *ret_length)
+{
+    (void)ctx;
+    return ref(v, key, HOIST_STRING, fallback, ret_length);
+}
+
+const char *hoist_view_object_ref(hoist_view *v, const char *key, const hoist_ctx *ctx,
+                                  const char *fallback, size_t *ret_length)
+{
+    (void)ctx;
+    return ref(v, key, HOIST_OBJECT, fallback, ret_length);
+}

@@ -1,0 +1,10 @@
+/* view.h - views, as hoist_close() needs to know them. */
+#ifndef CLIENT_VIEW_H
+#define CLIENT_VIEW_H
+
+#include "client/client_int.h"
+
+/* End all views of `h`. */
+void views_end(hoist *h);
+
+#endif
