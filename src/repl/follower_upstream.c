@@ -114,15 +114,19 @@ static void leave(struct follower *f)
     upstream_follow(f, next);
 }
 
+static bool is_loading(const struct follower *f)
+{
+    for (uint32_t i = 0; i < f->config.env_count; i++)
+        if (load_is_on(&f->envs[i]))
+            return true;
+    return false;
+}
+
 /* Whether to look if the first upstream is back. Not while a snapshot would have to begin anew. */
 static bool may_return(const struct follower *f)
 {
-    if (f->follow == 0 || f->trying_first || !f->hello_done || f->shun_ms[0] > f->now)
-        return false;
-    for (uint32_t i = 0; i < f->config.env_count; i++)
-        if (load_is_on(&f->envs[i]))
-            return false;
-    return true;
+    return f->follow != 0 && !f->trying_first && f->hello_done && f->shun_ms[0] <= f->now &&
+           !is_loading(f);
 }
 
 static void try_first(struct follower *f)
@@ -133,16 +137,27 @@ static void try_first(struct follower *f)
     upstream_follow(f, 0);
 }
 
-/* The connection lives, but what the primary signs does not move. */
-static void tell_stale(struct follower *f)
+/* The connection lives, but what the primary says of itself does not move: another upstream may be
+ * nearer to it. Said once, however many turn out to be no better. */
+static void leave_stale(struct follower *f)
 {
-    if (!f->heard || f->stale_told || f->now - f->counter_ms < FOLLOWER_STALE_MS)
+    int64_t since = f->counter_ms > f->follow_ms ? f->counter_ms : f->follow_ms;
+    if (!f->heard || f->now - since < FOLLOWER_STALE_MS)
         return;
+    if (!f->stale_told)
+        tell_log(
+            f, LOG_WARN,
+            "repl: %s answers, but has had no news from the primary for %d s; the flags served "
+            "may be old%s",
+            upstream_name(f, f->follow), FOLLOWER_STALE_MS / 1000,
+            f->config.upstreams > 1 ? "; asking the others" : "");
     f->stale_told = true;
-    tell_log(f, LOG_WARN,
-             "repl: %s answers, but has had no news from the primary for %d s; the flags served "
-             "may be old",
-             upstream_name(f, f->follow), FOLLOWER_STALE_MS / 1000);
+    uint32_t next = next_upstream(f, false);
+    if (next == f->follow || is_loading(f))
+        return;
+    f->shun_ms[f->follow] = f->now + SHUN_MS;
+    upstream_follow(f, next);
+    f->upstream_told = true;
 }
 
 void upstream_keep(struct follower *f)
@@ -157,7 +172,8 @@ void upstream_keep(struct follower *f)
         leave(f);
     else if (f->now - f->follow_ms >= FOLLOWER_PRIMARY_RETURN_MS && may_return(f))
         try_first(f);
-    tell_stale(f);
+    else
+        leave_stale(f);
 }
 
 int64_t upstream_next_ms(const struct follower *f)

@@ -403,15 +403,21 @@ struct host_env {
     uint32_t applied, loaded;
 };
 
+struct result { /* what the store made of the outputs, to be told once they are all carried out */
+    enum follower_in kind;
+    uint32_t env;
+    enum hoist_err err;
+};
+
 struct host {
     struct follower *f;
     int64_t now, next_ms;
     struct host_env env[ENVS];
     uint32_t envs, upstreams;
     uint64_t seed, counter;
-    bool late; /* what the store has done is told by host_commit() only */
-    uint32_t waiting[ENVS];
-    enum follower_in waiting_kind[ENVS];
+    bool late;              /* what the store has done is told by host_commit() only */
+    uint32_t waiting[ENVS]; /* how much of that there is, and the newest */
+    struct result untold[ENVS];
 
     /* what the follower wanted, newest */
     uint32_t upstream, follows;
@@ -422,12 +428,6 @@ struct host {
     uint32_t counts[COUNT_END];
     struct buf log;
     enum hoist_err err; /* of the last step */
-};
-
-struct result { /* what the store made of the outputs, to be told once they are all carried out */
-    enum follower_in kind;
-    uint32_t env;
-    enum hoist_err err;
 };
 
 static inline void host_step(struct host *h, struct follower_input in);
@@ -594,13 +594,15 @@ static inline void host_step(struct host *h, struct follower_input in)
     assert_true(out.next_ms > h->now);
     for (uint32_t i = 0; i < out.count; i++) {
         const struct follower_output *o = &out.items[i];
-        if (o->kind == OUT_APPLY && fell[o->env])
+        bool failed =
+            fell[o->env] || (h->waiting[o->env] && h->untold[o->env].kind == IN_APPLY_FAILED);
+        if (o->kind == OUT_APPLY && failed)
             continue; /* behind one that failed */
         if (!host_carry_out(h, o, &r))
             continue;
         if (h->late) {
             h->waiting[r.env]++;
-            h->waiting_kind[r.env] = r.kind;
+            h->untold[r.env] = r;
             continue;
         }
         fell[r.env] = fell[r.env] || r.kind == IN_APPLY_FAILED;
@@ -620,7 +622,7 @@ static inline void host_commit(struct host *h)
     for (uint32_t i = 0; i < h->envs; i++)
         if (h->waiting[i]) {
             h->waiting[i] = 0;
-            host_tell(h, (struct result){.kind = h->waiting_kind[i], .env = i});
+            host_tell(h, h->untold[i]);
         }
 }
 
@@ -630,6 +632,7 @@ static inline void host_start(struct host *h)
     for (uint32_t i = 0; i < h->envs; i++) {
         struct state *s = &h->env[i].now;
         h->env[i].loading = false;
+        h->waiting[i] = 0;
         envs[i] = (struct follower_env){
             .name = slice_str(h->env[i].name),
             .present = s->version > 0,

@@ -790,6 +790,34 @@ static void an_origin_that_does_not_move_for_5_s_is_stale(void **state)
     (void)state;
 }
 
+static void a_stale_upstream_is_left_for_one_with_news(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 3);
+    r.host.upstreams = 2;
+    connect_up(&r);
+    for (int i = 0; i < 30 && r.host.upstream == 0; i++) {
+        r.counter--; /* the same again */
+        beat(&r);
+        settle(&r);
+        pass(&r, HEARTBEAT_MS);
+        settle(&r);
+    }
+    assert_int_equal(r.host.upstream, 1);
+    assert_true(host_said(&r.host, "may be old; asking the others"));
+    for (int i = 0; i < 100; i++) { /* it is no better: that is no reason to go round and round */
+        r.counter--;
+        beat(&r);
+        settle(&r);
+        pass(&r, HEARTBEAT_MS);
+        settle(&r);
+    }
+    assert_int_equal(r.host.upstream, 1);
+    assert_int_equal(r.host.follows, 2);
+    rig_done(&r);
+    (void)state;
+}
+
 /* ---------------------------------------------------------------- epochs, divergence, digests */
 
 static void a_greater_epoch_is_loaded_within_2_s(void **state)
@@ -1551,6 +1579,7 @@ int main(void)
         cmocka_unit_test(a_driver_that_forgets_a_request_does_not_stop_it),
         cmocka_unit_test(a_smaller_counter_is_counted_and_its_origin_not_taken),
         cmocka_unit_test(an_origin_that_does_not_move_for_5_s_is_stale),
+        cmocka_unit_test(a_stale_upstream_is_left_for_one_with_news),
         cmocka_unit_test(a_greater_epoch_is_loaded_within_2_s),
         cmocka_unit_test(an_older_epoch_is_never_taken),
         cmocka_unit_test(an_upstream_at_an_older_epoch_is_left_and_asked_again_later),
