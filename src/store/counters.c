@@ -15,8 +15,6 @@ enum {
     FORMAT = 1,
     WORDS_AT = 4096,
     STATUS_AT = WORDS_AT + STORE_SHARDS * 8,
-    STATUS_SIZE = 16 << 10,
-    FILE_SIZE = STATUS_AT + STATUS_SIZE,
     STATUS_TRIES = 200,
 };
 
@@ -31,7 +29,7 @@ struct status_area {
 };
 
 _Static_assert(sizeof(struct counters_head) <= WORDS_AT, "the head has the first page");
-_Static_assert(sizeof(struct status_area) <= STATUS_SIZE, "the status area fits");
+_Static_assert(sizeof(struct status_area) <= COUNTERS_SIZE - STATUS_AT, "the status area fits");
 _Static_assert(sizeof(_Atomic uint64_t) == 8, "words are 64 bits");
 
 uint32_t store_shard(uint16_t env, struct slice key)
@@ -49,7 +47,7 @@ uint32_t store_shard(uint16_t env, struct slice key)
 
 static enum hoist_err map(int fd, int protection, struct counters *ret)
 {
-    uint8_t *at = mmap(NULL, FILE_SIZE, protection, MAP_SHARED, fd, 0);
+    uint8_t *at = mmap(NULL, COUNTERS_SIZE, protection, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return files_err(errno, "map", "counters");
     ret->fd = fd;
@@ -59,25 +57,19 @@ static enum hoist_err map(int fd, int protection, struct counters *ret)
     return HOIST_OK;
 }
 
-enum hoist_err counters_create(const char *path, const uint8_t id[STORE_ID_SIZE])
+enum hoist_err counters_make(int fd, const uint8_t id[STORE_ID_SIZE])
 {
-    int fd;
-    enum hoist_err err = files_allocate(path, FILE_SIZE, 0640, &fd);
+    struct counters c;
+    enum hoist_err err = map(fd, PROT_READ | PROT_WRITE, &c);
     if (err)
         return err;
-    struct counters c;
-    err = map(fd, PROT_READ | PROT_WRITE, &c);
-    if (err) {
-        close(fd);
-        return err;
-    }
     c.head->format = FORMAT;
     c.head->shards = STORE_SHARDS;
     memcpy(c.head->store_id, id, STORE_ID_SIZE);
     counters_mark_all(&c, UINT64_MAX);
     counters_mark_envs(&c, UINT64_MAX);
     c.head->magic = magic;
-    counters_close(&c);
+    munmap(c.head, COUNTERS_SIZE);
     return HOIST_OK;
 }
 
@@ -95,7 +87,7 @@ enum hoist_err counters_open(const char *path, bool write, const uint8_t id[STOR
         return files_err(errno, "open", path);
     enum hoist_err err;
     struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < FILE_SIZE) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < COUNTERS_SIZE) {
         err = err_set(HOIST_ECORRUPT, "%s is too short", path);
         goto out;
     }
@@ -104,7 +96,7 @@ enum hoist_err counters_open(const char *path, bool write, const uint8_t id[STOR
     if (err)
         goto out;
     if (!is_right(c.head, id)) {
-        munmap(c.head, FILE_SIZE);
+        munmap(c.head, COUNTERS_SIZE);
         err = err_set(HOIST_ECORRUPT, "%s is not of this store", path);
         goto out;
     }
@@ -119,7 +111,7 @@ void counters_close(struct counters *c)
 {
     if (!c->head)
         return;
-    munmap(c->head, FILE_SIZE);
+    munmap(c->head, COUNTERS_SIZE);
     close(c->fd);
     *c = (struct counters){0};
 }

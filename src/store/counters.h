@@ -20,7 +20,11 @@
 #include "base/slice.h"
 #include "store/store.h"
 
-enum { STORE_ID_SIZE = 16, STATUS_TEXT_MAX = 12 << 10 };
+enum {
+    STORE_ID_SIZE = 16,
+    STATUS_TEXT_MAX = 12 << 10,
+    COUNTERS_SIZE = 4096 + 8 * STORE_SHARDS + (16 << 10),
+};
 
 struct counters_head {
     uint64_t magic;
@@ -41,8 +45,9 @@ struct counters { /* all zero: none */
     struct status_area *status;
 };
 
-/* Make the file. Its words say nothing yet: the first commit marks them all. */
-MUST_USE enum hoist_err counters_create(const char *path, const uint8_t id[STORE_ID_SIZE]);
+/* Make the file of store `id` of `fd`, which has COUNTERS_SIZE bytes of zeros. Its words say
+ * nothing yet: the first commit marks them all. */
+MUST_USE enum hoist_err counters_make(int fd, const uint8_t id[STORE_ID_SIZE]);
 
 /* Map the file. ENOTFOUND, or ECORRUPT when it is not the one of store `id`. */
 MUST_USE enum hoist_err counters_open(const char *path, bool write, const uint8_t id[STORE_ID_SIZE],

@@ -1,7 +1,6 @@
 #include "store/store_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -15,7 +14,6 @@
 #include "store/rows.h"
 
 enum {
-    LOCK_BYTES = 4096 + 64 * STORE_READERS, /* LMDB's head, and a cache line for each reader */
     DRAWS_WITH_PID = 64,
     DRAWS = 128,
     TAIL_PAGES = 64,
@@ -162,35 +160,6 @@ static enum hoist_err check_files(const struct db *db, bool create)
     if (stat(lock, &st) != 0 || access(lock, W_OK) != 0)
         return files_err(errno, "write", lock);
     return HOIST_OK;
-}
-
-/* Whether another program has LMDB's lock file open. */
-static bool is_locked(const char *path)
-{
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
-    bool locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-    close(fd);
-    return locked;
-}
-
-/* LMDB's lock file, all of it allocated, before LMDB maps it. One that somebody made smaller and
- * has in use stays as it is: who mapped it does not know of more slots. */
-static enum hoist_err allocate_lock(const struct db *db)
-{
-    char path[PATH_MAX];
-    struct stat st;
-    if (!path_join(path, db->path, "lock.mdb"))
-        return err_set(HOIST_EINVAL, "%s: the path is too long", db->path);
-    if (stat(path, &st) == 0 && st.st_size < LOCK_BYTES && is_locked(path))
-        return HOIST_OK;
-    int fd;
-    enum hoist_err err = files_allocate(path, LOCK_BYTES, 0660, &fd);
-    if (!err)
-        close(fd);
-    return err;
 }
 
 static unsigned env_flags(const struct db_options *o)
@@ -398,8 +367,6 @@ enum hoist_err db_open(const char *dir, uint32_t number, const struct db_options
         goto out;
     }
     err = check_files(db, o->create != NULL);
-    if (!err && o->write)
-        err = allocate_lock(db);
     if (err)
         goto out;
     err = HOIST_EAGAIN;

@@ -1,6 +1,6 @@
 /* files.h - the directories and files around LMDB's: where they are, who may use them.
  *
- * Private to the store. No function here knows LMDB.
+ * Private to the store. No function here knows LMDB. What only a writer needs is in files_make.c.
  */
 #ifndef STORE_FILES_H
 #define STORE_FILES_H
@@ -37,6 +37,9 @@ MUST_USE enum hoist_err files_make_dir(const char *dir, mode_t mode);
 /* Make directory DIR/N anew: what a crash left there goes first. */
 MUST_USE enum hoist_err files_make_number(const char *dir, uint32_t number, mode_t mode);
 
+/* The number of a numbered directory of that name. */
+bool files_parse_number(const char *name, uint32_t *ret);
+
 /* Where DIR/current leads. ENOTFOUND: nowhere; ECORRUPT: to what is no number. */
 MUST_USE enum hoist_err files_current(const char *dir, uint32_t *ret_number);
 
@@ -46,7 +49,7 @@ MUST_USE enum hoist_err files_set_current(const char *dir, uint32_t number);
 /* Remove DIR/N with its files. What cannot be removed stays, for the next start. */
 void files_remove_number(const char *dir, uint32_t number);
 
-/* Call `remove` for each numbered directory in `dir` but `keep`. */
+/* Call `each` for each numbered directory in `dir` but `keep`. */
 void files_each_other(const char *dir, uint32_t keep,
                       void (*each)(const char *dir, uint32_t number));
 

@@ -1,6 +1,7 @@
 #include "store/write_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,6 +45,36 @@ mode_t writer_dir_mode(bool primary)
     return primary ? 0700 : 0750;
 }
 
+/* Whether another program has LMDB's lock file open. */
+static bool is_locked(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    bool locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    close(fd);
+    return locked;
+}
+
+/* LMDB's lock file, all of it allocated, before LMDB maps it. One that somebody made smaller and
+ * has in use stays as it is: who mapped it does not know of more slots. */
+static enum hoist_err allocate_lock(const char *dir, uint32_t number)
+{
+    enum { BYTES = 4096 + 64 * STORE_READERS }; /* LMDB's head, and a cache line for each reader */
+    char numbered[PATH_MAX], path[PATH_MAX];
+    struct stat st;
+    if (!path_number(numbered, dir, number) || !path_join(path, numbered, "lock.mdb"))
+        return err_set(HOIST_EINVAL, "%s: the path is too long", dir);
+    if (stat(path, &st) == 0 && st.st_size < BYTES && is_locked(path))
+        return HOIST_OK;
+    int fd;
+    enum hoist_err err = files_allocate(path, BYTES, 0660, &fd);
+    if (!err)
+        close(fd);
+    return err;
+}
+
 enum hoist_err number_prepare(const char *dir, uint32_t number, bool primary,
                               const uint8_t id[STORE_ID_SIZE])
 {
@@ -53,7 +84,13 @@ enum hoist_err number_prepare(const char *dir, uint32_t number, bool primary,
         return err;
     if (!path_number(path, dir, number) || !path_join(counters, path, "counters"))
         return err_set(HOIST_EINVAL, "%s: the path is too long", dir);
-    return counters_create(counters, id);
+    int fd;
+    err = files_allocate(counters, COUNTERS_SIZE, 0640, &fd);
+    if (err)
+        return err;
+    err = counters_make(fd, id);
+    close(fd);
+    return err ? err : allocate_lock(dir, number);
 }
 
 enum hoist_err number_finish(const struct writer *wr, const char *dir, struct db *db)
@@ -108,7 +145,9 @@ static enum hoist_err open_current(const struct writer *wr, const char *dir, str
         return err;
     files_each_other(dir, number, files_remove_number);
     const struct db_options o = writer_db_options(wr);
-    err = db_open(dir, number, &o, ret);
+    err = allocate_lock(dir, number);
+    if (!err)
+        err = db_open(dir, number, &o, ret);
     if (err == HOIST_ENOTFOUND)
         err = err_set(HOIST_ECORRUPT, "store: %s/current leads to %u, where there is no data.mdb",
                       dir, number);
