@@ -1,6 +1,8 @@
 """The JSON that scripts lean on: fields may be added, never renamed or retyped."""
 import re
 
+from hoist import wait_until
+
 HEX16 = re.compile(r"^[0-9a-f]{16}$")
 HEX64 = re.compile(r"^[0-9a-f]{64}$")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
@@ -55,7 +57,7 @@ def test_status_of_each_role(lab):
     env = {"env": "production", "epoch": HEX16, "version": int, "head": int, "lag": 0, "behind_ms": int, "digest": HEX64, "flags": int,
            "state": "current"}
     for daemon, role in ((primary, "primary"), (agent, "agent")):
-        status = lab.ok("status", store=daemon.store)
+        status = wait_until(lambda: (s := lab.ok("status", store=daemon.store))["ready"] and s)
         has(status, {**shape, "role": role})
         has(status["environments"][0], env)
     has(lab.ok("status", store=agent.store), {"host": "agent", "upstream": {"url": lab.url, "connected": True, "last_word_ms": int}})
