@@ -1,19 +1,22 @@
 #include "http/http.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
-#include <stdlib.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/holder.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "http/listen.h"
 
-enum { CONNECTIONS_MAX = 256, TIMEOUT_S = 10, BACKLOG = 64, PAGE_MAX = 16 << 20 };
+enum {
+    CONNECTIONS_MAX = 256,
+    IDLE_MAX_S = 10,
+    HEAD_MAX = 16 << 10, /* bytes of a request, and of the head of its answer */
+    PAGE_MAX = 16 << 20,
+};
 
 struct http {
     struct MHD_Daemon *daemon;
@@ -29,6 +32,14 @@ struct page {
 };
 
 static const char text_plain[] = "text/plain; charset=utf-8";
+
+static void page_failed(struct page *p, enum hoist_err err)
+{
+    p->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+    p->type = text_plain;
+    buf_clear(&p->body);
+    buf_printf(&p->body, "%s\n", err == HOIST_EAGAIN || !*err_last() ? err_word(err) : err_last());
+}
 
 static void page_health(struct http *h, struct page *p)
 {
@@ -56,12 +67,8 @@ static void page_status(struct http *h, struct page *p)
 {
     p->type = "application/json";
     enum hoist_err err = h->config.status(h->config.arg, &p->body);
-    if (err) {
-        p->status = MHD_HTTP_SERVICE_UNAVAILABLE;
-        p->type = text_plain;
-        buf_clear(&p->body);
-        buf_printf(&p->body, "%s\n", *err_last() ? err_last() : err_word(err));
-    }
+    if (err)
+        page_failed(p, err);
 }
 
 static const struct {
@@ -91,7 +98,7 @@ static void make_page(struct http *h, const char *path, const char *method, stru
     buf_add_str(&p->body, "there are /healthz, /readyz, /metrics and /status\n");
 }
 
-static enum MHD_Result answer(struct MHD_Connection *connection, const struct page *p)
+static enum MHD_Result send_page(struct MHD_Connection *connection, const struct page *p)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(p->body.len, p->body.ptr, MHD_RESPMEM_MUST_COPY);
@@ -108,7 +115,33 @@ static enum MHD_Result answer(struct MHD_Connection *connection, const struct pa
     return rc;
 }
 
-/* libmicrohttpd calls first with the head, then with pieces of a body until there are no more. */
+static enum MHD_Result answer(struct MHD_Connection *connection, struct http *h, const char *path,
+                              const char *method)
+{
+    struct page p = {.status = MHD_HTTP_OK, .type = text_plain, .body = BUF_INIT(PAGE_MAX)};
+    make_page(h, path, method, &p);
+    enum hoist_err err = buf_err(&p.body);
+    if (err)
+        page_failed(&p, err);
+    enum MHD_Result rc = send_page(connection, &p);
+    buf_done(&p.body);
+    return rc;
+}
+
+static bool brings_body(struct MHD_Connection *connection)
+{
+    const char *length =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return (length && strcmp(length, "0") != 0) ||
+           MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+                                       MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
+/*
+ * libmicrohttpd calls first with the head, then with pieces of a body until there are no more. No
+ * page takes a body: a request that brings one is answered at once, which ends its connection, so
+ * that nobody can keep us reading.
+ */
 static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *body,
                               size_t *body_len, void **state)
@@ -116,102 +149,54 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
     static int begun;
     (void)version;
     (void)body;
-    if (!*state) {
+    (void)body_len;
+    if (!*state && !brings_body(connection)) {
         *state = &begun;
-        return MHD_YES;
+        return MHD_YES; /* answered at the next call, the connection goes on */
     }
-    if (*body_len > 0) { /* no page takes one: it is read and dropped */
-        *body_len = 0;
-        return MHD_YES;
-    }
-    struct page p = {.status = MHD_HTTP_OK, .type = text_plain, .body = BUF_INIT(PAGE_MAX)};
-    make_page(arg, path, method, &p);
-    enum MHD_Result rc = p.body.err ? MHD_NO : answer(connection, &p);
-    buf_done(&p.body);
-    return rc;
+    return answer(connection, arg, path, method);
 }
 
-/* ------------------------------------------------------------------ listening */
+/* ------------------------------------------------------------------ start and stop */
 
-/* HOST:PORT or [ADDRESS]:PORT in its two parts; `host` has room for the whole of it. */
-static enum hoist_err split(const char *listen, char *host, size_t room, const char **ret_port)
+static void log_trouble(void *arg, const char *fmt, va_list args)
 {
-    const char *colon = strrchr(listen, ':');
-    size_t len = colon ? (size_t)(colon - listen) : 0;
-    if (len > 2 && listen[0] == '[' && listen[len - 1] == ']') {
-        listen++;
-        len -= 2;
-    } else if (memchr(listen, ':', len)) {
-        len = 0; /* an IPv6 address wants its brackets */
-    }
-    if (len == 0 || len >= room || !colon[1])
-        return err_set(HOIST_EINVAL,
-                       "--http %s: HOST:PORT is meant, as in 127.0.0.1:8016 or "
-                       "[::1]:8016, or off",
-                       listen);
-    memcpy(host, listen, len);
-    host[len] = '\0';
-    *ret_port = colon + 1;
-    return HOIST_OK;
+    char text[300];
+    (void)arg;
+    vsnprintf(text, sizeof text, fmt, args);
+    text[strcspn(text, "\r\n")] = '\0';
+    log_debug("http: %s", text); /* what a client did wrong is no news */
 }
 
-static enum hoist_err taken(const char *listen, const char *port)
+static struct MHD_Daemon *serve(struct http *h, int fd)
 {
-    char who[HOLDER_SIZE];
-    holder_of_port(who, (uint16_t)strtoul(port, NULL, 10));
-    return err_set(HOIST_EBUSY, "--http %s: the port is taken%s%s; give another, or off", listen,
-                   *who ? ", " : "", who);
-}
-
-static enum hoist_err listen_on(const char *listen_at, int *ret_fd)
-{
-    char host[256];
-    const char *port = NULL;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
-                    *found;
-    enum hoist_err err = split(listen_at, host, sizeof host, &port);
-    if (err)
-        return err;
-    int rc = getaddrinfo(host, port, &hints, &found);
-    if (rc != 0)
-        return err_set(HOIST_EINVAL, "--http %s: %s", listen_at, gai_strerror(rc));
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-    bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-              bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
-    int why = errno;
-    freeaddrinfo(found);
-    if (ok) {
-        *ret_fd = fd;
-        return HOIST_OK;
-    }
-    if (fd >= 0)
-        close(fd);
-    if (why == EADDRINUSE)
-        return taken(listen_at, port);
-    return err_set(why == EACCES ? HOIST_EACCES : HOIST_EINVAL, "--http %s: %s", listen_at,
-                   strerror(why));
+    /* The logger comes first, or what the others have to say goes to stderr. */
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, h,
+        MHD_OPTION_EXTERNAL_LOGGER, log_trouble, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_MAX_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX, MHD_OPTION_END);
 }
 
 enum hoist_err http_start(const struct http_config *config, struct http **ret)
 {
-    int fd = -1;
-    enum hoist_err err = listen_on(config->listen, &fd);
-    if (err)
-        return err;
+    const char *option = config->option ? config->option : "--http";
     struct http *h = mem_zalloc(1, sizeof *h);
-    if (!h) {
-        close(fd);
+    if (!h)
         return err_set(HOIST_ENOMEM, "out of memory");
-    }
     h->config = *config;
-    h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, handle,
-                                 h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                                 (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                 (unsigned)TIMEOUT_S, MHD_OPTION_END);
-    if (!h->daemon) {
-        close(fd);
+    int fd = -1;
+    enum hoist_err err = http_listen(option, config->listen, &fd);
+    if (!err) {
+        h->daemon = serve(h, fd);
+        if (!h->daemon) {
+            close(fd);
+            err = err_set(HOIST_EIO, "%s %s: the server does not start", option, config->listen);
+        }
+    }
+    if (err) {
         mem_free(h);
-        return err_set(HOIST_EIO, "--http %s: the server does not start", config->listen);
+        return err;
     }
     *ret = h;
     return HOIST_OK;
