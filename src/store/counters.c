@@ -59,7 +59,7 @@ static enum hoist_err map(int fd, int protection, struct counters *ret)
 
 enum hoist_err counters_make(int fd, const uint8_t id[STORE_ID_SIZE])
 {
-    struct counters c;
+    struct counters c = {0};
     enum hoist_err err = map(fd, PROT_READ | PROT_WRITE, &c);
     if (err)
         return err;
@@ -91,7 +91,7 @@ enum hoist_err counters_open(const char *path, bool write, const uint8_t id[STOR
         err = err_set(HOIST_ECORRUPT, "%s is too short", path);
         goto out;
     }
-    struct counters c;
+    struct counters c = {0};
     err = map(fd, write ? PROT_READ | PROT_WRITE : PROT_READ, &c);
     if (err)
         goto out;
