@@ -337,10 +337,11 @@ static void set_store_gauges(struct store *s)
               (double)stats.record_bytes);
     set_gauge("hoist_store_quota_bytes", "The most bytes of keys and records.", "",
               (double)stats.quota_bytes);
-    set_gauge("hoist_readers", "Readers' slots in use.", "", (double)stats.readers);
-    set_gauge("hoist_readers_max", "Readers' slots there are.", "", (double)stats.readers_max);
-    set_gauge("hoist_stuck_readers", "Readers in one transaction for more than 5 seconds.", "",
-              (double)stats.stuck_count);
+    set_gauge("hoist_store_readers", "Readers' slots in use.", "", (double)stats.readers);
+    set_gauge("hoist_store_readers_max", "Readers' slots there are.", "",
+              (double)stats.readers_max);
+    set_gauge("hoist_store_stuck_readers", "Readers in one transaction for more than 5 seconds.",
+              "", (double)stats.stuck_count);
     metric_set(metric_series(METRIC_COUNTER, "hoist_store_readers_cleared_total",
                              "Slots of dead readers that were cleared.", "", NULL),
                (double)stats.cleared);

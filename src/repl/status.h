@@ -55,7 +55,7 @@ const char *status_state_name(enum env_state state);
 /*
  * The gauges of a store and its environments: hoist_store_version{env}, hoist_head_version{env},
  * hoist_replication_lag_versions{env}, hoist_replication_lag_seconds{env}, hoist_store_used_bytes,
- * hoist_store_map_bytes, hoist_stuck_readers, ... at 0 as soon as they are first set.
+ * hoist_store_map_bytes, hoist_store_stuck_readers, ... at 0 as soon as they are first set.
  */
 void status_gauges(struct store *s, const struct status *status);
 
