@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -10,7 +10,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/metrics.h"
+#include "figures.h"
+#include "greet.h"
 #include "http/http.h"
 #include "notify.h"
 #include "primary/primary.h"
@@ -26,7 +27,7 @@ struct daemon {
     struct store *store;
     struct primary *primary; /* or … */
     struct agent *agent;
-    struct http *http[2];
+    struct http *http[HTTP_COUNT];
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
     const char *const *listen;
     uint32_t listen_count;
@@ -103,11 +104,14 @@ static enum hoist_err start_agent(struct daemon *d)
 static enum hoist_err start_http(struct daemon *d)
 {
     enum hoist_err err = HOIST_OK;
-    for (int i = 0; i < 2 && !err; i++) {
+    for (int i = 0; i < HTTP_COUNT && !err; i++) {
         if (!d->settings->http[i])
             continue;
-        struct http_config config = {
-            .listen = d->settings->http[i], .ready = is_ready, .status = status, .arg = d};
+        struct http_config config = {.listen = d->settings->http[i],
+                                     .option = http_options[i],
+                                     .ready = is_ready,
+                                     .status = status,
+                                     .arg = d};
         err = http_start(&config, &d->http[i]);
     }
     return err;
@@ -115,10 +119,12 @@ static enum hoist_err start_http(struct daemon *d)
 
 static void stop(struct daemon *d)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < HTTP_COUNT; i++)
         http_stop(d->http[i]);
     primary_stop(d->primary);
     agent_stop(d->agent);
+    if (d->store)
+        figures_end(d->store);
     store_close(d->store);
     *d = (struct daemon){.settings = d->settings};
 }
@@ -128,59 +134,14 @@ static enum hoist_err start(struct daemon *d)
     const struct settings *s = d->settings;
     enum hoist_err err = store_open(s->store, &s->store_options, &d->store);
     if (!err)
+        figures_begin(d->store);
+    if (!err)
         err = s->role == ROLE_AGENT ? start_agent(d) : start_primary(d);
     if (!err)
         err = start_http(d);
     if (err)
         stop(d);
     return err;
-}
-
-/* What a person who started it wants to know, with lines to paste. */
-static void greet(const struct daemon *d)
-{
-    const struct settings *s = d->settings;
-    struct buf out = BUF_INIT(16384);
-    buf_printf(&out, "hoistd %s %s, id %s\n  store        %s\n", HOIST_VERSION, roles[s->role].name,
-               s->id, s->store);
-    for (uint32_t i = 0; i < d->listen_count; i++)
-        buf_printf(&out, "  listens      %s\n", d->listen[i]);
-    for (size_t i = 0; i < s->upstream_count; i++)
-        buf_printf(&out, "  follows      %s\n", s->upstreams[i]);
-    for (int i = 0; i < 2; i++)
-        if (s->http[i])
-            buf_printf(&out, "  http         http://%s\n", s->http[i]);
-    struct store_read *r;
-    struct store_env env;
-    if (store_read_begin(d->store, false, &r) == HOIST_OK) {
-        for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
-            buf_printf(&out, "  environment  %s, version %llu, %llu flags\n", env.name,
-                       (unsigned long long)env.head, (unsigned long long)env.flags);
-        store_read_end(r);
-    }
-    buf_printf(&out, "\nexport HOIST_STORE=%s\n", s->store);
-    if (d->listen_count > 0)
-        buf_printf(&out, "export HOIST_PRIMARY=%s\n", d->listen[0]);
-    if (s->env_count > 0)
-        buf_printf(&out, "export HOIST_ENV=%s\n", s->envs[0]);
-    fputs(buf_str(&out), stdout);
-    fflush(stdout);
-    buf_done(&out);
-}
-
-static void count_build(enum role role)
-{
-    struct buf labels = BUF_INIT(200);
-    metric_label(&labels, "version", HOIST_VERSION);
-    metric_set(metric_series(METRIC_GAUGE, "hoist_build_info",
-                             "1, with the version of the software.", buf_str(&labels), NULL),
-               1);
-    buf_clear(&labels);
-    metric_label(&labels, "role", roles[role].name);
-    metric_set(metric_series(METRIC_GAUGE, "hoist_role", "1 for the role this hoistd plays.",
-                             buf_str(&labels), NULL),
-               1);
-    buf_done(&labels);
 }
 
 /* ------------------------------------------------------------------ run */
@@ -203,10 +164,7 @@ void daemon_block_signals(void)
 
 static void reload(enum role role, int argc, char **argv)
 {
-    char state[64];
-    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%lld",
-             (long long)(clock_mono_ns() / 1000));
-    notify(state);
+    notify_reloading();
     struct settings fresh;
     enum hoist_err err = settings_read(role, argc, argv, &fresh);
     if (!err) {
@@ -245,15 +203,15 @@ static int serve(struct daemon *d, int argc, char **argv)
 int daemon_run(const struct settings *s, int argc, char **argv)
 {
     struct daemon d = {.settings = s};
+    figures_init(s->role);
     for (int reopened = 0; reopened <= REOPENS_MAX; reopened++) {
         enum hoist_err err = start(&d);
         if (err) {
             log_error("hoistd: %s", *err_last() ? err_last() : err_word(err));
-            return 1;
+            return err == HOIST_EINVAL ? EXIT_WRONG_OPTIONS : EXIT_FAILURE;
         }
         if (reopened == 0) {
-            count_build(s->role);
-            greet(&d);
+            greet(s, d.store, d.listen, d.listen_count);
             notify("READY=1");
         }
         log_info("hoistd: %s runs, store %s", roles[s->role].name, s->store);
@@ -263,10 +221,10 @@ int daemon_run(const struct settings *s, int argc, char **argv)
         stop(&d);
         if (!again) {
             log_info("hoistd: ended by a signal");
-            return 0;
+            return EXIT_SUCCESS;
         }
         log_error("hoistd: the disk failed in the middle of a commit; opening the store anew");
     }
     log_error("hoistd: the store's disk fails again and again; ending");
-    return 1;
+    return EXIT_FAILURE;
 }

@@ -4,6 +4,8 @@
 
 #include "settings.h"
 
+enum { EXIT_WRONG_OPTIONS = 2 }; /* also when only starting showed it; no use in trying again */
+
 /* Block the signals that daemon_run() takes, in this thread and all that it starts. Call it first.
  */
 void daemon_block_signals(void);
@@ -11,7 +13,7 @@ void daemon_block_signals(void);
 /*
  * Run until SIGTERM or SIGINT; SIGHUP reads argv and the file anew and takes over the log's
  * settings. A store whose commit ended with an unknown outcome is closed, opened and looked at
- * again. Gives the exit code: 0, or 1 with the reason in the log.
+ * again. Gives the exit code: 0, or 1 or EXIT_WRONG_OPTIONS with the reason in the log.
  */
 int daemon_run(const struct settings *s, int argc, char **argv);
 

@@ -5,8 +5,6 @@
 #include "base/hash.h"
 #include "daemon.h"
 
-enum { EXIT_OPTIONS = 2 };
-
 static void usage(FILE *to)
 {
     fputs("hoistd keeps feature flags: on the primary, and on every host.\n\n", to);
@@ -47,7 +45,7 @@ int main(int argc, char **argv)
         if (!help && *word)
             fprintf(stderr, "hoistd: there is no role '%s'\n\n", word);
         usage(help ? stdout : stderr);
-        return help ? 0 : EXIT_OPTIONS;
+        return help ? 0 : EXIT_WRONG_OPTIONS;
     }
 
     struct settings settings;
@@ -62,7 +60,7 @@ int main(int argc, char **argv)
         err = settings_apply_log(&settings);
     if (err) {
         fprintf(stderr, "hoistd %s: %s\n", roles[role].name, err_last());
-        return EXIT_OPTIONS;
+        return EXIT_WRONG_OPTIONS;
     }
     daemon_block_signals();
     int code = daemon_run(&settings, argc - 2, argv + 2);

@@ -1,10 +1,12 @@
 #include "notify.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -27,10 +29,22 @@ void notify(const char *state)
         close(fd);
 }
 
+void notify_reloading(void)
+{
+    struct timespec now; /* systemd compares with this clock, which stands still in a suspend */
+    char state[64];
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%lld",
+             (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    notify(state);
+}
+
 int64_t notify_watchdog_ms(void)
 {
-    const char *text = getenv("WATCHDOG_USEC");
-    uint64_t us;
+    const char *text = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+    uint64_t us, whose;
+    if (pid && (text_u64(pid, &whose) != HOIST_OK || whose != (uint64_t)getpid()))
+        return 0; /* meant for the process that started this one */
     if (!text || text_u64(text, &us) != HOIST_OK || us < 2000)
         return 0;
     return (int64_t)(us / 2000); /* half of it, as the man page advises */

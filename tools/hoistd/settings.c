@@ -24,17 +24,18 @@
     {.name = "id", .arg = "NAME", .help = "this host's name in the fleet; by default the host name"}, \
     {.name = "heartbeat-ms", .arg = "N", FALLBACK("200"), \
      .help = "milliseconds between heartbeats; the same in the whole\nfleet, 10 to 60000"}, \
-    {.name = "quota-bytes", .arg = "N", FALLBACK("4294967296"), \
-     .help = "the most bytes of keys and records in the store"}, \
-    {.name = "map-bytes", .arg = "N", FALLBACK("68719476736"), \
+    {.name = "quota-bytes", .arg = "SIZE", FALLBACK("4GiB"), \
+     .help = "the most bytes of keys and records in the store, as in\n" \
+             "512MiB or 4GiB"}, \
+    {.name = "map-bytes", .arg = "SIZE", FALLBACK("64GiB"), \
      .help = "address space for the store; less is taken where so\nmuch cannot be had"}, \
     {.name = "log-age", .arg = "TIME", \
      .help = "how long changes are kept, as in 90d, 12h, 30m, 10s;\n" \
              "by default 90d on a primary; on an agent, as --log-min"}, \
     {.name = "log-min", .arg = "N", \
      .help = "changes kept whatever their age; by default 10000 on a\nprimary, 1000 on an agent"}, \
-    {.name = "log-bytes", .arg = "N", \
-     .help = "the most bytes of changes kept; by default 4 GiB on a\nprimary, 256 MiB on an agent"}, \
+    {.name = "log-bytes", .arg = "SIZE", \
+     .help = "the most bytes of changes kept; by default 4GiB on a\nprimary, 256MiB on an agent"}, \
     {.name = "log-level", .arg = "LEVEL", .env = "HOIST_LOG", FALLBACK("info"), \
      .help = "error, warn, info or debug; taken anew at SIGHUP"}, \
     {.name = "log-format", .arg = "FORMAT", FALLBACK("logfmt"), \
@@ -108,6 +109,8 @@ const struct role_info roles[ROLE_COUNT] = {
          dev_options},
 };
 
+const char *const http_options[HTTP_COUNT] = {"--http", "--ofrep-http"};
+
 static const char *const config_files[] = {"/etc/hoist/hoistd.yaml", NULL};
 
 /* ------------------------------------------------------------------ reading */
@@ -126,30 +129,58 @@ static enum hoist_err number(const struct options *o, const char *name, uint64_t
     return HOIST_OK;
 }
 
-/* A whole number with a unit: ms, s, m, h or d. */
-static enum hoist_err duration(const struct options *o, const char *name, int64_t *ret_ms)
+struct unit {
+    const char *name;
+    uint64_t is;
+};
+
+/* A whole number, and behind it the name of a unit. */
+static bool with_unit(const char *text, const struct unit *units, uint64_t *ret)
 {
-    static const struct {
-        const char *unit;
-        int64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
-    const char *text = options_get(o, name);
-    if (!text)
-        return HOIST_OK;
-    char digits[16] = "";
+    char digits[21] = "";
     size_t len = strspn(text, "0123456789");
     uint64_t v;
-    if (len > 0 && len < sizeof digits) {
-        memcpy(digits, text, len);
-        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-            if (strcmp(text + len, units[i].unit) == 0 && text_u64(digits, &v) == HOIST_OK &&
-                v > 0 && v < 1000000000) {
-                *ret_ms = (int64_t)v * units[i].ms;
-                return HOIST_OK;
-            }
-    }
-    return err_set(HOIST_EINVAL, "--%s %s: a number with ms, s, m, h or d is meant, as in 90d",
-                   name, text);
+    if (len == 0 || len >= sizeof digits)
+        return false;
+    memcpy(digits, text, len);
+    while (units->name && strcmp(text + len, units->name) != 0)
+        units++;
+    return units->name && text_u64(digits, &v) == HOIST_OK &&
+           !__builtin_mul_overflow(v, units->is, ret);
+}
+
+static enum hoist_err duration(const struct options *o, const char *name, int64_t *ret_ms)
+{
+    static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
+                                        {"h", 3600000}, {"d", 86400000}, {0}};
+    const char *text = options_get(o, name);
+    uint64_t ms;
+    if (!text)
+        return HOIST_OK;
+    if (!with_unit(text, units, &ms) || ms == 0 || ms > INT64_MAX / 2)
+        return err_set(HOIST_EINVAL, "--%s %s: a number with ms, s, m, h or d is meant, as in 90d",
+                       name, text);
+    *ret_ms = (int64_t)ms;
+    return HOIST_OK;
+}
+
+static enum hoist_err size(const struct options *o, const char *name, uint64_t least, uint64_t most,
+                           uint64_t *ret)
+{
+    static const struct unit units[] = {
+        {"", 1},          {"KiB", 1 << 10},           {"MiB", 1 << 20},
+        {"GiB", 1 << 30}, {"TiB", UINT64_C(1) << 40}, {0}};
+    const char *text = options_get(o, name);
+    uint64_t bytes;
+    if (!text)
+        return HOIST_OK;
+    if (!with_unit(text, units, &bytes) || bytes < least || bytes > most)
+        return err_set(HOIST_EINVAL,
+                       "--%s %s: bytes are meant, or a number with KiB, MiB, GiB or TiB, as in "
+                       "4GiB; from %llu to %llu bytes",
+                       name, text, (unsigned long long)least, (unsigned long long)most);
+    *ret = bytes;
+    return HOIST_OK;
 }
 
 static enum hoist_err default_store(struct settings *s)
@@ -187,19 +218,21 @@ static const char *http_at(const struct settings *s, const char *name)
     return at && strcmp(at, "off") != 0 ? at : NULL;
 }
 
+static const uint64_t SIZE_LIMIT = UINT64_C(1) << 46; /* what a process can map is not much more */
+
 static enum hoist_err read_store_options(struct settings *s)
 {
     struct store_options *so = &s->store_options;
     uint64_t heartbeat = 200;
-    enum hoist_err err = number(s->options, "quota-bytes", 4096, UINT64_MAX >> 1, &so->quota_bytes);
+    enum hoist_err err = size(s->options, "quota-bytes", 4096, SIZE_LIMIT, &so->quota_bytes);
     if (!err)
-        err = number(s->options, "map-bytes", 1 << 20, UINT64_C(1) << 46, &so->map_bytes);
+        err = size(s->options, "map-bytes", 1 << 20, SIZE_LIMIT, &so->map_bytes);
     if (!err)
         err = duration(s->options, "log-age", &so->log_age_ms);
     if (!err)
         err = number(s->options, "log-min", 1, UINT64_MAX >> 1, &so->log_min);
     if (!err)
-        err = number(s->options, "log-bytes", 4096, UINT64_MAX >> 1, &so->log_bytes);
+        err = size(s->options, "log-bytes", 4096, SIZE_LIMIT, &so->log_bytes);
     if (!err)
         err = number(s->options, "heartbeat-ms", 10, 60000, &heartbeat);
     so->write = true;
@@ -236,8 +269,8 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     s.upstream_count = options_list(s.options, "upstream", &s.upstreams);
     s.label_count = options_list(s.options, "label", &s.labels);
     s.stream = options_get(s.options, "stream");
-    s.http[0] = http_at(&s, "http");
-    s.http[1] = http_at(&s, "ofrep-http");
+    for (int i = 0; i < HTTP_COUNT; i++)
+        s.http[i] = http_at(&s, http_options[i] + strlen("--"));
     err = check_words(&s);
     if (!err)
         err = read_store_options(&s);
@@ -270,6 +303,11 @@ enum hoist_err settings_apply_log(const struct settings *s)
     if (strcmp(format, "json") != 0 && strcmp(format, "logfmt") != 0)
         return err_set(HOIST_EINVAL, "--log-format %s: logfmt or json is meant", format);
     log_set_level(level);
-    log_set_format(strcmp(format, "json") == 0 ? LOG_JSON : LOG_LOGFMT);
+    log_set_format(settings_log_format(s));
     return HOIST_OK;
+}
+
+enum log_format settings_log_format(const struct settings *s)
+{
+    return strcmp(options_get(s->options, "log-format"), "json") == 0 ? LOG_JSON : LOG_LOGFMT;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "store/store.h"
 
@@ -19,7 +20,10 @@ struct role_info {
 };
 extern const struct role_info roles[ROLE_COUNT];
 
-struct settings { /* text belongs to `options` and `local` */
+enum { HTTP_COUNT = 2 };
+extern const char *const http_options[HTTP_COUNT]; /* "--http", and that of dev's second address */
+
+struct settings { /* text belongs to `options`, but for store and id */
     enum role role;
     struct options *options;
     char *store;
@@ -33,7 +37,7 @@ struct settings { /* text belongs to `options` and `local` */
     size_t upstream_count;
     const char *const *labels;
     size_t label_count;
-    const char *http[2]; /* NULL: off */
+    const char *http[HTTP_COUNT]; /* NULL: off */
     uint32_t heartbeat_ms;
     struct store_options store_options;
 };
@@ -44,5 +48,6 @@ void settings_done(struct settings *s);
 
 /* Take over what can change while hoistd runs: the log's level and format. */
 MUST_USE enum hoist_err settings_apply_log(const struct settings *s);
+enum log_format settings_log_format(const struct settings *s);
 
 #endif

@@ -1,0 +1,45 @@
+#include "figures.h"
+
+#include "base/buf.h"
+#include "base/metrics.h"
+
+enum { LABELS_MAX = 200 };
+
+static void set(const char *name, const char *help, const char *label, const char *of, double v)
+{
+    struct buf labels = BUF_INIT(LABELS_MAX);
+    metric_label(&labels, label, of);
+    metric_set(metric_series(METRIC_GAUGE, name, help, buf_str(&labels), NULL), v);
+    buf_done(&labels);
+}
+
+void figures_init(enum role role)
+{
+    set("hoist_build_info", "1, with the version of the software.", "version", HOIST_VERSION, 1);
+    set("hoist_role", "1, with the role that this hoistd plays.", "role", roles[role].name, 1);
+}
+
+static void set_limit(const char *limit, double used, double most)
+{
+    set("hoist_limit_ratio", "How much of a limit of the store is used: 1 is all of it.", "limit",
+        limit, most > 0 ? used / most : 0);
+}
+
+static void update(void *arg)
+{
+    struct store_stats stats;
+    store_stats(arg, &stats);
+    set_limit("quota_bytes", (double)stats.record_bytes, (double)stats.quota_bytes);
+    set_limit("map_bytes", (double)stats.used_bytes, (double)stats.map_bytes);
+    set_limit("readers", stats.readers, stats.readers_max);
+}
+
+void figures_begin(struct store *store)
+{
+    metrics_on_write(update, store);
+}
+
+void figures_end(struct store *store)
+{
+    metrics_off_write(update, store);
+}
