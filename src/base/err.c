@@ -8,10 +8,12 @@ static _Thread_local char last[1024];
 
 enum hoist_err err_set(enum hoist_err err, const char *fmt, ...)
 {
+    char text[sizeof last] = ""; /* an argument may be the sentence that is there */
     va_list args;
     va_start(args, fmt);
-    vsnprintf(last, sizeof last, fmt, args);
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    memcpy(last, text, sizeof last);
     return err;
 }
 

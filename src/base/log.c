@@ -38,10 +38,13 @@ bool log_wants(enum log_level level)
     return (int)level <= atomic_load_explicit(&level_max, memory_order_relaxed);
 }
 
-/* `text` within double quotes, escaped so that a line stays a line in logfmt and in JSON alike. */
+/* `text` as it stands within double quotes, escaped so that a line stays a line, and JSON stays
+ * JSON (what is not UTF-8, as a sentence that was cut may be, shows U+FFFD), in logfmt and JSON
+ * alike. */
 static size_t quote(char *out, size_t room, const char *text)
 {
     size_t n = 0;
+    bool utf8 = text_utf8(slice_str(text));
     for (; *text && n + 8 < room; text++) {
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\') {
@@ -49,6 +52,8 @@ static size_t quote(char *out, size_t room, const char *text)
             out[n++] = (char)c;
         } else if (c < 0x20 || c == 0x7f) {
             n += (size_t)snprintf(out + n, room - n, "\\u%04x", c);
+        } else if (c >= 0x80 && !utf8) {
+            n += (size_t)snprintf(out + n, room - n, "\\ufffd");
         } else {
             out[n++] = (char)c;
         }

@@ -1,0 +1,207 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+static void a_time_is_rfc_3339_with_milliseconds(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {
+        {0, "1970-01-01T00:00:00.000Z"},
+        {1795528923123, "2026-11-24T14:02:03.123Z"},
+        {951782400000, "2000-02-29T00:00:00.000Z"},
+        {-1, "1969-12-31T23:59:59.999Z"},
+        {253402300799999, "9999-12-31T23:59:59.999Z"},
+    };
+    char out[TEXT_TIME_SIZE];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        text_time(out, cases[i].ms);
+        assert_string_equal(out, cases[i].text);
+    }
+    text_time(out, INT64_MAX); /* no such year: whole all the same */
+    text_time(out, INT64_MIN);
+    assert_true(strlen(out) < sizeof out);
+}
+
+static void a_number_is_short_and_reads_back(void **state)
+{
+    (void)state;
+    static const struct {
+        double v;
+        const char *text;
+    } cases[] = {
+        {0, "0"},
+        {-0.0, "0"},
+        {1, "1"},
+        {-17, "-17"},
+        {0.1, "0.1"},
+        {0.5, "0.5"},
+        {9007199254740991, "9007199254740991"},
+        {1.0 / 3, "0.3333333333333333"},
+        {1e21, "1e+21"},
+        {5e-324, "4.94065645841247e-324"},
+        {0.1 + 0.2, "0.30000000000000004"},
+    };
+    char out[TEXT_NUMBER_SIZE];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        text_number(out, cases[i].v);
+        assert_true(strtod(out, NULL) == cases[i].v);
+        assert_string_equal(out, cases[i].text);
+    }
+    uint64_t x = 88172645463325252u; /* xorshift: doubles of every size */
+    for (int i = 0; i < 20000; i++) {
+        double v;
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        memcpy(&v, &x, sizeof v);
+        if (!isfinite(v))
+            continue;
+        text_number(out, v);
+        assert_true(strtod(out, NULL) == v);
+    }
+}
+
+static void hex_goes_there_and_back(void **state)
+{
+    (void)state;
+    uint8_t bytes[256], back[256];
+    char text[513];
+    for (int i = 0; i < 256; i++)
+        bytes[i] = (uint8_t)i;
+    text_hex(text, slice_of(bytes, 256));
+    assert_int_equal(strlen(text), 512);
+    assert_memory_equal(text, "000102", 6);
+    assert_memory_equal(text + 506, "fdfeff", 6);
+    assert_int_equal(text_unhex(slice_str(text), back, 256), HOIST_OK);
+    assert_memory_equal(bytes, back, 256);
+    assert_int_equal(text_unhex(SLICE("aBCd"), back, 2), HOIST_OK);
+    assert_memory_equal(back, "\xab\xcd", 2);
+}
+
+static void what_is_not_hex_is_refused_untouched(void **state)
+{
+    (void)state;
+    uint8_t out[2] = {7, 7};
+    assert_int_equal(text_unhex(SLICE("abc"), out, 2), HOIST_EINVAL);
+    assert_int_equal(text_unhex(SLICE("abcde"), out, 2), HOIST_EINVAL);
+    assert_int_equal(text_unhex(SLICE("ab g"), out, 2), HOIST_EINVAL);
+    assert_int_equal(text_unhex(SLICE("abc:"), out, 2), HOIST_EINVAL);
+    assert_int_equal(text_unhex(SLICE("@bcd"), out, 2), HOIST_EINVAL);
+    assert_memory_equal(out, "\7\7", 2);
+}
+
+static void a_whole_number_has_no_sign_and_nothing_behind(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"",    " 1", "+1",  "-1",  "1 ",
+                                        "1.0", "x",  "0x1", "1e3", "18446744073709551616"};
+    uint64_t v = 99;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(text_u64(wrong[i], &v), HOIST_EINVAL);
+    assert_int_equal(v, 99);
+    assert_int_equal(text_u64("18446744073709551615", &v), HOIST_OK);
+    assert_true(v == UINT64_MAX);
+    assert_int_equal(text_u64("007", &v), HOIST_OK);
+    assert_int_equal(v, 7);
+}
+
+static void well_formed_utf8_is_told_from_the_rest(void **state)
+{
+    (void)state;
+    static const struct slice good[] = {
+        SLICE(""),
+        SLICE("plain"),
+        SLICE("\0"),
+        SLICE("\x7f"),
+        SLICE("\xc2\x80"),
+        SLICE("\xdf\xbf"),
+        SLICE("\xe0\xa0\x80"),
+        SLICE("\xed\x9f\xbf"),
+        SLICE("\xee\x80\x80"),
+        SLICE("\xef\xbf\xbf"),
+        SLICE("\xf0\x90\x80\x80"),
+        SLICE("\xf4\x8f\xbf\xbf"),
+    };
+    static const struct slice bad[] = {
+        SLICE("\x80"),             /* a tail alone */
+        SLICE("\xc0\x80"),         /* overlong NUL */
+        SLICE("\xc1\xbf"),         /* overlong */
+        SLICE("\xe0\x9f\xbf"),     /* overlong */
+        SLICE("\xf0\x8f\xbf\xbf"), /* overlong */
+        SLICE("\xed\xa0\x80"),     /* a surrogate */
+        SLICE("\xed\xbf\xbf"),     /* a surrogate */
+        SLICE("\xf4\x90\x80\x80"), /* above U+10FFFF */
+        SLICE("\xf5\x80\x80\x80"), /* above U+10FFFF */
+        SLICE("\xff"),
+        SLICE("\xc2"),               /* cut */
+        SLICE("\xe2\x82"),           /* cut */
+        SLICE("\xf0\x9f\x98"),       /* cut */
+        SLICE("\xe2\x82x"),          /* no tail */
+        SLICE("\xe2x\x82"),          /* no tail */
+        SLICE("\xc2\xc2\x80"),       /* a lead for a tail */
+        SLICE("ok\xe2\x82\xac\xbf"), /* one tail too many */
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(text_utf8(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(text_utf8(bad[i]));
+}
+
+static void distance_counts_single_edits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        int is;
+    } cases[] = {
+        {"", "", 0},          {"same", "same", 0},  {"", "ab", 2},         {"store", "stoer", 1},
+        {"store", "stor", 1}, {"stre", "store", 1}, {"store", "stare", 1}, {"kitten", "sitting", 3},
+        {"abcd", "badc", 2},  {"ca", "abc", 3}, /* 2 if a swap might be edited again */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct slice a = slice_str(cases[i].a), b = slice_str(cases[i].b);
+        assert_int_equal(text_distance(a, b, 10), cases[i].is);
+        assert_int_equal(text_distance(b, a, 10), cases[i].is);
+    }
+}
+
+static void distance_beyond_the_limit_is_one_more_than_it(void **state)
+{
+    (void)state;
+    assert_int_equal(text_distance(SLICE("kitten"), SLICE("sitting"), 2), 3);
+    assert_int_equal(text_distance(SLICE("a"), SLICE("abcdef"), 2), 3);
+    char longer[400];
+    memset(longer, 'x', sizeof longer);
+    struct slice a = slice_of(longer, 400), b = slice_of(longer, 399);
+    assert_int_equal(text_distance(a, b, 2), 3);
+    assert_int_equal(text_distance(a, slice_of(longer, 400), 2), 0);
+    assert_int_equal(text_distance(slice_of(longer, 255), slice_of(longer, 254), 2), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_time_is_rfc_3339_with_milliseconds),
+        cmocka_unit_test(a_number_is_short_and_reads_back),
+        cmocka_unit_test(hex_goes_there_and_back),
+        cmocka_unit_test(what_is_not_hex_is_refused_untouched),
+        cmocka_unit_test(a_whole_number_has_no_sign_and_nothing_behind),
+        cmocka_unit_test(well_formed_utf8_is_told_from_the_rest),
+        cmocka_unit_test(distance_counts_single_edits),
+        cmocka_unit_test(distance_beyond_the_limit_is_one_more_than_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
