@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+
 enum { BENCH_ROUNDS = 5 };
 
 /* Whether measure `name` is wanted: no names given, or it is among them. */
@@ -39,6 +41,11 @@ void bench_end(int pid);
 
 /* A number of /proc/PID/status in KiB, such as "VmHWM:" or "RssAnon:"; 0 when it is not there. */
 long bench_proc_kib(int pid, const char *field);
+
+/* The arguments of the command `apply` for `count` boolean flags with the keys BENCH_KEY of 0, 1, 2
+ * … */
+#define BENCH_KEY "team.flag%06d"
+void bench_import_body(struct buf *out, const char *env, int count);
 
 /* Say what went wrong with err_last(), and exit. */
 _Noreturn void bench_die(const char *what);

@@ -172,24 +172,19 @@ static void command(const char *name, const char *body, size_t len)
 
 static void import_flags(int count)
 {
-    struct buf file = BUF_INIT(FRAME_COMMAND_MAX);
-    buf_printf(&file, "{\"env\":\"%s\",\"force\":true,\"file\":{\"flags\":{", env_name);
-    for (int i = 0; i < count; i++)
-        buf_printf(&file,
-                   "%s\"flag%06d\":{\"state\":\"ENABLED\",\"variants\":{\"on\":true,\"off\":false},"
-                   "\"defaultVariant\":\"off\"}",
-                   i ? "," : "", i);
-    buf_add_str(&file, "}}}");
-    command("apply", buf_str(&file), file.len);
-    buf_done(&file);
+    struct buf body = BUF_INIT(FRAME_COMMAND_MAX);
+    bench_import_body(&body, env_name, count);
+    command("apply", buf_str(&body), body.len);
+    buf_done(&body);
 }
 
 /* One change, and the time until every agent has it. */
 static double hoist_change(struct fleet *f, uint64_t version)
 {
     char body[160];
-    int len = snprintf(body, sizeof body, "{\"env\":\"%s\",\"key\":\"flag%06d\",\"value\":\"%s\"}",
-                       env_name, (int)(version % FLAGS), version / FLAGS % 2 ? "off" : "on");
+    int len =
+        snprintf(body, sizeof body, "{\"env\":\"%s\",\"key\":\"" BENCH_KEY "\",\"value\":\"%s\"}",
+                 env_name, (int)((version - 3) % FLAGS), (version - 3) / FLAGS % 2 ? "off" : "on");
     expect(f, version);
     int64_t start = clock_mono_ns();
     command("set", body, (size_t)len);

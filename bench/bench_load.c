@@ -9,7 +9,6 @@
 #include <lmdb.h>
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -73,13 +72,7 @@ static void rig_stop(struct rig *rig)
 static double import(struct rig *rig, int count)
 {
     struct buf body = BUF_INIT(FRAME_COMMAND_MAX);
-    buf_printf(&body, "{\"env\":\"%s\",\"force\":true,\"file\":{\"flags\":{", env_name);
-    for (int i = 0; i < count; i++)
-        buf_printf(&body,
-                   "%s\"team%02d.flag%06d\":{\"state\":\"ENABLED\",\"variants\":{\"on\":true,"
-                   "\"off\":false},\"defaultVariant\":\"off\"}",
-                   i ? "," : "", i % 100, i);
-    buf_add_str(&body, "}}}");
+    bench_import_body(&body, env_name, count);
     struct frame_command f = {
         .name = SLICE("apply"), .author = SLICE("bench"), .body = buf_slice(&body)};
     struct rpc_answer answer;
@@ -148,12 +141,16 @@ static void measure_import(int count)
 
 /* ------------------------------------------------------------------ bootstrap */
 
-static void committed(void *arg, const char *env, uint64_t version)
+/* Whether the store has the import, which is version 2. */
+static bool is_filled(struct store *s)
 {
-    _Atomic int64_t *at = arg;
-    (void)env;
-    if (version >= 2)
-        atomic_store(at, clock_mono_ns());
+    struct store_read *r;
+    struct store_env env;
+    if (store_read_begin(s, false, &r) != HOIST_OK)
+        return false;
+    bool filled = store_env_get(r, env_name, &env) == HOIST_OK && env.head >= 2;
+    store_read_end(r);
+    return filled;
 }
 
 static double copy_file(const char *from, const char *to, double *ret_mib)
@@ -200,7 +197,6 @@ static void measure_bootstrap(int count)
     import(&rig, count);
     snprintf(data, sizeof data, "%s/primary/current/data.mdb", rig.dir);
     for (int round = 0; round < BENCH_ROUNDS; round++) {
-        _Atomic int64_t at = 0;
         struct store *s;
         struct agent *a;
         struct store_options options = {.write = true};
@@ -209,16 +205,14 @@ static void measure_bootstrap(int count)
                                       .upstreams = rig.urls,
                                       .upstream_count = 1,
                                       .envs = envs,
-                                      .env_count = 1,
-                                      .applied = committed,
-                                      .applied_arg = &at};
+                                      .env_count = 1};
         snprintf(path, sizeof path, "%s/agent%d", rig.dir, round);
         int64_t start = clock_mono_ns();
         if (store_open(path, &options, &s) != HOIST_OK || agent_start(s, &config, &a) != HOIST_OK)
             bench_die("agent");
-        while (atomic_load(&at) == 0)
+        while (!is_filled(s))
             nap(200);
-        own[round] = (double)(atomic_load(&at) - start) / 1e6;
+        own[round] = (double)(clock_mono_ns() - start) / 1e6;
         agent_stop(a);
         store_close(s);
         snprintf(path, sizeof path, "%s/copy%d", rig.dir, round);
@@ -245,7 +239,7 @@ static int read_all(const char *dir, int count)
         return 1;
     for (int i = 0; i < count; i++) {
         char key[48];
-        snprintf(key, sizeof key, "team%02d.flag%06d", i % 100, i);
+        snprintf(key, sizeof key, BENCH_KEY, i);
         on += hoist_bool(h, key, NULL, true);
     }
     if (on != 0)

@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/err.h"
 #include "bench.h"
+#include "flag/json.h"
 
 extern char **environ;
 
@@ -125,4 +125,28 @@ long bench_proc_kib(int pid, const char *field)
     if (f)
         fclose(f);
     return kib;
+}
+
+void bench_import_body(struct buf *out, const char *env, int count)
+{
+    struct buf file = BUF_INIT(out->max);
+    struct json_writer w = JSON_WRITER(out, 0);
+    buf_add_str(&file, "{\"flags\":{");
+    for (int i = 0; i < count; i++)
+        buf_printf(&file,
+                   "%s\"" BENCH_KEY "\":{\"state\":\"ENABLED\",\"variants\":{\"on\":true,"
+                   "\"off\":false},\"defaultVariant\":\"off\"}",
+                   i ? "," : "", i);
+    buf_add_str(&file, "}}");
+    json_object_begin(&w);
+    json_key(&w, "env");
+    json_put_str(&w, env);
+    json_key(&w, "force");
+    json_put_bool(&w, true);
+    json_key(&w, "file");
+    json_put_slice(&w, buf_slice(&file));
+    json_object_end(&w);
+    if (buf_err(&file) != HOIST_OK || buf_err(out) != HOIST_OK)
+        bench_die("a file of flags");
+    buf_done(&file);
 }
