@@ -23,6 +23,9 @@ void *mem_alloc(size_t size)
 
 void *mem_zalloc(size_t count, size_t size)
 {
+    size_t whole; /* checked here: a sanitizer's calloc ends the process instead */
+    if (__builtin_mul_overflow(count, size, &whole))
+        return NULL;
     return must_fail() ? NULL : calloc(count ? count : 1, size ? size : 1);
 }
 
