@@ -1,0 +1,184 @@
+"""hoistd as a service: what it tells the service manager, what it says at the start, how it ends."""
+import json
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+from hoist import BUILD, TOP, Process, clean_env, free_port, wait_until
+
+
+@pytest.fixture
+def notify(tmp_path, request):
+    """A service manager: the value of $NOTIFY_SOCKET, and a function for what it hears next."""
+    name = f"@hoist-{tmp_path}" if request.param == "abstract" else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(name.replace("@", "\0"))
+        s.settimeout(20)
+        yield name, lambda: s.recv(4096).decode().splitlines()
+
+
+@pytest.mark.parametrize("notify", ["path", "abstract"], indirect=True)
+def test_the_service_manager_hears_of_start_reload_and_end(lab, notify):
+    name, heard = notify
+    primary = lab.primary(env=clean_env(NOTIFY_SOCKET=name))
+    assert heard() == ["READY=1"]
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    primary.signal(signal.SIGHUP)
+    reloading, at = heard()
+    assert reloading == "RELOADING=1"
+    assert before <= int(at.removeprefix("MONOTONIC_USEC=")) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    assert heard() == ["READY=1"]
+    assert primary.stop() == 0
+    assert heard() == ["STOPPING=1"]
+
+
+@pytest.mark.parametrize("notify", ["path"], indirect=True)
+def test_the_watchdog_is_fed(lab, notify):
+    name, heard = notify
+    lab.primary(env=clean_env(NOTIFY_SOCKET=name, WATCHDOG_USEC=1000000))
+    assert heard() == ["READY=1"]
+    for _ in range(3):
+        start = time.monotonic()
+        assert heard() == ["WATCHDOG=1"]
+        assert time.monotonic() - start < 1
+
+
+def test_a_reload_with_a_wrong_file_changes_nothing(lab):
+    config = lab.file("hoistd.yaml", "log_level: info\n")
+    primary = lab.primary("--config", config)
+    config.write_text("log_level: debug\nnonsense: 1\n")
+    primary.signal(signal.SIGHUP)
+    wait_until(lambda: "not reloaded" in primary.text() and ":2:1:" in primary.text())
+    assert primary.get("/healthz") == "ok\n"
+
+
+def test_the_start_says_what_to_paste(lab):
+    primary = lab.primary("--env", "staging", "--env", "production")
+    wait_until(lambda: "export HOIST_ENV=" in primary.text())
+    text = primary.text()
+    for line in (f"export HOIST_PRIMARY={primary.url}", f"export HOIST_STORE={primary.store}", "export HOIST_ENV=staging"):
+        assert line in text.splitlines()
+    assert primary.url in text and f"http://127.0.0.1:{primary.http}" in text
+
+
+def test_with_json_logs_every_line_is_an_object(lab):
+    primary = lab.primary("--log-format", "json")
+    wait_until(lambda: "export HOIST_ENV=" in primary.text())
+    assert primary.stop() == 0
+    assert all(json.loads(line)["msg"] for line in primary.text().splitlines())
+
+
+def test_dev_serves_at_an_agents_address_too(lab):
+    other = free_port()
+    lab.primary("--ofrep-http", f"127.0.0.1:{other}", role="dev", name="dev")
+    for path in ("/healthz", "/readyz", "/metrics", "/status"):
+        with urllib.request.urlopen(f"http://127.0.0.1:{other}{path}", timeout=5) as answer:
+            text = answer.read().decode()
+            assert text, path
+    assert json.loads(text)["role"] == "dev"
+
+
+WRONG = [
+    (["primary", "--http", "8016"], "HOST:PORT"),
+    (["primary", "--listen", "tcp://127.0.0.1"], "tcp://HOST:PORT"),
+    (["primary", "--quota-bytes", "5GB"], "GiB"),
+    (["primary", "--log-age", "90"], "90d"),
+    (["primary", "--heartbeat-ms", "1"], "heartbeat-ms"),
+    (["primary", "--log-format", "xml"], "logfmt"),
+    (["primary", "stray"], "stray"),
+    (["agent"], "--upstream"),
+    (["agent", "--upstream", "http://x:1"], "tcp://HOST:PORT"),
+    (["agent", "--upstream", "tcp://127.0.0.1:1", "--label", "ring"], "NAME=VALUE"),
+    (["agent", "--listen", "tcp://127.0.0.1:1"], "--listen"),
+    (["agnet"], "agnet"),
+    ([], "hoistd primary"),
+]
+
+
+@pytest.mark.parametrize("args, says", WRONG, ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_a_wrong_option_is_exit_2_with_the_mend(lab, args, says):
+    tail = ["--store", lab.dir / "store"] if args and args[0] != "agnet" else []
+    if tail and "--http" not in args:
+        tail += ["--http", "off"]
+    if tail and args[0] == "primary" and "--listen" not in args:
+        tail += ["--listen", f"tcp://127.0.0.1:{free_port(2)}"]
+    done = subprocess.run([BUILD / "hoistd", *args, *tail], env=clean_env(), capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2 and says in done.stderr, done
+
+
+def test_the_level_of_the_environment_is_checked(lab):
+    done = subprocess.run([BUILD / "hoistd", "dev", "--store", lab.dir / "s"], env=clean_env(HOIST_LOG="loud"), capture_output=True, text=True)
+    assert done.returncode == 2 and "loud" in done.stderr
+
+
+def test_version_and_help():
+    assert subprocess.run([BUILD / "hoistd", "--version"], capture_output=True, text=True).stdout.startswith("hoistd 0.")
+    assert "hoistd agent" in subprocess.run([BUILD / "hoistd", "--help"], capture_output=True, text=True).stdout
+
+
+def test_it_ends_at_once_with_connections_open(lab):
+    primary = lab.primary()
+    agent = lab.agent()
+    lab.wait_equal(primary, agent)
+    open_ones = []
+    for port in (primary.port, primary.port + 1, primary.http, agent.http):
+        open_ones.append(socket.create_connection(("127.0.0.1", port)))
+    start = time.monotonic()
+    assert primary.stop() == 0
+    assert agent.stop() == 0
+    assert time.monotonic() - start < 4
+    for s in open_ones:
+        s.close()
+
+
+def test_how_near_its_limits_a_store_is(lab):
+    primary = lab.primary("--quota-bytes", "1MiB")
+    assert primary.metric('hoist_limit_ratio{limit="quota_bytes"}') == 0
+    lab.ok("set", "k", "x" * 100000, "--type", "string")
+    assert 0.09 < primary.metric('hoist_limit_ratio{limit="quota_bytes"}') < 0.2
+    assert primary.metric("hoist_store_quota_bytes") == 1 << 20
+    for limit in ("map_bytes", "readers"):
+        assert 0 < primary.metric(f'hoist_limit_ratio{{limit="{limit}"}}') < 1
+
+
+def test_the_names_of_metrics_follow_the_rules(lab):
+    primary = lab.primary()
+    agent = lab.agent()
+    lab.ok("set", "k", "on")
+    for daemon in (primary, agent):
+        types, helped = {}, set()
+        for line in daemon.get("/metrics").splitlines():
+            if line.startswith("# HELP "):
+                name, text = line.removeprefix("# HELP ").split(" ", 1)
+                assert text.endswith("."), line
+                helped.add(name)
+            elif line.startswith("# TYPE "):
+                name, kind = line.removeprefix("# TYPE ").split()
+                types[name] = kind
+        assert types and helped == set(types)
+        for name, kind in types.items():
+            assert name.startswith("hoist_")
+            assert name.endswith("_total") == (kind == "counter"), name
+            assert not any(unit in name for unit in ("_ms", "_millis", "_kb", "_percent")), name
+
+
+def test_the_example_configuration_is_true(lab):
+    """Each key of deploy/hoistd.yaml, taken out of its comment, is an option of its role."""
+    def keys(section):
+        return "\n".join(line[2:] for line in section.splitlines() if re.match(r"# ([a-z_]+: ?\S*$|[a-z_]+: \S+$|  - )", line))
+
+    every, rest = (TOP / "deploy/hoistd.yaml").read_text().split("# ---- an agent")
+    agent, primary = rest.split("# ---- a primary")
+    every = every.split("# ---- every role")[1]
+    for role, section, more in (("agent", agent, []), ("primary", primary, ["--listen", f"tcp://127.0.0.1:{free_port(2)}"])):
+        config = lab.file(f"{role}.yaml", keys(every) + "\n" + keys(section) + "\n")
+        assert config.read_text().count(":") > 10
+        p = Process([BUILD / "hoistd", role, "--config", config, "--store", lab.dir / role, "--http", "off", *more], lab.dir / f"{role}.log")
+        lab.all.append(p)
+        wait_until(lambda: "export HOIST_STORE=" in p.text(), what=f"{role} starts")
+        assert p.stop() == 0
