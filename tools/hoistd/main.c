@@ -1,5 +1,6 @@
 /* main.c - hoistd: a role and its options. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -29,6 +30,30 @@ static void role_help(enum role role)
     buf_done(&out);
 }
 
+static int run(enum role role, int argc, char **argv)
+{
+    struct settings settings = {0};
+    int code = EXIT_WRONG_OPTIONS;
+    enum hoist_err err = settings_read(role, argc, argv, &settings);
+    if (!err && options_on(settings.options, "help")) {
+        role_help(role);
+        code = EXIT_SUCCESS;
+        goto out;
+    }
+    if (!err)
+        err = settings_apply_log(&settings);
+    if (err) {
+        fprintf(stderr, "hoistd %s: %s\n", roles[role].name, err_last());
+        goto out;
+    }
+    hash_init();
+    daemon_block_signals();
+    code = daemon_run(&settings, argc, argv);
+out:
+    settings_done(&settings);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "";
@@ -48,22 +73,5 @@ int main(int argc, char **argv)
         return help ? 0 : EXIT_WRONG_OPTIONS;
     }
 
-    struct settings settings;
-    hash_init();
-    enum hoist_err err = settings_read((enum role)role, argc - 2, argv + 2, &settings);
-    if (!err && options_on(settings.options, "help")) {
-        role_help((enum role)role);
-        settings_done(&settings);
-        return 0;
-    }
-    if (!err)
-        err = settings_apply_log(&settings);
-    if (err) {
-        fprintf(stderr, "hoistd %s: %s\n", roles[role].name, err_last());
-        return EXIT_WRONG_OPTIONS;
-    }
-    daemon_block_signals();
-    int code = daemon_run(&settings, argc - 2, argv + 2);
-    settings_done(&settings);
-    return code;
+    return run((enum role)role, argc - 2, argv + 2);
 }
