@@ -31,7 +31,7 @@
 #include "store/store.h"
 #include "wire/frame.h"
 
-enum { HOSTS_MAX = 100, CHANGES = 200, FLAGS = 1000, PAUSE_US = 4000 };
+enum { HOSTS_MAX = 100, CHANGES = 100, FLAGS = 1000, PAUSE_US = 20000 };
 static const char env_name[] = "production";
 
 struct host { /* one subscriber of a peer, or one agent */
