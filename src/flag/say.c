@@ -94,9 +94,10 @@ static size_t path_step(struct path *p, const char *step)
 
 size_t path_key(struct path *p, struct slice key)
 {
-    char step[sizeof(struct shown) + 1];
-    snprintf(step, sizeof step, "%s%s", p->len ? "." : "", show(key).text);
-    return path_step(p, step);
+    char step[sizeof(struct shown) + 1] = ".";
+    struct shown name = show(key);
+    memcpy(step + 1, name.text, sizeof name.text);
+    return path_step(p, p->len ? step : step + 1);
 }
 
 size_t path_index(struct path *p, size_t index)
