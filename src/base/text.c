@@ -21,6 +21,20 @@ void text_time(char out[TEXT_TIME_SIZE], int64_t wall_ms)
     snprintf(out, TEXT_TIME_SIZE, "%s.%03dZ", day, (int)ms);
 }
 
+enum hoist_err text_time_read(const char *in, int64_t *ret_wall_ms)
+{
+    struct tm tm = {0};
+    int ms, used = 0;
+    if (sscanf(in, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms, &used) != 7 ||
+        used == 0 || in[used])
+        return err_set(HOIST_EINVAL, "'%s' is no time such as 2026-11-24T14:02:03.123Z", in);
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    *ret_wall_ms = (int64_t)timegm(&tm) * 1000 + ms;
+    return HOIST_OK;
+}
+
 void text_number(char out[TEXT_NUMBER_SIZE], double v)
 {
     if (v == trunc(v) && fabs(v) < 9007199254740992.0) {

@@ -246,6 +246,8 @@ static void put_all(struct json_writer *w, struct store *s, struct store_read *r
     json_put_str(w, status->software);
     json_key(w, "store");
     json_put_str(w, store_dir(s));
+    json_key(w, "as_of");
+    json_put_time(w, clock_wall_ms());
     json_key(w, "running");
     json_put_bool(w, true);
     json_key(w, "ready");

@@ -29,7 +29,16 @@ static void a_time_is_rfc_3339_with_milliseconds(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         text_time(out, cases[i].ms);
         assert_string_equal(out, cases[i].text);
+        int64_t back = 7;
+        assert_int_equal(text_time_read(out, &back), HOIST_OK);
+        assert_int_equal(back, cases[i].ms);
     }
+    static const char *const bad[] = {"", "yesterday", "2026-11-24", "2026-11-24T14:02:03.123",
+                                      "2026-11-24T14:02:03.123Z "};
+    int64_t untouched = 7;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(text_time_read(bad[i], &untouched), HOIST_EINVAL);
+    assert_int_equal(untouched, 7);
     text_time(out, INT64_MAX); /* no such year: whole all the same */
     text_time(out, INT64_MIN);
     assert_true(strlen(out) < sizeof out);

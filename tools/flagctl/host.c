@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "flag/json_read.h"
 #include "flagctl.h"
 #include "wire/frame.h"
@@ -51,6 +53,30 @@ static void add_last_words(json_t *envs, const json_t *said)
     }
 }
 
+static void add_ms(json_t *object, const char *key, int64_t ms)
+{
+    json_t *v = json_object_get(object, key);
+    if (json_is_integer(v) && json_integer_value(v) >= 0)
+        json_integer_set(v, json_integer_value(v) + ms);
+}
+
+/* What hoistd said was true when it said so: ages have grown since. */
+static void grow_older(json_t *said)
+{
+    int64_t as_of, since;
+    size_t i;
+    json_t *e;
+    if (text_time_read(text_of(said, "as_of"), &as_of) != HOIST_OK ||
+        (since = clock_wall_ms() - as_of) <= 0)
+        return;
+    add_ms(json_object_get(said, "upstream"), "last_word_ms", since);
+    json_array_foreach(json_object_get(said, "environments"), i, e)
+    {
+        if (number_of(e, "behind_ms"))
+            add_ms(e, "behind_ms", since);
+    }
+}
+
 /* No hoistd runs: what stands in the store, and who it was that wrote it. */
 static json_t *status_at_rest(struct call *c, const json_t *said)
 {
@@ -82,6 +108,7 @@ static void local_status(struct call *c, struct reply *r)
     if (store_status_get(c->source.store, &json) == HOIST_OK &&
         json_read(buf_slice(&json), &said) != HOIST_OK)
         said = NULL;
+    grow_older(said);
     if (!said || !store_is_written(c->source.where, &pid)) {
         json_t *status = status_at_rest(c, said);
         json_decref(said);

@@ -96,7 +96,9 @@ static enum hoist_err read_options(const struct option *table, int argc, char **
         snprintf(own, sizeof own, "%s/.config/hoist/flagctl.yaml", home);
     const char *const files[] = {*own ? own : "/etc/hoist/flagctl.yaml", "/etc/hoist/flagctl.yaml",
                                  NULL};
-    return options_read(table, argc, argv, NULL, files, ret);
+    /* They say whom to ask: nothing to a command that asks nobody. */
+    bool asks = strcmp(table[0].name, "store") == 0;
+    return options_read(table, argc, argv, NULL, asks ? files : NULL, ret);
 }
 
 static enum hoist_err check_words(const struct subcommand *sub, size_t count)
