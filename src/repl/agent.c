@@ -108,7 +108,8 @@ static int64_t wait_ms(const struct agent *a, int64_t now)
 static void finish_loop(struct agent *a)
 {
     queue_close(&a->queue);
-    upstream_close(a->upstream);
+    if (!upstream_close(a->upstream))
+        log_warn("repl: nng does not let go of a connection; it ends with this process");
     a->upstream = NULL;
     feed_events(a, queue_take(&a->queue, 0));
     for (uint32_t i = 0; i < a->config.env_count; i++)

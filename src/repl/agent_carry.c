@@ -246,9 +246,13 @@ static void load(struct agent *a, const struct follower_output *o)
 
 static void follow(struct agent *a, uint32_t upstream)
 {
-    upstream_close(a->upstream);
+    struct upstream *before = a->upstream;
     a->upstream = NULL;
     a->changed = true;
+    if (!upstream_close(before)) {
+        agent_break(a, "nng does not let go of a connection");
+        return;
+    }
     if (upstream_open(upstream, a->config.upstreams[upstream], &a->queue, &a->upstream) != HOIST_OK)
         log_warn("repl: %s; it is dialled again when it stays silent", err_last());
 }
@@ -298,7 +302,7 @@ void agent_carry_out(struct agent *a, const struct follower_outputs *outs)
             load(a, o);
             break;
         case OUT_LOG:
-            log_line(o->level, "repl: %.*s", SLICE_ARG(o->text));
+            log_line(o->level, "%.*s", SLICE_ARG(o->text));
             break;
         case OUT_COUNT:
             count(a, o);

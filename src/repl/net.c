@@ -1,9 +1,13 @@
 #include "repl/net.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/holder.h"
+#include "base/mem.h"
 #include "base/text.h"
 
 enum {
@@ -120,7 +124,7 @@ enum hoist_err net_listen(nng_socket s, const char *url, size_t message_max)
     return HOIST_OK;
 }
 
-enum hoist_err net_dial(nng_socket s, const char *url, size_t message_max)
+enum hoist_err net_dial(nng_socket s, const char *url, size_t message_max, nng_dialer *ret)
 {
     nng_dialer d;
     int rc = nng_dialer_create(&d, s, url);
@@ -141,7 +145,82 @@ enum hoist_err net_dial(nng_socket s, const char *url, size_t message_max)
         nng_dialer_close(d);
         return net_err(rc, url);
     }
+    if (ret)
+        *ret = d;
     return HOIST_OK;
+}
+
+struct closing { /* shared by who closes and who waits; the last one frees it */
+    nng_socket socket;
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool is_done, abandoned;
+};
+
+static void closing_free(struct closing *c)
+{
+    pthread_cond_destroy(&c->done);
+    pthread_mutex_destroy(&c->lock);
+    mem_free(c);
+}
+
+static void *close_socket(void *arg)
+{
+    struct closing *c = arg;
+    nng_close(c->socket);
+    pthread_mutex_lock(&c->lock);
+    c->is_done = true;
+    bool last = c->abandoned;
+    pthread_cond_signal(&c->done);
+    pthread_mutex_unlock(&c->lock);
+    if (last)
+        closing_free(c);
+    return NULL;
+}
+
+static bool await_closing(struct closing *c, pthread_t thread)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += NET_CLOSE_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+
+    pthread_mutex_lock(&c->lock);
+    int rc = 0;
+    while (!c->is_done && rc == 0)
+        rc = pthread_cond_timedwait(&c->done, &c->lock, &until);
+    bool done = c->is_done;
+    c->abandoned = !done;
+    pthread_mutex_unlock(&c->lock);
+    if (!done) {
+        pthread_detach(thread);
+        return false;
+    }
+    pthread_join(thread, NULL);
+    closing_free(c);
+    return true;
+}
+
+bool net_close(nng_socket s)
+{
+    pthread_t thread;
+    sigset_t all, before;
+    struct closing *c = mem_zalloc(1, sizeof *c);
+    if (!c)
+        return false;
+    c->socket = s;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->done, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&thread, NULL, close_socket, c);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        closing_free(c);
+        return false;
+    }
+    return await_closing(c, thread);
 }
 
 nng_msg *net_msg(struct slice bytes)

@@ -19,6 +19,7 @@ enum {
     NET_QUEUE = 1024, /* messages kept per subscriber; a drop costs one fetch */
     NET_RECONNECT_MIN_MS = 10,
     NET_RECONNECT_MAX_MS = 250,
+    NET_CLOSE_MS = 500,
     /* What one message may be long, by what comes there. A heartbeat of FRAME_ENVS_MAX environments
      * is longer than FRAME_PUB_MAX. */
     NET_STREAM_MAX = FRAME_PUB_MAX + (512 << 10),
@@ -36,8 +37,20 @@ MUST_USE enum hoist_err net_stream_url(const char *url, char ret[NET_URL_MAX]);
 /* Listen. EBUSY names the address and, where it can, its holder; EINVAL, EACCES, EIO, ENOMEM. */
 MUST_USE enum hoist_err net_listen(nng_socket s, const char *url, size_t message_max);
 
-/* Dial without waiting; the connection is made again whenever it breaks. EINVAL, EIO, ENOMEM. */
-MUST_USE enum hoist_err net_dial(nng_socket s, const char *url, size_t message_max);
+/* Dial without waiting; the connection is made again whenever it breaks. *ret (may be NULL) is the
+ * dialer. EINVAL, EIO, ENOMEM. */
+MUST_USE enum hoist_err net_dial(nng_socket s, const char *url, size_t message_max,
+                                 nng_dialer *ret);
+
+/*
+ * Close a socket. False: nng did not manage to within NET_CLOSE_MS; the socket is abandoned, and
+ * what belongs to it must not be freed.
+ *
+ * nng 1.5 loses the end of a receive when a connection is closed in the microseconds between a
+ * message's length and its body: its reaper then waits for ever, and so would nng_close(). Whoever
+ * can, closes when nothing is coming; for the rest there is this limit.
+ */
+MUST_USE bool net_close(nng_socket s);
 
 /* An nng error as ours, with the sentence "WHAT: nng's word for it". */
 enum hoist_err net_err(int rc, const char *what);

@@ -51,13 +51,15 @@ enum hoist_err publisher_open(struct store *s, const char *id, struct publisher 
     return HOIST_OK;
 }
 
-void publisher_close(struct publisher *p)
+bool publisher_close(struct publisher *p)
 {
     if (!p)
-        return;
-    nng_close(p->socket);
+        return true;
+    if (!net_close(p->socket))
+        return false;
     pthread_mutex_destroy(&p->lock);
     mem_free(p);
+    return true;
 }
 
 enum hoist_err publisher_listen(struct publisher *p, const char *url)

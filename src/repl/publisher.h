@@ -6,13 +6,16 @@
 #ifndef REPL_PUBLISHER_H
 #define REPL_PUBLISHER_H
 
+#include <stdbool.h>
+
 #include "base/slice.h"
 #include "store/store.h"
 
 struct publisher;
 
 MUST_USE enum hoist_err publisher_open(struct store *s, const char *id, struct publisher **ret);
-void publisher_close(struct publisher *p);
+/* False: nng did not manage to (net_close()), and keeps what it has. NULL is fine. */
+MUST_USE bool publisher_close(struct publisher *p);
 MUST_USE enum hoist_err publisher_listen(struct publisher *p, const char *url);
 
 /* Any thread. What cannot be sent is counted and left to the next heartbeat. */

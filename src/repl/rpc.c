@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "repl/net.h"
 
 enum { AGAIN_MS = 20 }; /* between a broken connection and the next try */
@@ -25,6 +26,12 @@ static int64_t left_ms(const struct call *c)
     return left > 0 ? left : 0;
 }
 
+static void close_call(struct call *c)
+{
+    if (!net_close(c->req))
+        log_debug("repl: nng does not let go of a connection; it ends with this process");
+}
+
 static enum hoist_err open_call(struct call *c)
 {
     int rc = nng_req0_open(&c->req);
@@ -32,10 +39,10 @@ static enum hoist_err open_call(struct call *c)
         return net_err(rc, "repl: the socket for commands");
     /* nng must not send a command again by itself: by then another primary may have it. */
     rc = nng_socket_set_ms(c->req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
-    enum hoist_err err = rc == 0 ? net_dial(c->req, c->url, NET_COMMAND_MAX)
+    enum hoist_err err = rc == 0 ? net_dial(c->req, c->url, NET_COMMAND_MAX, NULL)
                                  : net_err(rc, "repl: the socket for commands");
     if (err != HOIST_OK)
-        nng_close(c->req);
+        close_call(c);
     return err;
 }
 
@@ -129,7 +136,7 @@ enum hoist_err rpc_command(const char *url, const struct frame_command *command,
         err = open_call(&c);
     if (err == HOIST_OK) {
         err = call(&c, buf_slice(&frame), ret);
-        nng_close(c.req);
+        close_call(&c);
     }
     buf_done(&frame);
     return err;

@@ -455,14 +455,17 @@ void server_stop(struct server *v)
     if (!v)
         return;
     stop_aio(v->timer);
-    if (v->rep_is_open)
-        nng_close(v->rep);
+    bool closed = !v->rep_is_open || net_close(v->rep);
+    closed = publisher_close(v->publisher) && closed;
+    if (!closed) { /* what nng may still touch is left to the end of the process */
+        log_warn("repl: nng does not let go of a connection; it ends with this process");
+        return;
+    }
     for (int i = 0; v->requests && i < SERVER_REQUESTS; i++) {
         stop_aio(v->requests[i].aio);
         release(&v->requests[i]);
     }
     mem_free(v->requests);
-    publisher_close(v->publisher);
     downloads_free(v->downloads);
     mem_free(v->id);
     mem_free(v->software);

@@ -3,11 +3,20 @@
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/sub.h>
 #include <nng/protocol/reqrep0/req.h>
+#include <nng/supplemental/util/platform.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "repl/net.h"
+
+enum {
+    QUIET_MS = 300,         /* the longest wait for the moment to close … */
+    TALKED_MS = 1000,       /* … if anything came, or was asked, within so long */
+    NEVER_AGAIN_MS = 60000, /* the reconnect time of a connection that is being closed */
+};
 
 enum asking { ASKING_NOTHING, ASKING_SENDS, ASKING_AWAITS };
 
@@ -16,7 +25,11 @@ struct upstream {
     struct queue *queue;
 
     nng_socket sub;
+    nng_dialer sub_dialer;
     nng_aio *hear;
+    _Atomic int64_t heard_ms; /* 0: never */
+    atomic_bool leaving;      /* close the stream's connection with the next message */
+    atomic_bool left;         /* done */
 
     nng_socket req;
     nng_aio *ask;
@@ -24,7 +37,7 @@ struct upstream {
     enum asking asking;
     bool given_up;
     struct event *answer; /* made with the request, so that an answer cannot fail for memory */
-    int64_t until_ms;
+    int64_t asked_ms, until_ms;
 };
 
 void event_free(struct event *e)
@@ -37,6 +50,18 @@ void event_free(struct event *e)
 
 /* ---------------------------------------------------------------- the stream */
 
+static void hand_over(struct upstream *u, nng_msg *m)
+{
+    struct event *e = mem_zalloc(1, sizeof *e);
+    if (!e) {
+        nng_msg_free(m);
+        return;
+    }
+    *e = (struct event){.kind = EVENT_MESSAGE, .upstream = u->number, .msg = m};
+    if (!queue_push(u->queue, &e->link, nng_msg_len(m)))
+        event_free(e);
+}
+
 static void on_message(void *arg)
 {
     struct upstream *u = arg;
@@ -45,13 +70,16 @@ static void on_message(void *arg)
         return;
     if (rc == 0) {
         nng_msg *m = nng_aio_get_msg(u->hear);
-        struct event *e = mem_zalloc(1, sizeof *e);
-        if (e)
-            *e = (struct event){.kind = EVENT_MESSAGE, .upstream = u->number, .msg = m};
-        else
+        if (atomic_load(&u->leaving)) {
+            /* nng calls from within its own receiving, which begins the next one behind this: here,
+             * and only here, none is under way that closing could lose. */
+            nng_pipe_close(nng_msg_get_pipe(m));
             nng_msg_free(m);
-        if (e && !queue_push(u->queue, &e->link, nng_msg_len(m)))
-            event_free(e);
+            atomic_store(&u->left, true);
+            return;
+        }
+        atomic_store(&u->heard_ms, clock_mono_ms());
+        hand_over(u, m);
     }
     nng_recv_aio(u->sub, u->hear);
 }
@@ -69,7 +97,7 @@ static enum hoist_err open_stream(struct upstream *u, const char *url)
         rc = nng_aio_alloc(&u->hear, on_message, u);
     if (rc != 0)
         return net_err(rc, "repl: the stream's socket");
-    if ((err = net_dial(u->sub, stream, NET_STREAM_MAX)) == HOIST_OK)
+    if ((err = net_dial(u->sub, stream, NET_STREAM_MAX, &u->sub_dialer)) == HOIST_OK)
         nng_recv_aio(u->sub, u->hear);
     return err;
 }
@@ -122,7 +150,7 @@ static enum hoist_err open_requests(struct upstream *u, const char *url)
         rc = nng_aio_alloc(&u->ask, on_ask, u);
     if (rc != 0)
         return net_err(rc, "repl: the socket for requests");
-    return net_dial(u->req, url, NET_REPLY_MAX);
+    return net_dial(u->req, url, NET_REPLY_MAX, NULL);
 }
 
 /* With the lock between "given up?" and the next operation, none can start behind the abort. */
@@ -151,7 +179,8 @@ enum hoist_err upstream_request(struct upstream *u, uint64_t tag, struct slice b
     u->given_up = false;
     u->answer = e;
     u->asking = ASKING_SENDS;
-    u->until_ms = clock_mono_ms() + deadline_ms;
+    u->asked_ms = clock_mono_ms();
+    u->until_ms = u->asked_ms + deadline_ms;
     nng_aio_set_timeout(u->ask, (nng_duration)deadline_ms);
     nng_aio_set_msg(u->ask, m);
     nng_send_aio(u->req, u->ask);
@@ -184,28 +213,63 @@ enum hoist_err upstream_open(uint32_t number, const char *url, struct queue *que
     if (err == HOIST_OK)
         err = open_stream(u, url);
     if (err != HOIST_OK) {
-        upstream_close(u);
+        if (!upstream_close(u))
+            log_warn("repl: nng keeps a connection that it should have closed");
         return err;
     }
     *ret = u;
     return HOIST_OK;
 }
 
-void upstream_close(struct upstream *u)
+/* An answer that may be on its way just now. */
+static bool awaits_answer(struct upstream *u, int64_t now)
+{
+    pthread_mutex_lock(&u->lock);
+    bool awaits = u->asking != ASKING_NOTHING && now < u->asked_ms + TALKED_MS;
+    pthread_mutex_unlock(&u->lock);
+    return awaits;
+}
+
+static bool talks(struct upstream *u, int64_t now)
+{
+    int64_t heard = atomic_load(&u->heard_ms);
+    return heard && now < heard + TALKED_MS && !atomic_load(&u->left);
+}
+
+/* Wait for a moment in which nothing is being received, and keep it that way. */
+static void fall_quiet(struct upstream *u)
+{
+    nng_dialer_set_ms(u->sub_dialer, NNG_OPT_RECONNMAXT, NEVER_AGAIN_MS);
+    nng_dialer_set_ms(u->sub_dialer, NNG_OPT_RECONNMINT, NEVER_AGAIN_MS);
+    atomic_store(&u->leaving, true);
+    int64_t now = clock_mono_ms(), until = now + QUIET_MS;
+    while (now < until && (talks(u, now) || awaits_answer(u, now))) {
+        nng_msleep(1);
+        now = clock_mono_ms();
+    }
+}
+
+static void stop_aio(nng_aio *aio)
+{
+    if (aio) {
+        nng_aio_stop(aio);
+        nng_aio_free(aio);
+    }
+}
+
+bool upstream_close(struct upstream *u)
 {
     if (!u)
-        return;
-    nng_close(u->sub);
-    nng_close(u->req);
-    if (u->hear) {
-        nng_aio_stop(u->hear);
-        nng_aio_free(u->hear);
-    }
-    if (u->ask) {
-        nng_aio_stop(u->ask);
-        nng_aio_free(u->ask);
-    }
+        return true;
+    fall_quiet(u);
+    bool closed = net_close(u->sub);
+    closed = net_close(u->req) && closed;
+    if (!closed)
+        return false;
+    stop_aio(u->hear);
+    stop_aio(u->ask);
     event_free(u->answer);
     pthread_mutex_destroy(&u->lock);
     mem_free(u);
+    return true;
 }

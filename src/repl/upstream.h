@@ -6,6 +6,7 @@
 #define REPL_UPSTREAM_H
 
 #include <nng/nng.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/queue.h"
@@ -33,8 +34,13 @@ struct upstream;
 MUST_USE enum hoist_err upstream_open(uint32_t number, const char *url, struct queue *queue,
                                       struct upstream **ret);
 
-/* Nothing more is put on the queue when this returns. A request that waits is forgotten. */
-void upstream_close(struct upstream *u);
+/*
+ * Nothing more is put on the queue when this returns. A request that waits is forgotten. Takes some
+ * milliseconds, while upstream talks up to a heartbeat's time: connections are closed when nothing
+ * is coming (net_close() tells why). False: nng did not manage to, and keeps what it has. NULL is
+ * fine.
+ */
+MUST_USE bool upstream_close(struct upstream *u);
 
 /* Send `bytes`; there will be one EVENT_REPLY or EVENT_NO_REPLY with `tag`. A request that still
  * waits is given up first (with its EVENT_NO_REPLY). ENOMEM. */

@@ -5,7 +5,7 @@
 
 static bool value_peek(struct mp_reader *r, enum hoist_type type, struct node *ret)
 {
-    ret->span = 1;
+    *ret = (struct node){.span = 1};
     switch (type) {
     case HOIST_BOOL:
         ret->kind = mp_bool(r) ? NODE_TRUE : NODE_FALSE;

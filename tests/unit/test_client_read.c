@@ -148,7 +148,7 @@ static void an_evaluation_says_why(void **state)
 
 static void a_bound_flag_follows_changes(void **state)
 {
-    char *dir = kit_dir(), buf[64], want[16];
+    char *dir = kit_dir(), buf[64], want[32];
     struct store *s = kit_store(dir);
     static const unsigned options[] = {0, HOIST_NO_THREAD};
     for (size_t o = 0; o < 2; o++) {

@@ -46,7 +46,7 @@ static void a_view_shows_one_version(void **state)
 
 static void lent_text_stays_until_the_view_ends(void **state)
 {
-    char *dir = kit_dir(), key[16], want[16];
+    char *dir = kit_dir(), key[32], want[32];
     struct store *s = kit_store(dir);
     struct kit_edits e = kit_edits();
     for (int i = 0; i < 200; i++) {

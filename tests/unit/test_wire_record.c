@@ -629,6 +629,47 @@ static void running_out_of_memory_anywhere_is_said_and_leaks_nothing(void **stat
     flag_free(f);
 }
 
+/* ------------------------------------------------------------------ a look without the heap */
+
+static void a_look_at_a_record_sees_what_decoding_sees(void **state)
+{
+    static struct flag *(*const makers[])(void) = {sample_boolean, sample_number};
+    (void)state;
+    for (size_t m = 0; m < sizeof makers / sizeof *makers; m++) {
+        struct flag *f = makers[m]();
+        struct record_peek peek;
+        buf_clear(&out);
+        assert_int_equal(record_encode(f, &out), HOIST_OK);
+        assert_true(record_peek(f->key, buf_slice(&out), &peek));
+        assert_int_equal(peek.flag.type, f->type);
+        assert_int_equal(peek.flag.enabled, f->enabled);
+        assert_int_equal(peek.flag.default_variant, f->default_variant);
+        assert_int_equal(peek.flag.override, f->override);
+        assert_int_equal(peek.flag.variant_count, f->variant_count);
+        for (uint32_t i = 0; i < f->variant_count; i++) {
+            assert_true(slice_eq(peek.flag.variants[i].name, f->variants[i].name));
+            assert_true(tree_equal(peek.flag.variants[i].value, f->variants[i].value));
+        }
+        for (size_t len = 0; len < out.len; len++) {
+            uint8_t *cut = sure(malloc(len ? len : 1));
+            memcpy(cut, out.ptr, len);
+            record_peek(f->key, slice_of(cut, len), &peek); /* must not look behind the end */
+            free(cut);
+        }
+        flag_free(f);
+    }
+}
+
+static void a_look_at_a_record_leaves_objects_to_decoding(void **state)
+{
+    struct flag *f = sample_object();
+    struct record_peek peek;
+    (void)state;
+    assert_int_equal(record_encode(f, &out), HOIST_OK);
+    assert_false(record_peek(f->key, buf_slice(&out), &peek));
+    flag_free(f);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -668,6 +709,8 @@ int main(void)
         CASE(nodes_are_bounded),
         CASE(every_truncation_is_refused),
         CASE(every_changed_byte_decodes_or_is_refused),
+        CASE(a_look_at_a_record_sees_what_decoding_sees),
+        CASE(a_look_at_a_record_leaves_objects_to_decoding),
         CASE(running_out_of_memory_anywhere_is_said_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
