@@ -55,7 +55,7 @@ bool record_peek(struct slice key, struct slice record, struct record_peek *ret)
     if (mp_array(&r, FLAG_RECORD_MAX) < RECORD_FIELDS || mp_u32(&r) != RECORD_MAJOR)
         return false;
     (void)mp_u32(&r); /* minor */
-    *f = (struct flag){.key = key};
+    *f = (struct flag){.key = key, .otherwise = FLAG_NO_VARIANT};
     f->enabled = mp_bool(&r);
     f->type = mp_u32(&r);
     if (!variants_peek(&r, ret))
