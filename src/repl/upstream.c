@@ -13,9 +13,8 @@
 #include "repl/net.h"
 
 enum {
-    QUIET_MS = 300,         /* the longest wait for the moment to close … */
-    TALKED_MS = 1000,       /* … if anything came, or was asked, within so long */
-    NEVER_AGAIN_MS = 60000, /* the reconnect time of a connection that is being closed */
+    QUIET_MS = 300,   /* the longest wait for the moment to close … */
+    TALKED_MS = 1000, /* … if anything came, or was asked, within so long */
 };
 
 enum asking { ASKING_NOTHING, ASKING_SENDS, ASKING_AWAITS };
@@ -74,6 +73,7 @@ static void on_message(void *arg)
             /* nng calls from within its own receiving, which begins the next one behind this: here,
              * and only here, none is under way that closing could lose. */
             nng_pipe_close(nng_msg_get_pipe(m));
+            nng_dialer_close(u->sub_dialer); /* or it would soon connect again */
             nng_msg_free(m);
             atomic_store(&u->left, true);
             return;
@@ -239,8 +239,6 @@ static bool talks(struct upstream *u, int64_t now)
 /* Wait for a moment in which nothing is being received, and keep it that way. */
 static void fall_quiet(struct upstream *u)
 {
-    nng_dialer_set_ms(u->sub_dialer, NNG_OPT_RECONNMAXT, NEVER_AGAIN_MS);
-    nng_dialer_set_ms(u->sub_dialer, NNG_OPT_RECONNMINT, NEVER_AGAIN_MS);
     atomic_store(&u->leaving, true);
     int64_t now = clock_mono_ms(), until = now + QUIET_MS;
     while (now < until && (talks(u, now) || awaits_answer(u, now))) {
