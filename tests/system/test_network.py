@@ -85,6 +85,7 @@ def test_the_link_is_cut_for_30_seconds_during_1000_changes(lab, two_hosts):
     print(f"caught up {time.monotonic() - healed:.1f} s after the link was back")
     load.join(120)
     wait_until(lambda: agent.env()["version"] == 1002 and agent.env()["state"] == "current", limit_ms=30000)
+    wait_until(lambda: primary.env()["version"] == 1002, what="the primary says so in its own store, too")
     assert agent.env()["digest"] == primary.env()["digest"]
     assert lab.export(agent.store) == lab.export(primary.store)
 
