@@ -1,6 +1,7 @@
 /* A whole primary: its queue, its threads, its sockets (ipc, in the store's directory). */
 #include "primary_kit.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <pwd.h>
 
@@ -357,6 +358,53 @@ static void it_stops_while_commands_come(void **state)
         pthread_join(threads[i], NULL);
 }
 
+/* From here on LMDB cannot write its meta page: the descriptor that it uses for that alone, which
+ * is the synchronous one, is made one that cannot be written. */
+static void break_the_disk(void)
+{
+    char link[64], path[256];
+    int broken = 0;
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(link, path, sizeof path - 1);
+        path[len > 0 ? len : 0] = '\0';
+        if (!strstr(path, "/data.mdb") || !(fcntl(fd, F_GETFL) & O_DSYNC))
+            continue;
+        int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        assert_int_equal(dup2(nowhere, fd), fd);
+        close(nowhere);
+        broken++;
+    }
+    assert_int_equal(broken, 1);
+}
+
+static void a_disk_that_fails_in_a_commit_leaves_the_outcome_unknown(void **state)
+{
+    struct site *s = *state;
+    call_ok(s, "set", "{\"key\":\"k\",\"value\":\"on\"}");
+    break_the_disk();
+    struct told t = call(s->url, next_request(), "set", "", "{\"key\":\"k\",\"value\":\"off\"}");
+    assert_int_equal(t.exit, EXIT_NO_ANSWER);
+    assert_non_null(strstr(kit_mend(&t), "flagctl log"));
+    told_done(&t);
+    assert_true(primary_is_broken(s->primary));
+    t = call(s->url, next_request(), "set", "", "{\"key\":\"z\",\"value\":\"off\"}");
+    assert_int_equal(t.exit, EXIT_NO);
+    assert_non_null(strstr(kit_error(&t), "no more"));
+    told_done(&t);
+
+    primary_stop(s->primary);
+    store_close(s->kit.store);
+    struct store_options options = {.write = true, .primary = true};
+    assert_int_equal(store_open(s->kit.dir, &options, &s->kit.store), HOIST_OK);
+    site_start(s);
+    assert_false(primary_is_broken(s->primary));
+    uint64_t head = kit_env(&s->kit, "production").head;
+    assert_true(head == 2 || head == 3);
+    call_ok(s, "set", "{\"key\":\"other\",\"value\":\"on\"}");
+    assert_int_equal(kit_env(&s->kit, "production").head, head + 1);
+}
+
 static void a_taken_address_leaves_nothing_behind(void **state)
 {
     struct site *s = *state;
@@ -386,6 +434,7 @@ int main(void)
         T(changes_are_counted_by_what_came_of_them),
         T(it_goes_on_where_it_stopped),
         T(it_stops_while_commands_come),
+        T(a_disk_that_fails_in_a_commit_leaves_the_outcome_unknown),
         T(a_taken_address_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
