@@ -1,49 +1,37 @@
+#include <sched.h>
+
 #include "store/store_int.h"
 
-/*
- * Parked read transactions lie in a stack, linked by their index, without a lock. The word that
- * names the top counts its changes too, so that a top that went and came back is not taken for one
- * that stayed.
- */
+enum { APART = 7 }; /* neighbours in the array share cache lines; prime to STORE_PARKED */
 
-static _Atomic uint64_t *stack_of(struct store_read *r)
-{
-    ptrdiff_t index = r - r->db->reads;
-    return &r->db->parked[index / STORE_PARKED];
-}
+/*
+ * Parked read transactions, each with a word that says whether it is taken. Whoever wants one looks
+ * first where others on the same processor did: threads that read at once seldom meet on a word,
+ * and no more transactions are begun than there are processors or readers at once, however many
+ * threads come and go.
+ */
 
 void pool_give(struct store_read *r)
 {
-    _Atomic uint64_t *stack = stack_of(r);
-    uint32_t self = (uint32_t)(r - r->db->reads) + 1;
-    uint64_t top = atomic_load_explicit(stack, memory_order_relaxed), next;
-    do {
-        atomic_store_explicit(&r->below, (uint32_t)top, memory_order_relaxed);
-        next = ((top >> 32) + 1) << 32 | self;
-    } while (!atomic_compare_exchange_weak_explicit(stack, &top, next, memory_order_release,
-                                                    memory_order_relaxed));
+    atomic_store_explicit(&r->taken, false, memory_order_release);
 }
 
 struct store_read *pool_take(struct db *db, bool view)
 {
-    _Atomic uint64_t *stack = &db->parked[view];
-    uint64_t top = atomic_load_explicit(stack, memory_order_acquire), next;
-    struct store_read *r;
-    do {
-        uint32_t index = (uint32_t)top;
-        if (index == 0)
-            return NULL;
-        r = &db->reads[index - 1];
-        uint32_t below = atomic_load_explicit(&r->below, memory_order_relaxed);
-        next = ((top >> 32) + 1) << 32 | below;
-    } while (!atomic_compare_exchange_weak_explicit(stack, &top, next, memory_order_acquire,
-                                                    memory_order_acquire));
-    return r;
+    struct store_read *reads = &db->reads[view ? STORE_PARKED : 0];
+    int cpu = sched_getcpu();
+    for (unsigned i = 0, first = cpu < 0 ? 0 : (unsigned)cpu * APART; i < STORE_PARKED; i++) {
+        struct store_read *r = &reads[(first + i) % STORE_PARKED];
+        if (!atomic_load_explicit(&r->taken, memory_order_relaxed) &&
+            !atomic_exchange_explicit(&r->taken, true, memory_order_acquire))
+            return r;
+    }
+    return NULL;
 }
 
 void pool_fill(struct db *db)
 {
-    for (int i = READS - 1; i >= 0; i--) {
+    for (int i = 0; i < READS; i++) {
         db->reads[i].db = db;
         pool_give(&db->reads[i]);
     }

@@ -18,6 +18,7 @@ enum { POOLS = 2, READS = POOLS * STORE_PARKED };
 struct history; /* of history.c: where in a change the last look ended */
 
 struct store_read {
+    _Atomic bool taken; /* else it is parked */
     struct store *store;
     struct db *db;
     MDB_txn *txn;      /* NULL until its first use; then kept, reset, between uses */
@@ -26,7 +27,6 @@ struct store_read {
     bool in_write;     /* the eyes of a write transaction: never parked */
     uint64_t puts;     /* in that transaction so far: what was borrowed before the last is gone */
     struct history *history;
-    _Atomic uint32_t below; /* while parked: the one beneath it, plus one; 0: none */
 };
 
 /* One numbered directory, open. */
@@ -46,8 +46,7 @@ struct db {
     struct counters counters;
     uint64_t base; /* added to LMDB's transaction ids. They begin anew in a copied file: so they go
                       on counting, and what was read before a rotation is seen to be older */
-    _Atomic bool broken;            /* an assertion failed while reading: not to be touched again */
-    _Atomic uint64_t parked[POOLS]; /* stacks: how often changed, and the top plus one */
+    _Atomic bool broken; /* an assertion failed while reading: not to be touched again */
     struct store_read reads[READS];
     int ended; /* reads that were taken out for good; under the store's swap_lock */
     struct db *older;
