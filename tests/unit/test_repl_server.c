@@ -46,7 +46,8 @@ static void place_begin(struct place *p)
 
 static void place_end(struct place *p)
 {
-    assert_true(net_close(p->req));
+    if (p->req.id)
+        assert_true(net_close(p->req));
     server_stop(p->server);
     site_end(&p->site);
 }
@@ -284,10 +285,12 @@ static void heartbeats_count_up_and_the_first_comes_at_once(void **state)
         before = h.counter;
         arena_done(&arena);
         nng_msg_free(m);
-        server_heartbeat(p.server); /* and whenever one is wanted */
+        if (i < 3)
+            server_heartbeat(p.server); /* and whenever one is wanted */
     }
-    place_end(&p); /* first, so that nothing comes while the subscriber is closed */
+    usleep(20000); /* between two heartbeats: net_close() wants a quiet moment */
     assert_true(net_close(sub));
+    place_end(&p);
 }
 
 /* ---------------------------------------------------------------- commands */
@@ -379,7 +382,6 @@ static void a_taken_address_is_named_with_the_option(bool ipc)
     struct server *second = NULL;
     place_prepare(&p, ipc);
     p.server = serve(&p.site, p.url);
-    p.req = open_asker(p.url);
     const char *url = p.url;
     struct server_config config = {
         .listen = &url, .listen_count = 1, .id = "second", .software = "t"};
@@ -419,7 +421,6 @@ static void a_socket_left_by_a_dead_process_is_taken_over(void **state)
     assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
     close(fd);
     p.server = serve(&p.site, p.url);
-    p.req = open_asker(p.url);
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0660);
