@@ -77,6 +77,41 @@ static void grow_older(json_t *said)
     }
 }
 
+/* What was committed since hoistd said it stands in the store: `e` said, `now` stored. */
+static void bring_up(json_t *e, const json_t *now)
+{
+    static const char *const taken[] = {"epoch", "version", "digest", "flags"};
+    bool same_epoch = strcmp(text_of(e, "epoch"), text_of(now, "epoch")) == 0;
+    uint64_t version = number_of(now, "version");
+    uint64_t head = same_epoch ? number_of(e, "head") : 0;
+    if (same_epoch && version <= number_of(e, "version"))
+        return;
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        json_object_set(e, taken[i], json_object_get(now, taken[i]));
+    if (head < version)
+        head = version;
+    json_object_set_new(e, "head", json_integer((json_int_t)head));
+    json_object_set_new(e, "lag", json_integer((json_int_t)(head - version)));
+    if (head == version && strcmp(text_of(e, "state"), "behind") == 0) {
+        json_object_set_new(e, "state", json_string("current"));
+        json_object_set_new(e, "behind_ms", json_integer(0));
+    }
+}
+
+static void bring_all_up(json_t *said, const json_t *stored)
+{
+    size_t i, k;
+    json_t *e, *now;
+    json_array_foreach(json_object_get(said, "environments"), i, e)
+    {
+        json_array_foreach(json_object_get(stored, "environments"), k, now)
+        {
+            if (strcmp(text_of(e, "env"), text_of(now, "env")) == 0)
+                bring_up(e, now);
+        }
+    }
+}
+
 /* No hoistd runs: what stands in the store, and who it was that wrote it. */
 static json_t *status_at_rest(struct call *c, const json_t *said)
 {
@@ -113,6 +148,8 @@ static void local_status(struct call *c, struct reply *r)
         json_t *status = status_at_rest(c, said);
         json_decref(said);
         said = status;
+    } else {
+        bring_all_up(said, r->body);
     }
     json_decref(r->body);
     r->body = said;
