@@ -579,6 +579,7 @@ static void bench_flags(int flags, int argc, char **argv)
     lmdb_os_enter(&os);
     mdb_env_close(b.raw);
     lmdb_os_leave();
+    lmdb_os_remove(&os);
     writer_end(&w);
     bench_remove(dir);
 }
