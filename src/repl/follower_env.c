@@ -233,8 +233,7 @@ static bool take_whole_part(struct follower *f, struct fenv *e)
 static bool take_part(struct follower *f, struct fenv *e, const struct frame_fetch_reply *p)
 {
     uint64_t next = at(e)->version + 1;
-    if (p->part_offset == 0) {
-        env_drop_part(e);
+    if (e->part.len == 0) {
         e->part_version = next;
         e->part_total = p->part_total;
     }
@@ -295,7 +294,7 @@ static void take_reply(struct follower *f, struct fenv *e, const struct request 
     }
     if (e->phase == PHASE_LIVE && f->primary && p->head < r->after)
         upstream_doubt(f);
-    bool progress = at(e)->version > r->after || e->part.len > 0;
+    bool progress = at(e)->version > r->after || (p->part_total > 0 && r->after == before);
     ask_for_more(f, e, p->head, progress);
     if (e->phase == PHASE_REPLAY)
         load_replayed(f, e, p->head);

@@ -376,6 +376,27 @@ static void a_part_that_does_not_fit_begins_the_change_anew(void **state)
     (void)state;
 }
 
+static void half_a_change_that_upstream_no_longer_has_is_no_reason_to_hurry(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 3);
+    r.s.part = 400;
+    r.s.distance = 1;
+    connect_up(&r);
+    write_flag(&r.h, 0, 9);
+    publish(&r, 4, 4);
+    answer_from(&r, &r.s);
+    r.s.behind[0] = 1; /* the relay was started anew, without its last change */
+    uint32_t before = r.host.fetches;
+    live(&r, 2000);
+    assert_true(r.host.fetches - before < 5);
+    r.s.behind[0] = 0;
+    live(&r, 2000);
+    assert_int_equal(version_of(&r), 4);
+    rig_done(&r);
+    (void)state;
+}
+
 static void one_request_is_outstanding_at_a_time(void **state)
 {
     struct rig r;
@@ -1557,6 +1578,7 @@ int main(void)
         cmocka_unit_test(what_comes_late_by_itself_is_not_fetched),
         cmocka_unit_test(a_change_published_without_its_edits_is_fetched),
         cmocka_unit_test(a_part_that_does_not_fit_begins_the_change_anew),
+        cmocka_unit_test(half_a_change_that_upstream_no_longer_has_is_no_reason_to_hurry),
         cmocka_unit_test(one_request_is_outstanding_at_a_time),
         cmocka_unit_test(an_answer_to_a_request_given_up_is_ignored),
         cmocka_unit_test(environments_it_does_not_follow_are_ignored),

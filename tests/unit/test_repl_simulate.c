@@ -31,6 +31,7 @@ enum {
     CHANGES_MAX = 450,
     SEEDS = 300,
     LOG_TOLD = 4000,
+    HAPPENS_MAX = 200000,
 };
 
 enum event_kind { EVENT_MESSAGE, EVENT_REQUEST, EVENT_REPLY, EVENT_NO_REPLY, EVENT_COMMIT };
@@ -65,6 +66,7 @@ struct world {
     struct event *events; /* a heap, earliest first */
     size_t event_count, event_room;
     uint64_t event_order;
+    uint32_t happened; /* so that going round and round without time passing is noticed */
 };
 
 static struct world world; /* these three for whoever has to find out what went wrong */
@@ -227,6 +229,7 @@ static void happen(struct world *w, struct event *e)
     bool current = e->connection == h->follows;
     bool awaited = current && h->request.len && e->tag == h->tag;
     h->now = w->now;
+    assert_true(++w->happened < HAPPENS_MAX);
     switch (e->kind) {
     case EVENT_MESSAGE:
         /* What an old connection still held may come, under the name of its upstream. */
@@ -558,7 +561,7 @@ static void after_any_weather_every_host_has_what_the_primary_has(void **state)
                   " dials, %" PRIu64 " old heartbeats; healed after %" PRIu64 " ms at most\n",
                   count, t.commits, t.loads, t.aborts, t.holes, t.bad, t.switches, t.stale,
                   t.worst_ms);
-    assert_true(t.commits && t.loads && t.switches);
+    assert_true(count < SEEDS || (t.commits && t.loads && t.holes && t.bad && t.switches));
     (void)state;
 }
 
