@@ -46,7 +46,8 @@ struct db {
     struct counters counters;
     uint64_t base; /* added to LMDB's transaction ids. They begin anew in a copied file: so they go
                       on counting, and what was read before a rotation is seen to be older */
-    _Atomic bool broken; /* an assertion failed while reading: not to be touched again */
+    _Atomic bool broken;           /* an assertion failed while reading: not to be touched again */
+    _Atomic uint32_t begun[POOLS]; /* how many of a pool have been taken ever */
     struct store_read reads[READS];
     int ended; /* reads that were taken out for good; under the store's swap_lock */
     struct db *older;

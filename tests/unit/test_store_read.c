@@ -1,6 +1,7 @@
 #include "store_kit.h"
 
 #include <lmdb.h>
+#include <sched.h>
 
 static void flags_are_walked_in_the_order_of_their_keys(void **state)
 {
@@ -143,6 +144,40 @@ static void reads_beyond_those_parked_are_told_to_come_again(void **state)
         for (int i = 0; i < STORE_PARKED; i++)
             store_read_end(r[view][i]);
     store_close(s);
+    kit_remove(dir);
+    (void)state;
+}
+
+/* One read at a time, on each processor in turn, takes one slot: the table is the whole host's. */
+static void a_program_takes_as_many_slots_as_it_reads_at_once(void **state)
+{
+    char *dir = kit_dir();
+    struct store *w = kit_open(dir), *s = kit_open_reader(dir);
+    struct store_stats before, after;
+    struct store_read *one, *two;
+    cpu_set_t all, cpu;
+    store_stats(w, &before);
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    for (int i = 0; i < CPU_SETSIZE; i++) {
+        if (!CPU_ISSET(i, &all))
+            continue;
+        CPU_ZERO(&cpu);
+        CPU_SET(i, &cpu);
+        assert_int_equal(sched_setaffinity(0, sizeof cpu, &cpu), 0);
+        OK(store_read_begin(s, false, &one));
+        store_read_end(one);
+        store_stats(w, &after);
+        assert_int_equal(after.readers - before.readers, 1);
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+    OK(store_read_begin(s, false, &one));
+    OK(store_read_begin(s, false, &two));
+    store_read_end(one);
+    store_read_end(two);
+    store_stats(w, &after);
+    assert_int_equal(after.readers - before.readers, 2);
+    store_close(s);
+    store_close(w);
     kit_remove(dir);
     (void)state;
 }
@@ -363,6 +398,7 @@ int main(void)
         cmocka_unit_test(keys_that_no_flag_can_have_are_not_found),
         cmocka_unit_test(a_view_pins_its_version_while_changes_land),
         cmocka_unit_test(reads_beyond_those_parked_are_told_to_come_again),
+        cmocka_unit_test(a_program_takes_as_many_slots_as_it_reads_at_once),
         cmocka_unit_test(a_small_map_is_made_anew_beside_the_old_one_when_the_file_outgrows_it),
         cmocka_unit_test(a_store_put_in_place_of_another_is_noticed),
         cmocka_unit_test(a_child_opens_anew_and_leaves_its_parents_reads_alone),
