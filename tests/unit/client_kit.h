@@ -11,6 +11,14 @@
 
 #include "hoist.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define KIT_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KIT_ASAN
+#endif
+#endif
+
 enum { NO = FLAG_NO_VARIANT };
 
 /* A flag with one variant per node, named a, b, c … */
