@@ -17,9 +17,10 @@
 #include <string.h>
 
 enum cell_kind {
-    CELL_EMPTY,  /* nothing is known */
-    CELL_NONE,   /* there is no value: the caller's fallback, whatever type it asks for */
-    CELL_BOOL,   /* bits: 0 or 1 */
+    CELL_EMPTY, /* nothing is known */
+    CELL_NONE,  /* there is no value: the caller's fallback, whatever type it asks for */
+    CELL_FALSE,
+    CELL_TRUE,
     CELL_NUMBER, /* bits: those of the double */
     CELL_TEXT,   /* a string or an object, which is not in here */
     CELL_ENV,    /* bits: an environment's id, and CELL_ENV_HELD */
@@ -29,35 +30,41 @@ enum { CELL_ENV_HELD = 1 << 16 };
 
 typedef const _Atomic uint64_t *cell_word;
 
-struct cell {                  /* all zero: empty */
-    _Atomic uint32_t sequence; /* odd while it is being written */
-    _Atomic uint32_t kind;
+/* A cell's state: its kind, whether it is being written, and how often it was. */
+enum { CELL_KIND = 7, CELL_WRITING = 8, CELL_NEXT = 16 };
+
+struct cell { /* all zero: empty */
+    _Atomic uint64_t state;
     _Atomic(cell_word) word; /* NULL: empty. Stays readable for as long as the cell is */
     _Atomic uint64_t txn;
     _Atomic uint64_t bits;
 };
 
-struct cell_value {
-    uint32_t kind;
-    cell_word word;
-    uint64_t txn;
+struct cell_value { /* fits two registers */
+    uint64_t kind;
     uint64_t bits;
 };
 
+struct cell_entry {
+    struct cell_value value;
+    cell_word word;
+    uint64_t txn;
+};
+
 /* A copy of what is in there, valid or not; false when a writer came between. */
-static inline bool cell_copy(const struct cell *c, struct cell_value *ret)
+static inline bool cell_copy(const struct cell *c, struct cell_entry *ret)
 {
-    uint32_t before = atomic_load_explicit(&c->sequence, memory_order_acquire);
+    uint64_t before = atomic_load_explicit(&c->state, memory_order_acquire);
     ret->word = atomic_load_explicit(&c->word, memory_order_acquire);
     ret->txn = atomic_load_explicit(&c->txn, memory_order_acquire);
-    ret->bits = atomic_load_explicit(&c->bits, memory_order_acquire);
-    ret->kind = atomic_load_explicit(&c->kind, memory_order_acquire);
-    return !(before & 1) && atomic_load_explicit(&c->sequence, memory_order_relaxed) == before &&
-           ret->word;
+    ret->value.bits = atomic_load_explicit(&c->bits, memory_order_acquire);
+    ret->value.kind = before & CELL_KIND;
+    return !(before & CELL_WRITING) && ret->word &&
+           atomic_load_explicit(&c->state, memory_order_relaxed) == before;
 }
 
 /* The value, if it holds now and held in transaction `at` (UINT64_MAX: now is enough). */
-static inline bool cell_read(const struct cell *c, uint64_t at, struct cell_value *ret)
+static inline bool cell_read(const struct cell *c, uint64_t at, struct cell_entry *ret)
 {
     if (!cell_copy(c, ret))
         return false;
@@ -66,37 +73,43 @@ static inline bool cell_read(const struct cell *c, uint64_t at, struct cell_valu
 }
 
 /* Put a value in, unless somebody else is just doing so, or did with a newer one. */
-static inline void cell_write(struct cell *c, const struct cell_value *v)
+static inline void cell_write(struct cell *c, const struct cell_entry *e)
 {
-    uint32_t even = atomic_load_explicit(&c->sequence, memory_order_relaxed);
-    if (even & 1 || !atomic_compare_exchange_strong_explicit(
-                        &c->sequence, &even, even + 1, memory_order_acquire, memory_order_relaxed))
+    uint64_t state = atomic_load_explicit(&c->state, memory_order_relaxed);
+    if (state & CELL_WRITING ||
+        !atomic_compare_exchange_strong_explicit(&c->state, &state, state | CELL_WRITING,
+                                                 memory_order_acquire, memory_order_relaxed))
         return;
-    if (atomic_load_explicit(&c->word, memory_order_relaxed) != v->word ||
-        atomic_load_explicit(&c->txn, memory_order_relaxed) <= v->txn) {
-        atomic_store_explicit(&c->word, v->word, memory_order_release);
-        atomic_store_explicit(&c->txn, v->txn, memory_order_release);
-        atomic_store_explicit(&c->bits, v->bits, memory_order_release);
-        atomic_store_explicit(&c->kind, v->kind, memory_order_release);
+    if (atomic_load_explicit(&c->word, memory_order_relaxed) != e->word ||
+        atomic_load_explicit(&c->txn, memory_order_relaxed) <= e->txn) {
+        atomic_store_explicit(&c->word, e->word, memory_order_release);
+        atomic_store_explicit(&c->txn, e->txn, memory_order_release);
+        atomic_store_explicit(&c->bits, e->value.bits, memory_order_release);
+        state = (state & ~(uint64_t)CELL_KIND) | e->value.kind;
     }
-    atomic_store_explicit(&c->sequence, even + 2, memory_order_release);
+    atomic_store_explicit(&c->state, state + CELL_NEXT, memory_order_release);
 }
 
 /* In a child: whoever was writing at the fork is not here to finish. Nobody else writes now. */
 static inline void cell_mend(struct cell *c)
 {
-    uint32_t sequence = atomic_load_explicit(&c->sequence, memory_order_relaxed);
-    if (!(sequence & 1))
+    uint64_t state = atomic_load_explicit(&c->state, memory_order_relaxed);
+    if (!(state & CELL_WRITING))
         return;
     atomic_store_explicit(&c->word, NULL, memory_order_release);
-    atomic_store_explicit(&c->sequence, sequence + 1, memory_order_release);
+    atomic_store_explicit(&c->state, state + CELL_NEXT - CELL_WRITING, memory_order_release);
 }
 
-static inline double cell_double(const struct cell_value *v)
+static inline bool cell_bool(struct cell_value v, bool fallback)
+{
+    return v.kind == CELL_TRUE || (v.kind != CELL_FALSE && fallback);
+}
+
+static inline double cell_double(struct cell_value v, double fallback)
 {
     double d;
-    memcpy(&d, &v->bits, sizeof d);
-    return d;
+    memcpy(&d, &v.bits, sizeof d);
+    return v.kind == CELL_NUMBER ? d : fallback;
 }
 
 static inline uint64_t cell_bits(double d)

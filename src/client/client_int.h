@@ -24,16 +24,30 @@ struct table;
 struct decoded;
 struct slab;
 
-enum { CACHE_LINE = 64, VIEWS_MAX = 64 };
+enum { CACHE_LINE = 64, VIEWS_MAX = 64, KEY_NEAR = 22 };
 
+/* What a fast read looks at, in one cache line: the cell, and for a read by key the key too, unless
+ * it is long. */
 struct hoist_flag {
-    alignas(CACHE_LINE) struct cell cell; /* the only thing that a fast read looks at */
-    _Atomic(struct decoded *) decoded;    /* NULL: not cached */
+    alignas(CACHE_LINE) struct cell cell;
+    struct flag_rest *rest;
+    uint16_t key_len;
+    char key_near[KEY_NEAR]; /* the key, if it has as much room */
+};
+
+_Static_assert(sizeof(struct hoist_flag) == CACHE_LINE, "a flag has one line to itself");
+
+struct flag_rest {
+    _Atomic(struct decoded *) decoded; /* NULL: not cached */
     hoist *hoist;
     uint64_t hash;
-    uint32_t key_len;
     char key[]; /* ended with a NUL */
 };
+
+static inline struct slice flag_key(const hoist_flag *f)
+{
+    return slice_of(f->rest->key, f->key_len);
+}
 
 struct hoist {
     struct source *source;
@@ -45,7 +59,7 @@ struct hoist {
 
     _Atomic(struct table *) table; /* NULL: no flags yet */
     pthread_mutex_t table_lock;    /* for inserting */
-    struct slab *slabs;
+    struct slab *lines, *rests;    /* of the flags; apart, so that what is read often is close */
     uint32_t missing; /* flags in the table only because somebody asked for a key without one */
 
     _Atomic(hoist_view *) views[VIEWS_MAX];

@@ -13,12 +13,11 @@ bool result_fill(struct hoist_result *ret, const struct ask *ask, const struct a
     ret->reason = a->result.reason;
     ret->code = a->result.code;
     ret->version = version;
-    if (ret->ok && a->kind == CELL_BOOL)
-        ret->boolean = a->bits;
-    if (ret->ok && a->kind == CELL_NUMBER)
-        ret->number = cell_double(&(struct cell_value){.bits = a->bits});
-    if (ret->ok)
+    if (ret->ok) {
+        ret->boolean = cell_bool(a->value, false);
+        ret->number = cell_double(a->value, 0);
         ret->length = a->length;
+    }
     if (a->result.error)
         snprintf(ret->error, sizeof ret->error, "%.60s: %s", (const char *)ask->key.ptr,
                  a->result.error);
@@ -64,10 +63,7 @@ bool hoist_flag_evaluate(hoist_flag *f, const hoist_ctx *ctx, enum hoist_type wa
     ret = ret ? ret : &unwanted;
     if (!f)
         return result_of_nothing(ret, want);
-    struct ask ask = {.flag = f,
-                      .key = slice_of(f->key, f->key_len),
-                      .want = want,
-                      .buf = buf,
-                      .size = buf ? size : 0};
-    return evaluate(f->hoist, &ask, ret);
+    struct ask ask = {
+        .flag = f, .key = flag_key(f), .want = want, .buf = buf, .size = buf ? size : 0};
+    return evaluate(f->rest->hoist, &ask, ret);
 }

@@ -29,7 +29,7 @@ static inline bool bound(hoist_flag *f, struct named *ret)
 {
     if (!f)
         return false;
-    *ret = (struct named){f->hoist, f, slice_of(f->key, f->key_len), f->hash};
+    *ret = (struct named){f->rest->hoist, f, flag_key(f), f->rest->hash};
     return true;
 }
 
@@ -48,92 +48,69 @@ hoist_flag *hoist_bind(hoist *h, const char *key)
 
 /* ------------------------------------------------------------------ booleans and numbers */
 
-static inline struct cell_value look(const struct named *n)
+static inline struct cell_value look_bound(hoist_flag *f)
 {
-    struct cell_value v;
-    if (!n->flag || !cell_read(&n->flag->cell, UINT64_MAX, &v))
-        refresh_cell(n->hoist, n->flag, n->key, n->hash, &v);
-    return v;
+    struct cell_entry e;
+    if (!f)
+        return (struct cell_value){.kind = CELL_NONE};
+    if (cell_read(&f->cell, UINT64_MAX, &e))
+        return e.value;
+    return refresh_cell(f->rest->hoist, f, flag_key(f), f->rest->hash);
 }
 
-static inline bool bool_of(const struct cell_value *v, bool fallback)
+static inline struct cell_value look_by_key(hoist *h, const char *key)
 {
-    return v->kind == CELL_BOOL ? v->bits : fallback;
+    struct named n;
+    struct cell_entry e;
+    if (!by_key(h, key, &n))
+        return (struct cell_value){.kind = CELL_NONE};
+    if (n.flag && cell_read(&n.flag->cell, UINT64_MAX, &e))
+        return e.value;
+    return refresh_cell(h, n.flag, n.key, n.hash);
 }
 
-static inline double double_of(const struct cell_value *v, double fallback)
+/* Apart, so that the fast way needs no stack. */
+static __attribute__((noinline)) bool look_again(hoist_flag *f, bool fallback)
 {
-    return v->kind == CELL_NUMBER ? cell_double(v) : fallback;
+    return cell_bool(look_bound(f), fallback);
 }
 
-static inline int64_t int_of(const struct cell_value *v, int64_t fallback)
-{
-    int64_t whole;
-    return v->kind == CELL_NUMBER && eval_int(cell_double(v), &whole) ? whole : fallback;
-}
-
-/* The fast way has nothing before its look at the cell. */
 bool hoist_flag_bool(hoist_flag *f, const hoist_ctx *ctx, bool fallback)
 {
-    struct cell_value v;
-    struct named n;
-    if (f && cell_read(&f->cell, UINT64_MAX, &v))
-        return bool_of(&v, fallback);
-    if (!bound(f, &n))
-        return fallback;
-    v = look(&n);
+    struct cell_entry e;
     (void)ctx;
-    return bool_of(&v, fallback);
+    return f && cell_read(&f->cell, UINT64_MAX, &e) ? cell_bool(e.value, fallback)
+                                                    : look_again(f, fallback);
 }
 
 double hoist_flag_double(hoist_flag *f, const hoist_ctx *ctx, double fallback)
 {
-    struct named n;
-    if (!bound(f, &n))
-        return fallback;
-    struct cell_value v = look(&n);
     (void)ctx;
-    return double_of(&v, fallback);
+    return cell_double(look_bound(f), fallback);
 }
 
 int64_t hoist_flag_int(hoist_flag *f, const hoist_ctx *ctx, int64_t fallback)
 {
-    struct named n;
-    if (!bound(f, &n))
-        return fallback;
-    struct cell_value v = look(&n);
     (void)ctx;
-    return int_of(&v, fallback);
+    return cell_int(look_bound(f), fallback);
 }
 
 bool hoist_bool(hoist *h, const char *key, const hoist_ctx *ctx, bool fallback)
 {
-    struct named n;
-    if (!by_key(h, key, &n))
-        return fallback;
-    struct cell_value v = look(&n);
     (void)ctx;
-    return bool_of(&v, fallback);
+    return cell_bool(look_by_key(h, key), fallback);
 }
 
 double hoist_double(hoist *h, const char *key, const hoist_ctx *ctx, double fallback)
 {
-    struct named n;
-    if (!by_key(h, key, &n))
-        return fallback;
-    struct cell_value v = look(&n);
     (void)ctx;
-    return double_of(&v, fallback);
+    return cell_double(look_by_key(h, key), fallback);
 }
 
 int64_t hoist_int(hoist *h, const char *key, const hoist_ctx *ctx, int64_t fallback)
 {
-    struct named n;
-    if (!by_key(h, key, &n))
-        return fallback;
-    struct cell_value v = look(&n);
     (void)ctx;
-    return int_of(&v, fallback);
+    return cell_int(look_by_key(h, key), fallback);
 }
 
 /* ------------------------------------------------------------------ text and objects */

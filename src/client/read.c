@@ -71,10 +71,10 @@ void span_end(struct span *s)
 
 enum hoist_err span_find_env(struct span *s)
 {
-    struct cell_value v;
-    if (cell_read(&s->hoist->env_cell, s->txn, &v) && v.word == s->era->words.envs) {
-        s->env = (uint16_t)v.bits;
-        s->held = v.bits & CELL_ENV_HELD;
+    struct cell_entry e;
+    if (cell_read(&s->hoist->env_cell, s->txn, &e) && e.word == s->era->words.envs) {
+        s->env = (uint16_t)e.value.bits;
+        s->held = e.value.bits & CELL_ENV_HELD;
         return HOIST_OK;
     }
     struct store_env env;
@@ -85,10 +85,9 @@ enum hoist_err span_find_env(struct span *s)
     s->held = env.held > 0;
     if (s->era->words.envs)
         cell_write(&s->hoist->env_cell,
-                   &(struct cell_value){.kind = CELL_ENV,
+                   &(struct cell_entry){.value = {CELL_ENV, env.id | (s->held ? CELL_ENV_HELD : 0)},
                                         .word = s->era->words.envs,
-                                        .txn = s->txn,
-                                        .bits = env.id | (s->held ? CELL_ENV_HELD : 0)});
+                                        .txn = s->txn});
     return HOIST_OK;
 }
 
@@ -113,7 +112,7 @@ struct slice key_of(const char *key)
 static void answer_error(struct answer *ret, enum hoist_code code, const char *why)
 {
     *ret = (struct answer){
-        .kind = CELL_NONE,
+        .value.kind = CELL_NONE,
         .result = {.reason = HOIST_ERROR, .code = code, .variant = FLAG_NO_VARIANT, .error = why}};
 }
 
@@ -128,28 +127,35 @@ static void answer_text(const struct ask *ask, struct slice text, struct answer 
         ret->lent = (const char *)text.ptr;
 }
 
+static struct cell_value value_of(enum hoist_type type, const struct node *value)
+{
+    switch (type) {
+    case HOIST_BOOL:
+        return (struct cell_value){value->kind == NODE_TRUE ? CELL_TRUE : CELL_FALSE, 0};
+    case HOIST_NUMBER:
+        return (struct cell_value){CELL_NUMBER, cell_bits(value->number)};
+    default:
+        return (struct cell_value){CELL_TEXT, 0};
+    }
+}
+
 /* What the flag yields, and then whether that is what was asked for. `texts`: of the variants, if
  * they are ready, else those of a record. */
 static void decide(const struct flag *f, const struct slice *texts, const struct ask *ask,
                    struct answer *ret)
 {
     struct eval_result r = eval_flag(f);
-    *ret = (struct answer){.type = f->type, .kind = CELL_NONE};
+    *ret = (struct answer){.type = f->type, .value.kind = CELL_NONE};
     const struct node *value = NULL;
     if (r.variant != FLAG_NO_VARIANT) {
         value = f->variants[r.variant].value.nodes;
-        ret->kind = f->type == HOIST_BOOL     ? CELL_BOOL
-                    : f->type == HOIST_NUMBER ? CELL_NUMBER
-                                              : CELL_TEXT;
-        ret->bits = f->type == HOIST_BOOL     ? value->kind == NODE_TRUE
-                    : f->type == HOIST_NUMBER ? cell_bits(value->number)
-                                              : 0;
+        ret->value = value_of(f->type, value);
     }
     if (eval_want(f, &r, ask->want)) {
         if (ask->variant)
             copy_text(ask->variant, VARIANT_SIZE, f->variants[r.variant].name);
         ret->result = r;
-        if (ret->kind == CELL_TEXT)
+        if (ret->value.kind == CELL_TEXT)
             answer_text(ask, texts ? texts[r.variant] : value->text, ret);
         return;
     }
@@ -174,7 +180,7 @@ static void keep_cell(const struct span *s, const struct ask *ask, cell_word wor
     if (!f && s->hoist->cached)
         f = table_add(s->hoist, ask->key, ask->hash, found ? TABLE_READ : TABLE_MISSING);
     if (f && word)
-        cell_write(&f->cell, &(struct cell_value){a->kind, word, s->txn, a->bits});
+        cell_write(&f->cell, &(struct cell_entry){a->value, word, s->txn});
 }
 
 /* Texts, objects and rules: decoded in full, and kept for others if that is of use. */
@@ -196,7 +202,7 @@ static void decode(struct span *s, const struct ask *ask, struct slice record, c
     decide(d->flag, d->texts, ask, ret);
     /* Without the thread nobody would free what is replaced. */
     bool keep = word && ask->flag && s->hoist->source->threaded && keeper_running();
-    if (!keep || !decoded_publish(&ask->flag->decoded, d))
+    if (!keep || !decoded_publish(&ask->flag->rest->decoded, d))
         decoded_free(d);
     else if (decoded_waiting() > DECODED_WAITING_MAX)
         keeper_wake();
@@ -240,7 +246,7 @@ void span_answer(struct span *s, const struct ask *ask, struct answer *ret)
 {
     hoist_flag *f = ask->flag;
     if (f && s->hoist->cached) {
-        struct decoded *d = atomic_load_explicit(&f->decoded, memory_order_acquire);
+        struct decoded *d = atomic_load_explicit(&f->rest->decoded, memory_order_acquire);
         if (d && words_has(&s->era->words, d->word) && decoded_holds(d, s->txn)) {
             decide(d->flag, d->texts, ask, ret);
             return;
@@ -253,11 +259,11 @@ void span_answer(struct span *s, const struct ask *ask, struct answer *ret)
 
 bool answer_cached(hoist_flag *f, const struct ask *ask, uint64_t at, struct answer *ret)
 {
-    struct source *source = f->hoist->source;
-    if (!source->threaded || !f->hoist->cached)
+    const hoist *h = f->rest->hoist;
+    if (!h->source->threaded || !h->cached)
         return false;
     grace_enter();
-    struct decoded *d = atomic_load_explicit(&f->decoded, memory_order_acquire);
+    struct decoded *d = atomic_load_explicit(&f->rest->decoded, memory_order_acquire);
     bool ok = d && decoded_holds(d, at);
     if (ok)
         decide(d->flag, d->texts, ask, ret);
@@ -268,11 +274,11 @@ bool answer_cached(hoist_flag *f, const struct ask *ask, uint64_t at, struct ans
 /* The store cannot be read. What was last known is better than a fallback. */
 static void answer_last_known(const struct ask *ask, enum hoist_err why, struct answer *ret)
 {
-    struct cell_value v;
+    struct cell_entry e;
     hoist_flag *f = ask->flag;
-    if (f && f->hoist->source->threaded) {
+    if (f && f->rest->hoist->source->threaded) {
         grace_enter();
-        struct decoded *d = atomic_load_explicit(&f->decoded, memory_order_acquire);
+        struct decoded *d = atomic_load_explicit(&f->rest->decoded, memory_order_acquire);
         if (d)
             decide(d->flag, d->texts, ask, ret);
         grace_leave();
@@ -285,13 +291,12 @@ static void answer_last_known(const struct ask *ask, enum hoist_err why, struct 
     else
         answer_error(ret, why == HOIST_EAGAIN ? HOIST_CODE_GENERAL : HOIST_CODE_NOT_READY,
                      why == HOIST_EAGAIN ? "too many threads read at once" : err_last());
-    if (!f || !cell_copy(&f->cell, &v) || v.kind < CELL_BOOL || v.kind > CELL_NUMBER)
+    if (!f || !cell_copy(&f->cell, &e) || e.value.kind < CELL_FALSE || e.value.kind > CELL_NUMBER)
         return;
-    enum hoist_type type = v.kind == CELL_BOOL ? HOIST_BOOL : HOIST_NUMBER;
+    enum hoist_type type = e.value.kind == CELL_NUMBER ? HOIST_NUMBER : HOIST_BOOL;
     if (ask->want && ask->want != type)
         return;
-    *ret = (struct answer){
-        .type = type, .kind = v.kind, .bits = v.bits, .result = {.reason = HOIST_STATIC}};
+    *ret = (struct answer){.type = type, .value = e.value, .result = {.reason = HOIST_STATIC}};
 }
 
 static enum hoist_err answer_in_span(hoist *h, const struct ask *ask, struct answer *ret,
@@ -324,12 +329,12 @@ void answer_flag(hoist *h, const struct ask *ask, struct answer *ret, uint64_t *
         answer_last_known(ask, err, ret);
 }
 
-void refresh_cell(hoist *h, hoist_flag *f, struct slice key, uint64_t hash, struct cell_value *ret)
+struct cell_value refresh_cell(hoist *h, hoist_flag *f, struct slice key, uint64_t hash)
 {
     struct answer a;
     struct ask ask = {.flag = f, .key = key, .hash = hash};
     enum hoist_err err = answer_in_span(h, &ask, &a, NULL);
     if (err)
         answer_last_known(&ask, err, &a);
-    *ret = (struct cell_value){.kind = a.kind, .bits = a.bits};
+    return a.value;
 }

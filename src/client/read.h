@@ -46,10 +46,9 @@ enum { VARIANT_SIZE = sizeof((struct hoist_result){0}.variant) };
 struct answer {
     enum hoist_type type;      /* the flag's; 0: not known */
     struct eval_result result; /* `variant` ≥ 0: there is a value of the type asked for */
-    uint32_t kind;             /* as of a cell: what the flag yields, whoever asks */
-    uint64_t bits;
-    size_t length;    /* of the text */
-    const char *lent; /* the copy in `lend`, ended with a NUL */
+    struct cell_value value;   /* what the flag yields, whoever asks */
+    size_t length;             /* of the text */
+    const char *lent;          /* the copy in `lend`, ended with a NUL */
 };
 
 /* Decide a flag within a span that knows its environment. Never fails: the answer says why. */
@@ -66,7 +65,14 @@ void answer_flag(hoist *h, const struct ask *ask, struct answer *ret, uint64_t *
 bool answer_cached(hoist_flag *f, const struct ask *ask, uint64_t at, struct answer *ret);
 
 /* For booleans and numbers: the cell's present content, refreshed from the store. */
-void refresh_cell(hoist *h, hoist_flag *f, struct slice key, uint64_t hash, struct cell_value *ret);
+struct cell_value refresh_cell(hoist *h, hoist_flag *f, struct slice key, uint64_t hash);
+
+/* A number that is whole and within int64_t. */
+static inline int64_t cell_int(struct cell_value v, int64_t fallback)
+{
+    int64_t whole;
+    return v.kind == CELL_NUMBER && eval_int(cell_double(v, 0), &whole) ? whole : fallback;
+}
 
 /* As snprintf(): returns the length of `text`. */
 size_t copy_text(char *buf, size_t size, struct slice text);

@@ -13,19 +13,6 @@ enum {
     FLAGS_MAX = 2000000, /* twice what an environment may have */
 };
 
-/* A slot is the address of a flag, whose low bits (it is aligned to a cache line) hold as many bits
- * of its hash: most flags that are not meant are passed over without touching them. */
-typedef _Atomic uintptr_t slot;
-
-enum { TAG_BITS = CACHE_LINE - 1 };
-
-struct table {
-    struct table *smaller; /* the one before: somebody may still be looking into it */
-    uint32_t mask;
-    uint32_t used;
-    slot slots[];
-};
-
 struct slab {
     struct slab *next;
     size_t used;
@@ -35,84 +22,31 @@ struct slab {
 
 /* ------------------------------------------------------------------ hashing */
 
-static uint64_t secret;
+uint64_t table_secret;
 
 void table_init(void)
 {
-    if (secret == 0 && getrandom(&secret, sizeof secret, GRND_NONBLOCK) != sizeof secret)
-        secret = (uint64_t)clock_mono_ns() ^ (uintptr_t)&secret;
-}
-
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-    unsigned __int128 p = (unsigned __int128)(a ^ 0x9e3779b97f4a7c15) * (b ^ 0xe7037ed1a0b428db);
-    return (uint64_t)p ^ (uint64_t)(p >> 64);
-}
-
-static inline uint64_t load(const uint8_t *p, size_t len)
-{
-    uint64_t v = 0;
-    memcpy(&v, p, len);
-    return v;
-}
-
-uint64_t table_hash(struct slice key)
-{
-    const uint8_t *p = key.ptr;
-    size_t left = key.len;
-    uint64_t h = secret ^ left;
-    if (left < 8) {
-        for (; left > 0; left--)
-            h = (h ^ *p++) * 0x100000001b3;
-        return mix(h, secret);
-    }
-    for (; left > 8; left -= 8, p += 8)
-        h = mix(h, load(p, 8));
-    return mix(h, load(p + left - 8, 8)); /* the last eight, whether or not some came before */
-}
-
-/* ------------------------------------------------------------------ finding */
-
-static inline uintptr_t tag_of(uint64_t hash)
-{
-    return (hash >> 58) & TAG_BITS;
-}
-
-static hoist_flag *find_in(struct table *t, struct slice key, uint64_t hash)
-{
-    for (uint32_t i = (uint32_t)hash & t->mask;; i = (i + 1) & t->mask) {
-        uintptr_t s = atomic_load_explicit(&t->slots[i], memory_order_acquire);
-        if (s == 0)
-            return NULL;
-        if ((s & TAG_BITS) != tag_of(hash))
-            continue;
-        hoist_flag *f = (hoist_flag *)(s & ~(uintptr_t)TAG_BITS);
-        if (f->key_len == key.len && memcmp(f->key, key.ptr, key.len) == 0)
-            return f;
-    }
-}
-
-hoist_flag *table_find(hoist *h, struct slice key, uint64_t hash)
-{
-    struct table *t = atomic_load_explicit(&h->table, memory_order_acquire);
-    return t ? find_in(t, key, hash) : NULL;
+    if (table_secret == 0 &&
+        getrandom(&table_secret, sizeof table_secret, GRND_NONBLOCK) != sizeof table_secret)
+        table_secret = (uint64_t)clock_mono_ns() ^ (uintptr_t)&table_secret;
 }
 
 /* ------------------------------------------------------------------ adding */
 
 static void put(struct table *t, hoist_flag *f)
 {
-    uint32_t i = (uint32_t)f->hash & t->mask;
+    uint32_t i = (uint32_t)f->rest->hash & t->mask;
     while (atomic_load_explicit(&t->slots[i], memory_order_relaxed) != 0)
         i = (i + 1) & t->mask;
     t->used++;
-    atomic_store_explicit(&t->slots[i], (uintptr_t)f | tag_of(f->hash), memory_order_release);
+    atomic_store_explicit(&t->slots[i], (uintptr_t)f | table_tag(f->rest->hash),
+                          memory_order_release);
 }
 
 static hoist_flag *flag_in(struct table *t, uint32_t i)
 {
     uintptr_t s = atomic_load_explicit(&t->slots[i], memory_order_acquire);
-    return (hoist_flag *)(s & ~(uintptr_t)TAG_BITS);
+    return (hoist_flag *)(s & ~(uintptr_t)TABLE_TAG);
 }
 
 /* A table with room for one more. Old ones are kept: together they are no bigger than the new. */
@@ -122,7 +56,7 @@ static struct table *with_room(hoist *h)
     if (t && t->used < (t->mask + 1) / 2)
         return t;
     uint32_t slots = t ? 2 * (t->mask + 1) : SLOTS_FIRST;
-    struct table *bigger = mem_zalloc(1, sizeof *t + slots * sizeof(slot));
+    struct table *bigger = mem_zalloc(1, sizeof *t + slots * sizeof(table_slot));
     if (!bigger)
         return NULL;
     bigger->mask = slots - 1;
@@ -134,10 +68,11 @@ static struct table *with_room(hoist *h)
     return bigger;
 }
 
-static hoist_flag *flag_alloc(hoist *h, size_t key_len)
+/* Zeroed, freed with the handle. Slabs begin at a cache line; what all sizes are a multiple of
+ * is the alignment within. */
+static void *slab_alloc(struct slab **slabs, size_t size)
 {
-    size_t size = (sizeof(hoist_flag) + key_len + 1 + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
-    struct slab *s = h->slabs;
+    struct slab *s = *slabs;
     if (!s || s->size - s->used < size) {
         size_t room = size > SLAB_SIZE ? size : SLAB_SIZE;
         s = mem_zalloc(1, sizeof *s + CACHE_LINE + room);
@@ -145,11 +80,29 @@ static hoist_flag *flag_alloc(hoist *h, size_t key_len)
             return NULL;
         s->used = -(uintptr_t)s->bytes & (CACHE_LINE - 1);
         s->size = s->used + room;
-        s->next = h->slabs;
-        h->slabs = s;
+        s->next = *slabs;
+        *slabs = s;
     }
-    hoist_flag *f = (hoist_flag *)(s->bytes + s->used);
+    void *p = s->bytes + s->used;
     s->used += size;
+    return p;
+}
+
+static hoist_flag *line_new(hoist *h, struct slice key, uint64_t hash)
+{
+    size_t align = alignof(struct flag_rest);
+    size_t size = (sizeof(struct flag_rest) + key.len + 1 + align - 1) & ~(align - 1);
+    hoist_flag *f = slab_alloc(&h->lines, sizeof *f);
+    struct flag_rest *rest = f ? slab_alloc(&h->rests, size) : NULL;
+    if (!rest)
+        return NULL; /* the line is lost until the handle is closed */
+    rest->hoist = h;
+    rest->hash = hash;
+    memcpy(rest->key, key.ptr, key.len);
+    f->rest = rest;
+    f->key_len = (uint16_t)key.len;
+    if (key.len <= KEY_NEAR)
+        memcpy(f->key_near, key.ptr, key.len);
     return f;
 }
 
@@ -163,13 +116,9 @@ static hoist_flag *add(hoist *h, struct slice key, uint64_t hash, enum table_why
     struct table *t = with_room(h);
     if (!t || (why != TABLE_BOUND && t->used >= FLAGS_MAX))
         return NULL;
-    f = flag_alloc(h, key.len);
+    f = line_new(h, key, hash);
     if (!f)
         return NULL;
-    f->hoist = h;
-    f->hash = hash;
-    f->key_len = (uint32_t)key.len;
-    memcpy(f->key, key.ptr, key.len);
     h->missing += why == TABLE_MISSING;
     put(t, f);
     return f;
@@ -194,9 +143,18 @@ void table_each(hoist *h, void (*each)(hoist_flag *f))
             each(flag_in(t, i));
 }
 
+static void slabs_free(struct slab **slabs)
+{
+    for (struct slab *s = *slabs, *next; s; s = next) {
+        next = s->next;
+        mem_free(s);
+    }
+    *slabs = NULL;
+}
+
 static void flag_done(hoist_flag *f)
 {
-    decoded_free(atomic_load(&f->decoded));
+    decoded_free(atomic_load(&f->rest->decoded));
 }
 
 void table_done(hoist *h)
@@ -206,10 +164,7 @@ void table_done(hoist *h)
         smaller = t->smaller;
         mem_free(t);
     }
-    for (struct slab *s = h->slabs, *next; s; s = next) {
-        next = s->next;
-        mem_free(s);
-    }
+    slabs_free(&h->lines);
+    slabs_free(&h->rests);
     atomic_store(&h->table, NULL);
-    h->slabs = NULL;
 }

@@ -165,38 +165,34 @@ static struct ask ask_for(hoist_view *v, const char *key, enum hoist_type want)
 
 static struct cell_value look(hoist_view *v, const char *key)
 {
-    struct cell_value value = {.kind = CELL_NONE};
+    struct cell_entry e;
     if (!v || !key || is_dead(v))
-        return value;
+        return (struct cell_value){.kind = CELL_NONE};
     struct ask ask = ask_for(v, key, 0);
-    if (ask.flag && cell_read(&ask.flag->cell, v->span.txn, &value) &&
-        words_has(&v->span.era->words, value.word))
-        return value;
+    if (ask.flag && cell_read(&ask.flag->cell, v->span.txn, &e) &&
+        words_has(&v->span.era->words, e.word))
+        return e.value;
     struct answer a;
     answer(v, &ask, &a);
-    return (struct cell_value){.kind = a.kind, .bits = a.bits};
+    return a.value;
 }
 
 bool hoist_view_bool(hoist_view *v, const char *key, const hoist_ctx *ctx, bool fallback)
 {
-    struct cell_value value = look(v, key);
     (void)ctx;
-    return value.kind == CELL_BOOL ? value.bits : fallback;
+    return cell_bool(look(v, key), fallback);
 }
 
 double hoist_view_double(hoist_view *v, const char *key, const hoist_ctx *ctx, double fallback)
 {
-    struct cell_value value = look(v, key);
     (void)ctx;
-    return value.kind == CELL_NUMBER ? cell_double(&value) : fallback;
+    return cell_double(look(v, key), fallback);
 }
 
 int64_t hoist_view_int(hoist_view *v, const char *key, const hoist_ctx *ctx, int64_t fallback)
 {
-    struct cell_value value = look(v, key);
-    int64_t whole;
     (void)ctx;
-    return value.kind == CELL_NUMBER && eval_int(cell_double(&value), &whole) ? whole : fallback;
+    return cell_int(look(v, key), fallback);
 }
 
 bool hoist_view_evaluate(hoist_view *v, const char *key, const hoist_ctx *ctx, enum hoist_type want,
