@@ -17,18 +17,6 @@ static void append(struct row_key *k, const void *bytes, size_t len)
     k->len += len;
 }
 
-/* Every read comes by here: made in place and no longer than need be, since to clear and copy the
- * rest of the bytes takes as long as a third of the search. */
-struct row_key row_flag(uint16_t env, struct slice key)
-{
-    struct row_key k;
-    size_t len = key.len < FLAG_KEY_BYTES_MAX ? key.len : FLAG_KEY_BYTES_MAX;
-    be16_write(k.bytes, env);
-    memcpy(k.bytes + sizeof env, key.ptr, len);
-    k.len = sizeof env + len;
-    return k;
-}
-
 struct row_key row_log(uint16_t env, uint64_t version)
 {
     struct row_key k = with_id(env);

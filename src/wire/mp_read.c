@@ -11,31 +11,31 @@ struct item {
     uint64_t value; /* the number's bits, the boolean, the length or the count */
 };
 
-/* First bytes 0xc0 to 0xdf: the type, and how many bytes of number, length or count follow. */
+/* By first byte: the type, how many bytes of number, length or count follow, and which bits of
+ * the first byte itself are the value if none do. */
 /* clang-format off */
-static const struct {
-    uint8_t type, width;
-} forms[32] = {
-    {MP_NIL, 0}, {MP_NIL, 0}, {MP_BOOL, 0}, {MP_BOOL, 0},
-    {MP_BIN, 1}, {MP_BIN, 2}, {MP_BIN, 4},
-    {MP_EXT, 1}, {MP_EXT, 2}, {MP_EXT, 4},
-    {MP_FLOAT, 4}, {MP_FLOAT, 8},
-    {MP_UINT, 1}, {MP_UINT, 2}, {MP_UINT, 4}, {MP_UINT, 8},
-    {MP_INT, 1}, {MP_INT, 2}, {MP_INT, 4}, {MP_INT, 8},
-    {MP_EXT, 0}, {MP_EXT, 0}, {MP_EXT, 0}, {MP_EXT, 0}, {MP_EXT, 0},
-    {MP_STR, 1}, {MP_STR, 2}, {MP_STR, 4},
-    {MP_ARRAY, 2}, {MP_ARRAY, 4},
-    {MP_MAP, 2}, {MP_MAP, 4},
+static const struct form {
+    uint8_t type, width, bits;
+} forms[256] = {
+    [0x00 ... 0x7f] = {MP_UINT, 0, 0x7f},
+    [0x80 ... 0x8f] = {MP_MAP, 0, 0x0f},
+    [0x90 ... 0x9f] = {MP_ARRAY, 0, 0x0f},
+    [0xa0 ... 0xbf] = {MP_STR, 0, 0x1f},
+    [0xc0] = {MP_NIL, 0, 0}, {MP_NIL, 0, 0}, {MP_BOOL, 0, 1}, {MP_BOOL, 0, 1},
+    [0xc4] = {MP_BIN, 1, 0}, {MP_BIN, 2, 0}, {MP_BIN, 4, 0},
+    [0xc7] = {MP_EXT, 1, 0}, {MP_EXT, 2, 0}, {MP_EXT, 4, 0},
+    [0xca] = {MP_FLOAT, 4, 0}, {MP_FLOAT, 8, 0},
+    [0xcc] = {MP_UINT, 1, 0}, {MP_UINT, 2, 0}, {MP_UINT, 4, 0}, {MP_UINT, 8, 0},
+    [0xd0] = {MP_INT, 1, 0}, {MP_INT, 2, 0}, {MP_INT, 4, 0}, {MP_INT, 8, 0},
+    [0xd4 ... 0xd8] = {MP_EXT, 0, 0},
+    [0xd9] = {MP_STR, 1, 0}, {MP_STR, 2, 0}, {MP_STR, 4, 0},
+    [0xdc] = {MP_ARRAY, 2, 0}, {MP_ARRAY, 4, 0},
+    [0xde] = {MP_MAP, 2, 0}, {MP_MAP, 4, 0},
+    [0xe0 ... 0xff] = {MP_INT, 0, 0xff}, /* two's complement, as 0xd0 would send it */
 };
 /* clang-format on */
 
-enum {
-    FORMS_FIRST = 0xc0,
-    NEVER_USED = 0xc1,
-    TRUE = 0xc3,
-    FIXEXT_FIRST = 0xd4,
-    FIXEXT_LAST = 0xd8
-};
+enum { NIL = 0xc0, NEVER_USED = 0xc1, FIXEXT_FIRST = 0xd4 };
 
 struct mp_reader mp_reader(struct slice in)
 {
@@ -92,70 +92,42 @@ static uint64_t number_read(const uint8_t *p, uint8_t width)
     return 0;
 }
 
-/* The type that first byte `c` announces. */
-static enum mp_type type_of(uint8_t c)
-{
-    if (c < 0x80)
-        return MP_UINT;
-    if (c < 0x90)
-        return MP_MAP;
-    if (c < 0xa0)
-        return MP_ARRAY;
-    if (c < FORMS_FIRST)
-        return MP_STR;
-    if (c >= 0xe0)
-        return MP_INT;
-    return forms[c - FORMS_FIRST].type;
-}
-
-/* Those that say all in their first byte. */
-static bool short_form(uint8_t c, struct item *ret)
-{
-    ret->type = type_of(c);
-    ret->width = 1;
-    if (c < 0x80)
-        ret->value = c;
-    else if (c < 0xa0)
-        ret->value = c & 0x0f;
-    else if (c < FORMS_FIRST)
-        ret->value = c & 0x1f;
-    else if (c >= 0xe0)
-        ret->value = c; /* one byte of two's complement, as 0xd0 would send it */
-    else
-        return false;
-    return true;
-}
-
-/* Step over an item's front. False when the reader has failed. */
-static bool take(struct mp_reader *r, struct item *ret)
+/* take(), where the first byte does not say all. */
+static bool take_long(struct mp_reader *r, struct item *ret)
 {
     if (r->in.len == 0) {
         mp_fail(r, "it ends too early");
         return false;
     }
     uint8_t c = r->in.ptr[0];
-    size_t used = 1;
-    if (!short_form(c, ret)) {
-        uint8_t width = forms[c - FORMS_FIRST].width;
-        /* An ext's own type stands between its length and its bytes. */
-        used += width + (size_t)(ret->type == MP_EXT);
-        if (c == NEVER_USED) {
-            mp_fail(r, "byte 0xc1 begins nothing");
-            return false;
-        }
-        if (r->in.len < used) {
-            mp_fail(r, "it ends too early");
-            return false;
-        }
-        ret->width = width;
-        ret->value = number_read(r->in.ptr + 1, width);
-        if (ret->type == MP_BOOL)
-            ret->value = c == TRUE;
-        if (c >= FIXEXT_FIRST && c <= FIXEXT_LAST)
-            ret->value = 1u << (c - FIXEXT_FIRST);
+    const struct form *form = &forms[c];
+    /* An ext's own type stands between its length and its bytes. */
+    size_t used = 1 + (size_t)form->width + (form->type == MP_EXT);
+    if (c == NEVER_USED) {
+        mp_fail(r, "byte 0xc1 begins nothing");
+        return false;
     }
+    if (r->in.len < used) {
+        mp_fail(r, "it ends too early");
+        return false;
+    }
+    *ret = (struct item){form->type, form->width, number_read(r->in.ptr + 1, form->width)};
+    if (form->type == MP_EXT && form->width == 0)
+        ret->value = 1u << (c - FIXEXT_FIRST);
     r->in.ptr += used;
     r->in.len -= used;
+    return true;
+}
+
+/* Step over an item's front. False when the reader has failed. */
+static inline bool take(struct mp_reader *r, struct item *ret)
+{
+    const struct form *form = r->in.len > 0 ? &forms[r->in.ptr[0]] : NULL;
+    if (!form || form->width > 0 || form->bits == 0)
+        return take_long(r, ret);
+    *ret = (struct item){form->type, 1, r->in.ptr[0] & form->bits};
+    r->in.ptr++;
+    r->in.len--;
     return true;
 }
 
@@ -180,7 +152,7 @@ enum mp_type mp_peek(struct mp_reader *r)
     }
     if (r->in.ptr[0] == NEVER_USED)
         mp_fail(r, "byte 0xc1 begins nothing");
-    return type_of(r->in.ptr[0]);
+    return forms[r->in.ptr[0]].type;
 }
 
 uint64_t mp_u64(struct mp_reader *r)
@@ -310,7 +282,7 @@ struct slice mp_bin(struct mp_reader *r)
 
 bool mp_try_nil(struct mp_reader *r)
 {
-    if (r->in.len == 0 || r->in.ptr[0] != FORMS_FIRST)
+    if (r->in.len == 0 || r->in.ptr[0] != NIL)
         return false;
     r->in.ptr++;
     r->in.len--;
