@@ -111,6 +111,38 @@ def test_views_never_mix_versions_while_changes_land(lab):
         assert r.alive() and "mixed" not in r.text(), r.text()
 
 
+def test_the_growth_under_a_stuck_reader_ends(lab):
+    """A view is never closed; each change touches hundreds of pages that it keeps from being used again."""
+    primary = lab.primary()
+    agent = lab.agent()
+    flags = lambda every, n: {"flags": {f"flag{i:05}": {"state": "ENABLED", "variants": {"value": n}, "defaultVariant": "value"}
+                                        for i in range(0, 20000, every)}}
+    lab.ok("import", lab.file("all.json", flags(1, 0)), "--force")
+    first = lab.wait_equal(primary, agent)
+    holder = lab.process([BUILD / "tests/system/holder", agent.store, "production", "flag00000"], "holder")
+    seen = lab.process([BUILD / "examples/read", "--store", agent.store, "--env", "production", "--watch", "flag00000"], "seen")
+    wait_until(lambda: "holding" in holder.text() and "= 0" in seen.text())
+    sizes = [0]
+    for n in range(1, 200):
+        version = lab.ok("import", lab.file("some.json", flags(10, n)))["version"]
+        wait_until(lambda: lab.state(agent)["version"] == version)
+        sizes.append(agent.metric("hoist_store_file_bytes"))
+        if agent.metric("hoist_store_rotations_total"):
+            break
+    assert agent.metric("hoist_store_rotations_total") == 1, sizes[-1]
+    assert max(sizes) > 240 << 20, "it grew before"
+    assert agent.metric("hoist_store_file_bytes") < 120 << 20
+    lab.ok("set", "flag00000", "4711")
+    lab.wait_equal(primary, agent)
+    wait_until(lambda: "= 4711" in seen.text(), what="a program reads on in the new file")
+    assert holder.alive() and f"holding {first}" in holder.text()
+    holder.kill()
+    agent.stop()
+    agent.again()
+    lab.wait_equal(primary, agent)
+    assert len([d for d in agent.store.iterdir() if d.name.isdigit()]) == 1
+
+
 def test_a_store_replaced_under_a_program_is_noticed(lab):
     primary = lab.primary()
     agent = lab.agent()

@@ -1,5 +1,7 @@
 #include "client_kit.h"
 
+#include <inttypes.h>
+
 static void a_view_shows_one_version(void **state)
 {
     char *dir = kit_dir(), buf[16];
@@ -173,10 +175,12 @@ static void no_view_mixes_two_versions(void **state)
     char *dir = kit_dir();
     struct load l = {.store = kit_store(dir), .hoist = kit_hoist(dir)};
     pthread_t writer, readers[3];
+    int64_t begin_ms = clock_mono_ms();
     pthread_create(&writer, NULL, write_changes, &l);
     for (int i = 0; i < 3; i++)
         pthread_create(&readers[i], NULL, read_views, &l);
     pthread_join(writer, NULL);
+    print_message("%" PRId64 " changes/s\n", CHANGES * 1000 / (clock_mono_ms() - begin_ms + 1));
     for (int i = 0; i < 3; i++)
         pthread_join(readers[i], NULL);
     assert_true(l.views > 100);
