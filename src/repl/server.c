@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -50,6 +51,8 @@ struct server {
     bool rep_is_open;
     nng_aio *timer;
     struct server_request *requests;
+    atomic_bool leaving; /* nng was given up on: its callbacks find nothing here any more */
+    atomic_int inside;   /* callbacks under way */
     atomic_int fetches, commands;
     atomic_size_t command_bytes;
     struct metric *refused;
@@ -317,11 +320,22 @@ static void take_request(struct server_request *q, nng_msg *m)
     buf_done(&out);
 }
 
-static void on_request(void *arg)
+static bool come_in(struct server *v)
 {
-    struct server_request *q = arg;
-    int rc = nng_aio_result(q->aio);
+    atomic_fetch_add(&v->inside, 1);
+    if (!atomic_load(&v->leaving))
+        return true;
+    atomic_fetch_sub(&v->inside, 1);
+    return false;
+}
 
+static void go_out(struct server *v)
+{
+    atomic_fetch_sub(&v->inside, 1);
+}
+
+static void step_request(struct server_request *q, int rc)
+{
     if (q->state == REQUEST_ANSWERED) {
         if (rc != 0) { /* the asker has gone */
             nng_msg_free(nng_aio_get_msg(q->aio));
@@ -336,6 +350,16 @@ static void on_request(void *arg)
     } else if (rc != NNG_ECLOSED && rc != NNG_ECANCELED) {
         await_request(q);
     }
+}
+
+static void on_request(void *arg)
+{
+    struct server_request *q = arg;
+    struct server *v = q->server;
+    if (!come_in(v))
+        return;
+    step_request(q, nng_aio_result(q->aio));
+    go_out(v);
 }
 
 static void on_timer(void *arg)
@@ -457,8 +481,12 @@ void server_stop(struct server *v)
     stop_aio(v->timer);
     bool closed = !v->rep_is_open || net_close(v->rep);
     closed = publisher_close(v->publisher) && closed;
-    if (!closed) { /* what nng may still touch is left to the end of the process */
+    if (!closed) { /* what nng may still touch is left to the end of the process; the store is not
+                    */
         log_warn("repl: nng does not let go of a connection; it ends with this process");
+        atomic_store(&v->leaving, true);
+        for (int ms = 0; atomic_load(&v->inside) > 0 && ms < NET_CLOSE_MS; ms++)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         return;
     }
     for (int i = 0; v->requests && i < SERVER_REQUESTS; i++) {
