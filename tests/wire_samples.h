@@ -245,6 +245,18 @@ static inline void sample_change_epoch(struct buf *out)
         abort();
 }
 
+static inline void sample_change_rollback(struct buf *out)
+{
+    struct change_header h = sample_header();
+    struct buf edits = BUF_INIT(CHANGE_BYTES_MAX);
+    h.kind = CHANGE_ROLLBACK;
+    h.restores = h.version - 2;
+    sample_edits(&edits);
+    if (change_encode(&h, buf_slice(&edits), SLICE(""), out, NULL) != HOIST_OK)
+        abort();
+    buf_done(&edits);
+}
+
 static inline void sample_change_bare(struct buf *out)
 {
     struct buf whole = BUF_INIT(CHANGE_BYTES_MAX);
@@ -430,7 +442,7 @@ struct sample {
     again_fn *again;
 };
 
-enum { SAMPLES_FRAMES = 7 }; /* where the frames begin */
+enum { SAMPLES_FRAMES = 8 }; /* where the frames begin */
 
 static const struct sample samples[] = {
     {"record-boolean", sample_record_boolean, record_again},
@@ -440,6 +452,7 @@ static const struct sample samples[] = {
     {"change", sample_change, change_again},
     {"change-epoch", sample_change_epoch, change_again},
     {"change-without-edits", sample_change_bare, change_again},
+    {"change-rollback", sample_change_rollback, change_again},
     {"frame-changes", sample_changes, changes_again},
     {"frame-heartbeat", sample_heartbeat, heartbeat_again},
     {"frame-hello", sample_hello, hello_again},

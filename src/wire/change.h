@@ -2,7 +2,7 @@
  *
  *   change = [ header: bin, edits: bin | nil, signature: bin ]
  *   header = [ major, minor, env, epoch, version, time_ms, author, message, kind, prev, edits_hash,
- *              edits_len, edits_count, digest, request, old_epoch, … ]
+ *              edits_len, edits_count, digest, request, old_epoch, restores, … ]
  *   edits  = [ [1, key, record] | [2, key], … ]
  *
  * env, author, message and keys are str; hashes, digest, request and records are bin. The outer
@@ -23,7 +23,7 @@
 
 enum {
     CHANGE_MAJOR = 1,
-    CHANGE_MINOR = 0,
+    CHANGE_MINOR = 1, /* 0 has no `restores`; it is still written where that is 0 */
     CHANGE_BYTES_MAX = 64 << 20,
     CHANGE_EDITS_MAX = 1000000,
     CHANGE_AUTHOR_MAX = 255,
@@ -62,6 +62,7 @@ struct change_header {
     uint8_t digest[HASH_SIZE];        /* state digest after this change */
     uint8_t request[REQUEST_ID_SIZE]; /* the command that asked for it; zero if none */
     uint64_t old_epoch; /* CHANGE_EPOCH: the epoch that ends with version - 1; else 0 */
+    uint64_t restores;  /* CHANGE_ROLLBACK: the version whose state the edits restore; else 0 */
 };
 
 struct change {

@@ -16,7 +16,7 @@ const char *change_kind_name(uint32_t kind)
 }
 
 /* The header's elements behind major and minor. */
-static void fields_get(struct mp_reader *r, struct change_header *h)
+static void fields_get(struct mp_reader *r, uint32_t elements, struct change_header *h)
 {
     h->env = mp_str(r);
     if (!r->bad && flag_env_check(h->env) != HOIST_OK)
@@ -40,6 +40,7 @@ static void fields_get(struct mp_reader *r, struct change_header *h)
     mp_fixed(r, h->digest, sizeof h->digest);
     mp_fixed(r, h->request, sizeof h->request);
     h->old_epoch = mp_u64(r);
+    h->restores = elements >= CHANGE_FIELDS ? mp_u64(r) : 0;
 }
 
 static enum hoist_err header_get(struct slice bytes, struct change_header *ret)
@@ -51,9 +52,9 @@ static enum hoist_err header_get(struct slice bytes, struct change_header *ret)
         return err_set(HOIST_EVERSION, "change: it has version %u, this program reads version %d",
                        major, CHANGE_MAJOR);
     mp_u32(&r); /* minor: whatever a later one adds stands behind what is known here */
-    if (!r.bad && elements < CHANGE_FIELDS)
+    if (!r.bad && elements < CHANGE_FIELDS_0)
         mp_fail(&r, "elements are missing");
-    fields_get(&r, ret);
+    fields_get(&r, elements, ret);
     for (uint32_t i = CHANGE_FIELDS; i < elements && !r.bad; i++)
         mp_skip(&r);
     mp_end(&r);

@@ -8,9 +8,10 @@ enum { HEADER_BYTES_MAX = CHANGE_AUTHOR_MAX + CHANGE_MESSAGE_MAX + 1024 };
 
 static void header_put(const struct change_header *h, struct buf *out)
 {
-    mp_put_array(out, CHANGE_FIELDS);
+    bool latest = h->restores != 0;
+    mp_put_array(out, latest ? CHANGE_FIELDS : CHANGE_FIELDS_0);
     mp_put_u64(out, CHANGE_MAJOR);
-    mp_put_u64(out, CHANGE_MINOR);
+    mp_put_u64(out, latest ? CHANGE_MINOR : 0);
     mp_put_str(out, h->env);
     mp_put_u64(out, h->epoch);
     mp_put_u64(out, h->version);
@@ -25,6 +26,8 @@ static void header_put(const struct change_header *h, struct buf *out)
     mp_put_bin(out, slice_of(h->digest, sizeof h->digest));
     mp_put_bin(out, slice_of(h->request, sizeof h->request));
     mp_put_u64(out, h->old_epoch);
+    if (latest)
+        mp_put_u64(out, h->restores);
 }
 
 enum hoist_err change_encode(struct change_header *head, struct slice edits, struct slice signature,

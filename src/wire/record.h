@@ -52,6 +52,17 @@ MUST_USE enum hoist_err record_decode(struct slice key, struct slice record, str
                                       struct record_info *ret_info);
 
 /*
+ * Appends `record` with another override (a variant's index, or FLAG_NO_VARIANT), every other byte
+ * as it was: also what a newer program wrote and this one does not know.
+ *
+ * Errors:  ECORRUPT  it is no record, or has no such variant
+ *          EVERSION  another major version
+ *          ELIMIT    it would be longer than FLAG_RECORD_MAX
+ *          ENOMEM
+ */
+MUST_USE enum hoist_err record_override(struct slice record, int32_t variant, struct buf *out);
+
+/*
  * A flag as far as one look at its record shows it, in place and without the heap: what it takes to
  * decide a flag that has no rules.
  *

@@ -32,7 +32,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (seen)
         looks_like(&peek, once);
     struct buf out = BUF_INIT(FLAG_RECORD_MAX * 2);
-    enum hoist_err err = record_encode(once, &out);
+    enum hoist_err err = record_override(slice_of(data, size), 0, &out);
+    assert(err == HOIST_OK || err == HOIST_ELIMIT);
+    if (err == HOIST_OK) {
+        once->override = 0;
+        err = record_decode(key, buf_slice(&out), &more, NULL);
+        assert(err == HOIST_OK);
+        assert(flag_equal(once, more));
+        flag_free(more);
+    }
+    buf_clear(&out);
+    err = record_encode(once, &out);
     assert(err == HOIST_OK);
     err = record_decode(key, buf_slice(&out), &more, NULL);
     assert(err == HOIST_OK);

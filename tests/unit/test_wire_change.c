@@ -116,6 +116,23 @@ static void a_change_without_any_edits_has_an_empty_array_of_them(void **state)
     assert_int_equal(edits_next(&r, &e), HOIST_ENOTFOUND);
 }
 
+static void a_rollback_says_what_it_restores_and_others_stay_as_they_were(void **state)
+{
+    struct change c;
+    struct change_header h = sample_header();
+    (void)state;
+    sample_change_rollback(&out);
+    assert_int_equal(change_decode(buf_slice(&out), &c), HOIST_OK);
+    assert_int_equal(c.head.kind, CHANGE_ROLLBACK);
+    assert_int_equal(c.head.restores, h.version - 2);
+    assert_memory_equal(c.header_bytes.ptr, "\xdc\x00\x11\x01\x01", 5); /* 17 elements, 1.1 */
+    buf_clear(&out);
+    sample_change(&out);
+    assert_int_equal(change_decode(buf_slice(&out), &c), HOIST_OK);
+    assert_int_equal(c.head.restores, 0);
+    assert_memory_equal(c.header_bytes.ptr, "\xdc\x00\x10\x01\x00", 5); /* 16, of minor 0 */
+}
+
 static void leaving_the_edits_out_keeps_header_hash_and_signature(void **state)
 {
     struct change_header h = sample_header();
@@ -210,8 +227,9 @@ static void elements_behind_the_known_ones_are_ignored(void **state)
 {
     struct buf body = header_body(), h = BUF_INIT(CHANGE_BYTES_MAX);
     (void)state;
-    mp_put_array(&h, 18);
+    mp_put_array(&h, 19);
     buf_add_slice(&h, buf_slice(&body));
+    mp_put_u64(&h, 7); /* restores */
     buf_add_slice(&h, SLICE("\x81\xa1x\x01\xd4\x01\x00"));
     assert_int_equal(judged(around(&h, no_edits_no_signature)), HOIST_OK);
     buf_clear(&h);
@@ -401,6 +419,7 @@ int main(void)
         CASE(a_change_comes_back_with_its_edits),
         CASE(edits_come_back_in_order),
         CASE(a_change_without_any_edits_has_an_empty_array_of_them),
+        CASE(a_rollback_says_what_it_restores_and_others_stay_as_they_were),
         CASE(leaving_the_edits_out_keeps_header_hash_and_signature),
         CASE(the_hash_is_that_of_the_header_and_of_nothing_else),
         CASE(every_kind_has_a_name),

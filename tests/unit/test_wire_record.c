@@ -287,6 +287,65 @@ static void another_major_version_is_refused_naming_both(void **state)
     assert_int_equal(judged(SLICE("\x92\x02\xd4\x01\x00")), HOIST_EVERSION);
 }
 
+/* ------------------------------------------------------------------ another override */
+
+/* The same flag but for its override, whatever that was before. */
+static void override_alone_changes(struct flag *f)
+{
+    struct buf record = BUF_INIT(FLAG_RECORD_MAX), other = BUF_INIT(FLAG_RECORD_MAX);
+    struct flag *again;
+    assert_int_equal(record_encode(f, &record), HOIST_OK);
+    for (int32_t variant = FLAG_NO_VARIANT; variant < (int32_t)f->variant_count; variant++) {
+        buf_clear(&other);
+        f->override = variant;
+        assert_int_equal(record_override(buf_slice(&record), variant, &other), HOIST_OK);
+        assert_int_equal(record_decode(f->key, buf_slice(&other), &again, NULL), HOIST_OK);
+        assert_true(flag_equal(f, again));
+        flag_free(again);
+    }
+    flag_free(f);
+    buf_done(&record);
+    buf_done(&other);
+}
+
+static void a_record_gets_another_override_and_nothing_else(void **state)
+{
+    (void)state;
+    override_alone_changes(sample_boolean());
+    override_alone_changes(sample_number());
+    override_alone_changes(sample_object());
+    override_alone_changes(sample_full());
+}
+
+static void another_override_keeps_what_a_newer_program_wrote(void **state)
+{
+    struct slice record = record_of((struct parts){
+        .elements = RECORD_FIELDS + 2, .more = SLICE("\x81\xa1x\x93\x01\x02\x03\xd4\x01\x00")});
+    struct buf killed = BUF_INIT(FLAG_RECORD_MAX), back = BUF_INIT(FLAG_RECORD_MAX);
+    (void)state;
+    assert_int_equal(record_override(record, 0, &killed), HOIST_OK);
+    assert_false(slice_eq(buf_slice(&killed), record));
+    assert_int_equal(record_override(buf_slice(&killed), FLAG_NO_VARIANT, &back), HOIST_OK);
+    assert_true(slice_eq(buf_slice(&back), record));
+    buf_done(&killed);
+    buf_done(&back);
+}
+
+static void no_override_is_put_into_what_is_no_record(void **state)
+{
+    struct buf none = BUF_INIT(FLAG_RECORD_MAX), small = BUF_INIT(8);
+    struct slice record = record_of((struct parts){0});
+    (void)state;
+    assert_int_equal(record_override(slice_of(record.ptr, 5), 0, &none), HOIST_ECORRUPT);
+    assert_int_equal(record_override(record, 99, &none), HOIST_ECORRUPT);
+    assert_int_equal(record_override(record_of((struct parts){.major = SLICE("\x02")}), 0, &none),
+                     HOIST_EVERSION);
+    assert_int_equal(none.len, 0);
+    assert_int_equal(record_override(record_of((struct parts){0}), 0, &small), HOIST_ELIMIT);
+    buf_done(&small);
+    buf_done(&none);
+}
+
 /* ------------------------------------------------------------------ what cannot be right */
 
 static void the_record_by_hand_is_right(void **state)
@@ -686,6 +745,9 @@ int main(void)
         CASE(two_variants_of_one_name_are_refused_among_few_and_many),
         CASE(elements_behind_the_known_ones_are_ignored_and_told),
         CASE(another_major_version_is_refused_naming_both),
+        CASE(a_record_gets_another_override_and_nothing_else),
+        CASE(another_override_keeps_what_a_newer_program_wrote),
+        CASE(no_override_is_put_into_what_is_no_record),
         CASE(the_record_by_hand_is_right),
         CASE(missing_elements_are_refused),
         CASE(bytes_behind_the_end_are_refused),
