@@ -16,6 +16,10 @@ static const struct command_kind kinds[] = {
      command_set},
     {"delete", " env message if_version dry_run force key ", command_delete},
     {"apply", " env message if_version dry_run force file prune ", command_apply},
+    {"kill", " env message if_version dry_run keys variant ", command_kill},
+    {"restore", " env message if_version dry_run force keys ", command_restore},
+    {"rollback", " env message if_version dry_run force key to last with_overrides ",
+     command_rollback},
     {"env_create", " env message ", command_env_create},
     {"env_epoch", " env message if_version new_epoch ", command_env_epoch},
 };
@@ -72,11 +76,13 @@ static bool unpack(struct command *c)
     if (!takes_all(c->kind, c->body))
         return false;
     int rc = json_unpack_ex(
-        c->body, &e, 0, "{s?s s?s s?s s?s s?s s?s s?s% s?b s?b s?b s?b s?b s?b}", "env", &a->env,
-        "message", &a->message, "if_version", &a->if_version, "key", &a->key, "value", &a->value,
-        "type", &a->type, "file", &a->file, &a->file_len, "dry_run", &a->dry_run, "force",
-        &a->force, "everyone", &a->everyone, "only_default", &a->only_default, "prune", &a->prune,
-        "new_epoch", &a->new_epoch);
+        c->body, &e, 0,
+        "{s?s s?s s?s s?s s?s s?s s?s s?s s?o s?s% s?b s?b s?b s?b s?b s?b s?b s?b}", "env",
+        &a->env, "message", &a->message, "if_version", &a->if_version, "key", &a->key, "value",
+        &a->value, "type", &a->type, "variant", &a->variant, "to", &a->to, "keys", &a->keys, "file",
+        &a->file, &a->file_len, "dry_run", &a->dry_run, "force", &a->force, "everyone",
+        &a->everyone, "only_default", &a->only_default, "prune", &a->prune, "new_epoch",
+        &a->new_epoch, "last", &a->last, "with_overrides", &a->with_overrides);
     if (rc != 0)
         (void)err_set(HOIST_EINVAL, "the arguments of '%s': %s", c->kind->name, e.text);
     return rc == 0;
@@ -234,8 +240,7 @@ static void put_items(struct json_writer *w, const char *name, const struct plan
     json_array_end(w);
 }
 
-/* What a dry run would do, flag by flag: in the shape of the log's edits. */
-static void put_dry_edits(struct json_writer *w, const struct plan *plan)
+void command_put_edits(struct json_writer *w, const struct plan *plan)
 {
     enum { SHOWN_MAX = 1000 };
     json_key(w, "edits");
@@ -285,7 +290,9 @@ void command_put_result(struct command *c, const struct store_env *env, uint64_t
         json_put_slice(&w, plan->near);
     }
     if (plan && c->args.dry_run)
-        put_dry_edits(&w, plan);
+        command_put_edits(&w, plan);
+    if (c->put_more)
+        c->put_more(&w, c);
     json_key(&w, "request");
     json_put_hex(&w, slice_of(c->request, sizeof c->request));
     json_object_end(&w);
@@ -341,6 +348,7 @@ static enum hoist_err commit_plan(struct command *c, struct store_write *w, enum
     head.author = c->author;
     head.message = slice_str(c->args.message);
     head.kind = kind;
+    head.restores = c->restores;
     memcpy(head.request, c->request, sizeof head.request);
 
     enum hoist_err err = plan_edits(plan, &edits);
@@ -360,7 +368,11 @@ enum hoist_err command_carry_out(struct command *c, struct store_write *w, enum 
                                  struct plan *plan, struct answer *a)
 {
     char mend[256] = "";
-    enum hoist_err err = plan_check(plan, c->args.force, mend, sizeof mend);
+    enum hoist_err err = HOIST_OK;
+    if (c->fast)
+        plan_sort(plan);
+    else
+        err = plan_check(plan, c->args.force, mend, sizeof mend);
     if (err != HOIST_OK) {
         a->exit = query_fail(&a->body, err, mend);
         return HOIST_OK;
@@ -376,11 +388,12 @@ enum hoist_err command_carry_out(struct command *c, struct store_write *w, enum 
 
 /* ------------------------------------------------------------------ running */
 
-/* The environment that a write is about: named, unless there is but one. */
+/* The environment that a write is about: named, unless there is but one. A kill goes on in the
+ * first, and its answer says so: who has to stop something has no time for a second try. */
 static bool find_env(struct command *c, struct store_read *r, struct answer *a)
 {
     struct store_env second;
-    if (!c->args.env && store_env_at(r, 1, &second) == HOIST_OK) {
+    if (!c->args.env && c->kind->run != command_kill && store_env_at(r, 1, &second) == HOIST_OK) {
         struct buf mend = BUF_INIT(8192);
         buf_add_str(&mend, "name one by --env or HOIST_ENV: ");
         query_env_names(r, &mend);
@@ -392,27 +405,32 @@ static bool find_env(struct command *c, struct store_read *r, struct answer *a)
     return query_env(r, c->args.env, &c->env, &a->body, &a->exit);
 }
 
-/* V, or EPOCH:V. */
+bool command_version(const char *text, const char *at, uint64_t *ret_epoch, uint64_t *ret_version,
+                     struct answer *a)
+{
+    const char *colon = strchr(text, ':');
+    uint8_t epoch[8];
+    enum hoist_err err = text_u64(colon ? colon + 1 : text, ret_version);
+    if (err == HOIST_OK && colon)
+        err = text_unhex(slice_of(text, (size_t)(colon - text)), epoch, sizeof epoch);
+    if (err == HOIST_OK && colon)
+        *ret_epoch = be64_read(epoch);
+    if (err == HOIST_OK)
+        return true;
+    a->exit = query_error(&a->body, EXIT_INPUT, "input", at,
+                          "give a version, as in 42, or with its epoch, as status prints it", NULL,
+                          "'%s' is no version", text);
+    return false;
+}
+
 static bool check_version(struct command *c, struct answer *a)
 {
     const char *want = c->args.if_version;
+    uint64_t version, epoch = c->env.epoch;
     if (!want)
         return true;
-    uint64_t version, epoch = c->env.epoch;
-    const char *colon = strchr(want, ':');
-    enum hoist_err err = text_u64(colon ? colon + 1 : want, &version);
-    if (err == HOIST_OK && colon) {
-        uint8_t bytes[8];
-        err = text_unhex(slice_of(want, (size_t)(colon - want)), bytes, sizeof bytes);
-        if (err == HOIST_OK)
-            epoch = be64_read(bytes);
-    }
-    if (err != HOIST_OK) {
-        a->exit = query_error(&a->body, EXIT_INPUT, "input", "if_version",
-                              "give a version, as in 42, or with its epoch, as status prints it",
-                              NULL, "'%s' is no version", want);
+    if (!command_version(want, "if_version", &epoch, &version, a))
         return false;
-    }
     if (version == c->env.head && epoch == c->env.epoch)
         return true;
     a->exit = query_error(&a->body, EXIT_CONFLICT, "conflict", "if_version",

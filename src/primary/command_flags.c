@@ -18,8 +18,7 @@ static bool check_key(const struct command *c, struct answer *a)
     return false;
 }
 
-/* What is the asker's to mend is answered; the rest ends the transaction. */
-static enum hoist_err answer_or_fail(struct answer *a, enum hoist_err err, const char *mend)
+enum hoist_err command_answer_or_fail(struct answer *a, enum hoist_err err, const char *mend)
 {
     switch (err) {
     case HOIST_EINVAL:
@@ -90,7 +89,7 @@ static enum hoist_err plan_set(struct command *c, struct plan *plan, enum hoist_
         err = plan_put(plan, new);
     flag_free(old);
     flag_free(new);
-    return answer_or_fail(a, err, mend);
+    return command_answer_or_fail(a, err, mend);
 }
 
 enum hoist_err command_set(struct command *c, struct store_write *w, struct answer *a)
@@ -123,8 +122,7 @@ enum hoist_err command_delete(struct command *c, struct store_write *w, struct a
     plan_begin(&plan, store_write_read(w), &c->env);
     enum hoist_err err = plan_delete(&plan, slice_str(c->args.key));
     if (err == HOIST_ENOTFOUND) {
-        a->exit = query_error(&a->body, EXIT_NO, "not-found", "key", NULL, NULL,
-                              "no flag '%s' in %s", c->args.key, c->env.name);
+        a->exit = query_no_flag(plan.r, &c->env, slice_str(c->args.key), &a->body);
         err = HOIST_OK;
     } else if (err == HOIST_OK) {
         err = command_carry_out(c, w, CHANGE_DELETE, &plan, a);
@@ -168,7 +166,7 @@ enum hoist_err command_apply(struct command *c, struct store_write *w, struct an
     enum hoist_err err = plan_file(&plan, c->file);
     if (err == HOIST_OK && c->args.prune)
         err = plan_prune(&plan, c->file);
-    err = answer_or_fail(a, err, NULL);
+    err = command_answer_or_fail(a, err, NULL);
     if (err == HOIST_OK && a->exit == EXIT_DONE)
         err = command_carry_out(c, w, CHANGE_APPLY, &plan, a);
     plan_done(&plan);

@@ -4,14 +4,16 @@
 
 #include <jansson.h>
 
+#include "flag/json.h"
 #include "primary/command.h"
 #include "primary/plan.h"
 
 struct command_args { /* all that any command takes; absent is NULL or 0 */
     const char *env, *message, *if_version;
-    const char *key, *value, *type, *file;
+    const char *key, *value, *type, *file, *variant, *to;
     size_t file_len;
-    int dry_run, force, everyone, only_default, prune, new_epoch;
+    json_t *keys;
+    int dry_run, force, everyone, only_default, prune, new_epoch, last, with_overrides;
 };
 
 struct command_kind {
@@ -33,6 +35,10 @@ struct command {
     struct fleet *fleet;
     int64_t wall_ms;
     struct store_env env;
+    bool fast;         /* nothing may hold it back: no limits, no checks */
+    uint64_t restores; /* a rollback's version, else 0 */
+    void (*put_more)(struct json_writer *w, struct command *c); /* into the answer, or NULL */
+    const void *more;                                           /* for put_more() */
 };
 
 /* Carry out `plan`: stage, log, keep the answer; or only say what would be done. */
@@ -52,9 +58,24 @@ MUST_USE enum hoist_err command_keep_answer(struct command *c, struct store_writ
 void command_put_result(struct command *c, const struct store_env *env, uint64_t version,
                         const char *result, const struct plan *plan, struct answer *a);
 
+/* What is the asker's to mend is answered, with OK; the rest ends the transaction. */
+MUST_USE enum hoist_err command_answer_or_fail(struct answer *a, enum hoist_err err,
+                                               const char *mend);
+
+/* The version that `text`, which is argument `at`, names: V, or EPOCH:V. *ret_epoch is left alone
+ * where there is none. False: it names none, and that is answered. */
+MUST_USE bool command_version(const char *text, const char *at, uint64_t *ret_epoch,
+                              uint64_t *ret_version, struct answer *a);
+
+/* "edits": what the plan would do, flag by flag, in the shape of the log's. */
+void command_put_edits(struct json_writer *w, const struct plan *plan);
+
 enum hoist_err command_set(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_delete(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_apply(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_kill(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_restore(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_rollback(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_create(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a);
 

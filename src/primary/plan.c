@@ -28,7 +28,7 @@ void plan_done(struct plan *p)
     buf_done(&p->scratch);
 }
 
-static enum hoist_err names_add(struct plan_names *n, struct slice key)
+enum hoist_err plan_name(struct plan_names *n, struct slice key)
 {
     if (n->count == n->cap) {
         size_t cap = n->cap ? n->cap * 2 : 16;
@@ -88,9 +88,7 @@ enum hoist_err plan_present(struct plan *p, struct slice key, struct flag **ret)
     return err == HOIST_OK ? decode(key, record, ret) : err;
 }
 
-/* The variant that the flag was overridden to when it was deleted, if the log still knows: deleting
- * and creating anew must not undo a kill. Copied into the plan; empty: none. */
-static enum hoist_err override_of_the_deleted(struct plan *p, struct slice key, struct slice *ret)
+enum hoist_err plan_deleted_override(struct plan *p, struct slice key, struct slice *ret)
 {
     uint64_t version;
     struct slice record;
@@ -133,20 +131,20 @@ static enum hoist_err keep_override(struct plan *p, const struct flag *old, stru
             "flag '%.*s' is overridden to '%.*s', a variant that it would no longer have",
             SLICE_ARG(key), SLICE_ARG(name));
     want->override = kept;
-    return names_add(&p->kept, key);
+    return plan_name(&p->kept, key);
 }
 
 static enum hoist_err keep_deleted_override(struct plan *p, struct flag *want, struct slice key)
 {
     struct slice name;
-    enum hoist_err err = override_of_the_deleted(p, key, &name);
+    enum hoist_err err = plan_deleted_override(p, key, &name);
     if (err != HOIST_OK || name.len == 0)
         return err;
     int32_t kept = flag_variant(want, name);
     if (kept == FLAG_NO_VARIANT)
-        return names_add(&p->dropped, key);
+        return plan_name(&p->dropped, key);
     want->override = kept;
-    return names_add(&p->kept, key);
+    return plan_name(&p->kept, key);
 }
 
 /* The record of `want` as a copy of the plan's. */
@@ -202,10 +200,36 @@ enum hoist_err plan_delete(struct plan *p, struct slice key)
     struct flag *old;
     if (record_decode(item.key, item.before, &old, NULL) == HOIST_OK) {
         if (old->override != FLAG_NO_VARIANT)
-            err = names_add(&p->kept, item.key);
+            err = plan_name(&p->kept, item.key);
         flag_free(old);
     }
     return err == HOIST_OK ? item_add(p, &item) : err;
+}
+
+enum hoist_err plan_record(struct plan *p, struct slice key, const struct slice *record)
+{
+    struct plan_item item = {.what = PLAN_CHANGE, .key = key};
+    enum hoist_err err = store_record_get(p->r, p->env->id, key, &item.before);
+    if (err != HOIST_OK && err != HOIST_ENOTFOUND)
+        return err;
+    bool there = err == HOIST_OK;
+    if (there ? record && slice_eq(*record, item.before) : !record)
+        return HOIST_OK;
+    if (record)
+        item.record = *record;
+    item.what = !record ? PLAN_DELETE : there ? PLAN_CHANGE : PLAN_CREATE;
+    err = arena_own(&p->arena, &item.key);
+    if (err == HOIST_OK && record)
+        err = arena_own(&p->arena, &item.record);
+    return err == HOIST_OK ? item_add(p, &item) : err;
+}
+
+bool plan_has(const struct plan *p, struct slice key)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (slice_eq(p->items[i].key, key))
+            return true;
+    return false;
 }
 
 /* ------------------------------------------------------------------ the whole */
@@ -272,10 +296,15 @@ static enum hoist_err check_limits(const struct plan *p, bool force, char *ret_m
     return HOIST_OK;
 }
 
-enum hoist_err plan_check(struct plan *p, bool force, char *ret_mend, size_t mend_size)
+void plan_sort(struct plan *p)
 {
     if (p->count > 1)
         qsort(p->items, p->count, sizeof *p->items, by_key);
+}
+
+enum hoist_err plan_check(struct plan *p, bool force, char *ret_mend, size_t mend_size)
+{
+    plan_sort(p);
     enum hoist_err err = check_limits(p, force, ret_mend, mend_size);
     return err == HOIST_OK ? plan_check_requires(p) : err;
 }

@@ -34,7 +34,7 @@ struct plan_names { /* keys to be named in the answer, borrowed from the plan */
 struct plan {
     struct store_read *r;
     const struct store_env *env;
-    struct plan_item *items; /* sorted by key after plan_check() */
+    struct plan_item *items; /* sorted by key after plan_check() or plan_sort() */
     size_t count, cap;
     struct plan_names kept; /* overrides kept */
     struct plan_names
@@ -61,6 +61,22 @@ MUST_USE enum hoist_err plan_put(struct plan *p, struct flag *want);
 /* Let the flag be gone, which is there. */
 MUST_USE enum hoist_err plan_delete(struct plan *p, struct slice key);
 
+/* Let the flag have this very record, or with NULL be gone; what is so already is left out. */
+MUST_USE enum hoist_err plan_record(struct plan *p, struct slice key, const struct slice *record);
+
+/* Whether the plan has an edit of `key`; before plan_check() or plan_sort(), by looking at all. */
+bool plan_has(const struct plan *p, struct slice key);
+
+/* One more name for the answer; borrowed. */
+MUST_USE enum hoist_err plan_name(struct plan_names *n, struct slice key);
+
+/* The variant that flag `key`, which is not there, was overridden to when it was deleted, if the
+ * log still knows: deleting and creating anew must not undo a kill. Of the plan; empty: none. */
+MUST_USE enum hoist_err plan_deleted_override(struct plan *p, struct slice key, struct slice *ret);
+
+/* For what nothing may hold back: the order that plan_check() makes, and no check. */
+void plan_sort(struct plan *p);
+
 /* The whole of it. Errors: ELIMIT (with the mend in ret_mend), EINVAL (what requires what), ENOMEM,
  * EIO, ECORRUPT. */
 MUST_USE enum hoist_err plan_check(struct plan *p, bool force, char *ret_mend, size_t mend_size);
@@ -68,7 +84,7 @@ MUST_USE enum hoist_err plan_check(struct plan *p, bool force, char *ret_mend, s
 /* The part of plan_check() that looks at `requires`: nothing dangling, no cycle. */
 MUST_USE enum hoist_err plan_check_requires(struct plan *p);
 
-/* The item of `key`, or NULL; after plan_check() sorted them. */
+/* The item of `key`, or NULL; once they are sorted. */
 const struct plan_item *plan_find(const struct plan *p, struct slice key);
 
 /* The edits' bytes. */

@@ -8,8 +8,10 @@ static const struct question {
     const char *name;
     uint32_t (*answer)(struct store_read *r, const json_t *args, struct buf *out);
 } questions[] = {
-    {"get", query_get},       {"is", query_is_on}, {"list", query_list},
-    {"export", query_export}, {"log", query_log},  {"envs", query_envs},
+    {"get", query_get},       {"is", query_is_on},  {"list", query_list},
+    {"export", query_export}, {"log", query_log},   {"history", query_history},
+    {"show", query_show},     {"diff", query_diff}, {"audit", query_audit},
+    {"envs", query_envs},
 };
 
 static const struct question *find(struct slice name)
@@ -90,6 +92,17 @@ uint64_t query_u64(const json_t *args, const char *name, uint64_t absent, bool *
         return absent;
     }
     return (uint64_t)json_integer_value(v);
+}
+
+uint32_t query_bad_args(struct buf *out, const char *question)
+{
+    return query_error(out, EXIT_INPUT, "input", NULL, NULL, NULL,
+                       "an argument of '%s' is not of the type it has to be", question);
+}
+
+uint64_t query_first_version(const struct store_env *env)
+{
+    return env->log_first > 1 ? env->log_first - 1 : 1;
 }
 
 uint32_t query_done(struct buf *out, uint32_t exit)

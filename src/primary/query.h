@@ -32,12 +32,13 @@ uint32_t query_error(struct buf *out, uint32_t exit, const char *code, const cha
 /* The exit code and word for an error of a room, with err_last() as the message. */
 uint32_t query_fail(struct buf *out, enum hoist_err err, const char *mend);
 
-/* Whether `name` is a question that query_run() answers: get, is, list, export, log, envs. */
+/* Whether `name` is a question that query_run() answers: get, is, list, export, log, history, show,
+ * diff, audit, envs. */
 bool query_is(struct slice name);
 
 /*
- * Answer `name` with `args` (an object: env, key, prefix, variant, limit, since …; docs/protocol.md
- * has them all). Appends JSON to `out`, returns the exit code. "env" absent: the first environment.
+ * Answer `name` with `args` (an object; docs/protocol.md has them all). Appends JSON to `out`,
+ * returns the exit code. "env" absent: the first environment.
  */
 uint32_t query_run(struct store_read *r, struct slice name, const json_t *args, struct buf *out);
 

@@ -9,12 +9,6 @@
 
 enum { NEAR_EDITS = 2, NEAR_FLAGS_MAX = 100000 };
 
-static uint32_t bad_args(struct buf *out, const char *question)
-{
-    return query_error(out, EXIT_INPUT, "input", NULL, NULL, NULL,
-                       "an argument of '%s' is not of the type it has to be", question);
-}
-
 /* An existing key that `key` may be a slip of; empty when there is none. */
 static struct slice near_key(struct store_read *r, const struct store_env *env, struct slice key)
 {
@@ -29,8 +23,8 @@ static struct slice near_key(struct store_read *r, const struct store_env *env, 
     return (struct slice){0};
 }
 
-static uint32_t no_such_flag(struct store_read *r, const struct store_env *env, struct slice key,
-                             struct buf *out)
+uint32_t query_no_flag(struct store_read *r, const struct store_env *env, struct slice key,
+                       struct buf *out)
 {
     struct slice near = near_key(r, env, key);
     struct buf mend = BUF_INIT(512);
@@ -50,7 +44,7 @@ static struct flag *get_flag(struct store_read *r, const json_t *args, const cha
     const char *env = query_str(args, "env", &ok);
     const char *key = query_str(args, "key", &ok);
     if (!ok || !key) {
-        *ret_exit = bad_args(out, question);
+        *ret_exit = query_bad_args(out, question);
         return NULL;
     }
     if (!query_env(r, env, ret_env, out, ret_exit))
@@ -59,13 +53,23 @@ static struct flag *get_flag(struct store_read *r, const json_t *args, const cha
         *ret_exit = query_fail(out, HOIST_EINVAL, "name a flag by its key");
         return NULL;
     }
+    uint64_t at = query_u64(args, "at", ret_env->head, &ok), least = query_first_version(ret_env);
+    if (!ok || (at != ret_env->head && (at < least || at > ret_env->head))) {
+        *ret_exit =
+            ok ? query_no_version(ret_env, "at", at, least, out) : query_bad_args(out, question);
+        return NULL;
+    }
     struct slice record;
     struct flag *f = NULL;
-    enum hoist_err err = store_flag_get(r, ret_env->id, ret_env->held > 0, slice_str(key), &record);
+    enum hoist_err err =
+        at < ret_env->head
+            ? store_record_at(r, ret_env->id, slice_str(key), at, &record)
+            : store_flag_get(r, ret_env->id, ret_env->held > 0, slice_str(key), &record);
+    ret_env->head = at; /* what is answered is of that version */
     if (err == HOIST_OK)
         err = record_decode(slice_str(key), record, &f, NULL);
     if (err == HOIST_ENOTFOUND)
-        *ret_exit = no_such_flag(r, ret_env, slice_str(key), out);
+        *ret_exit = query_no_flag(r, ret_env, slice_str(key), out);
     else if (err != HOIST_OK)
         *ret_exit = query_fail(out, err, NULL);
     return f;
@@ -156,7 +160,7 @@ uint32_t query_is_on(struct store_read *r, const json_t *args, struct buf *out)
     bool ok = true;
     const char *want = query_str(args, "variant", &ok);
     if (!ok)
-        return bad_args(out, "is");
+        return query_bad_args(out, "is");
     struct flag *f = get_flag(r, args, "is", &env, out, &exit);
     if (!f)
         return exit;
@@ -251,7 +255,7 @@ uint32_t query_list(struct store_read *r, const json_t *args, struct buf *out)
     const char *name = query_str(args, "env", &ok);
     struct slice prefix = slice_str(query_str(args, "prefix", &ok));
     if (!ok)
-        return bad_args(out, "list");
+        return query_bad_args(out, "list");
     if (!query_env(r, name, &env, out, &exit))
         return exit;
     struct json_writer w = JSON_WRITER(out, 0);
@@ -322,7 +326,7 @@ uint32_t query_export(struct store_read *r, const json_t *args, struct buf *out)
     bool ok = true;
     const char *name = query_str(args, "env", &ok);
     if (!ok)
-        return bad_args(out, "export");
+        return query_bad_args(out, "export");
     if (!query_env(r, name, &env, out, &exit))
         return exit;
     struct flag **flags = NULL;

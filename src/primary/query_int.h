@@ -20,6 +20,27 @@ uint64_t query_u64(const json_t *args, const char *name, uint64_t absent, bool *
 /* `out` as the answer: OK's exit code, or the error that stuck in it. */
 uint32_t query_done(struct buf *out, uint32_t exit);
 
+enum { QUERY_EDITS_SHOWN = 1000 }; /* of one change; its edits_count tells of more */
+
+/* An argument is of another type than it has to be: the error into `out`; its exit code. */
+uint32_t query_bad_args(struct buf *out, const char *question);
+
+/* The first version whose state is known: the log leads back to it. */
+uint64_t query_first_version(const struct store_env *env);
+
+/* There is no such version: the error, with those that there are (`least` to the head), into `out`;
+ * its exit code. `at`: the argument. */
+uint32_t query_no_version(const struct store_env *env, const char *at, uint64_t version,
+                          uint64_t least, struct buf *out);
+
+/* Change `version`. ENOTFOUND: not in the log (any more). */
+MUST_USE enum hoist_err query_change(struct store_read *r, const struct store_env *env,
+                                     uint64_t version, struct change *ret);
+
+/* There is no flag `key`: the error, with the key that may be meant, into `out`; its exit code. */
+uint32_t query_no_flag(struct store_read *r, const struct store_env *env, struct slice key,
+                       struct buf *out);
+
 const char *query_type_name(enum hoist_type type);
 
 /* A flag's definition from its record as JSON; null when the record cannot be read (it is newer
@@ -31,6 +52,10 @@ uint32_t query_is_on(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_list(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_export(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_log(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_history(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_show(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_diff(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_audit(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_envs(struct store_read *r, const json_t *args, struct buf *out);
 
 #endif

@@ -116,4 +116,7 @@ MUST_USE enum hoist_err edits_open(struct slice edits, struct edits_reader *ret)
 /* The next edit; ENOTFOUND behind the last; ECORRUPT when it is no edit or bytes are left over. */
 MUST_USE enum hoist_err edits_next(struct edits_reader *r, struct edit *ret);
 
+/* Whether one of its edits is of `key`. */
+bool change_touches(const struct change *c, struct slice key);
+
 #endif

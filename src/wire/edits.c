@@ -44,3 +44,15 @@ enum hoist_err edits_next(struct edits_reader *er, struct edit *ret)
     *ret = edit;
     return HOIST_OK;
 }
+
+bool change_touches(const struct change *c, struct slice key)
+{
+    struct edits_reader edits;
+    struct edit e;
+    if (!c->edits.ptr || edits_open(c->edits, &edits) != HOIST_OK)
+        return false;
+    while (edits_next(&edits, &e) == HOIST_OK)
+        if (slice_eq(e.key, key))
+            return true;
+    return false;
+}

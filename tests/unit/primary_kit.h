@@ -25,6 +25,7 @@ struct kit {
     struct store *store;
     struct fleet *fleet;
     uint8_t next_request;
+    const char *author; /* who commands; NULL: ana */
 };
 
 static inline int kit_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -67,7 +68,7 @@ static inline struct command *kit_command(struct kit *k, const char *name, const
     struct frame_command f = {.name = slice_str(name), .body = slice_str(body)};
     f.request[0] = ++k->next_request;
     f.request[1] = 1;
-    assert_int_equal(command_new(&f, "ana", &c), HOIST_OK);
+    assert_int_equal(command_new(&f, k->author ? k->author : "ana", &c), HOIST_OK);
     return c;
 }
 

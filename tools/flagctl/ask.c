@@ -51,8 +51,7 @@ bool source_choose(struct call *c, bool change)
     }
     const char *dir = options_get(c->options, "store");
     /* Reads prefer a store where both are said equally near; the log is the primary's. */
-    bool log = strcmp(c->sub->name, "log") == 0;
-    bool local = log ? store == 0 : store <= primary;
+    bool local = c->sub->of_primary ? store == 0 : store <= primary;
     if (local)
         c->source = (struct source){.local = true, .where = dir ? dir : c->store_dir};
     else

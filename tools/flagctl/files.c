@@ -129,6 +129,25 @@ static int run_file(struct call *c, bool yes)
     return exit;
 }
 
+/* Exit 0: the environment has what the file says, 1: it has not. */
+int diff_file(struct call *c)
+{
+    struct buf file = BUF_INIT(FILE_MAX);
+    struct reply r;
+    int exit = EXIT_INPUT;
+    if (source_choose(c, true) && read_file(c, c->words[0], &file, &exit)) {
+        json_t *args = apply_args(c, &file);
+        json_object_set_new(args, "dry_run", json_true());
+        json_object_set_new(args, "force", json_true());
+        tell(c, "apply", args, &r);
+        if (!show_if_error(c, &r, &exit))
+            exit = show_difference(c, &r);
+        reply_done(&r);
+    }
+    buf_done(&file);
+    return exit;
+}
+
 int run_apply(struct call *c)
 {
     return run_file(c, options_on(c->options, "yes") || options_on(c->options, "dry-run"));

@@ -21,6 +21,7 @@ struct subcommand {
     const char *takes; /* names of its options, with spaces around each */
     int words_min, words_max;
     int (*run)(struct call *c);
+    bool of_primary; /* about history: a store answers only if it is named on the command line */
 };
 
 struct source { /* who answers */
@@ -85,6 +86,12 @@ bool show_if_error(const struct call *c, const struct reply *r, int *ret_exit);
 
 void show_json(const struct reply *r); /* as it came, on a line */
 
+/* A change of the log, with its edits. */
+void show_logged(const struct call *c, const json_t *change);
+
+/* An answer with "edits": exit 0 when there are none, 1 when there are. */
+int show_difference(struct call *c, struct reply *r);
+
 /* A JSON value as one line of text; strings bare if `bare`. To be freed with mem_free(). */
 char *value_text(const json_t *value, bool bare);
 
@@ -110,7 +117,17 @@ void show_edits(const struct call *c, const json_t *edits);
 /* The answer to a change. Gives its exit code. */
 int show_change(struct call *c, const struct reply *r);
 
+/* ------------------------------------------------------------------ arguments */
+
+/* "10s", "500ms", "1m", "2h", "7d"; a bare number is seconds. EINVAL. */
+MUST_USE enum hoist_err read_duration(const char *text, int64_t *ret_ms);
+
+/* "42" or "v42" as member `name` of `args`. False: it is none, and that was shown. */
+bool read_version(struct call *c, const char *text, json_t *args, const char *name);
+
 /* ------------------------------------------------------------------ the subcommands */
+
+int diff_file(struct call *c); /* diff, with one word */
 
 int run_set(struct call *c);
 int run_delete(struct call *c);
@@ -124,6 +141,13 @@ int run_export(struct call *c);
 int run_watch(struct call *c);
 int run_status(struct call *c);
 int run_log(struct call *c);
+int run_history(struct call *c);
+int run_show(struct call *c);
+int run_diff(struct call *c);
+int run_audit(struct call *c);
+int run_kill(struct call *c);
+int run_restore(struct call *c);
+int run_rollback(struct call *c);
 int run_completion(struct call *c);
 int run_help(struct call *c);
 

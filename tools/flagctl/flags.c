@@ -30,9 +30,11 @@ int show_change(struct call *c, const struct reply *r)
         return (int)r->exit;
     }
     const char *result = text_of(r->body, "result");
-    show_names(c, r->body, "created", "created", LOOK_GOOD);
-    show_names(c, r->body, "changed", "changed", LOOK_VALUE);
-    show_names(c, r->body, "deleted", "deleted", LOOK_BAD);
+    if (!json_object_get(r->body, "undone")) { /* else they were shown, with what they were */
+        show_names(c, r->body, "created", "created", LOOK_GOOD);
+        show_names(c, r->body, "changed", "changed", LOOK_VALUE);
+        show_names(c, r->body, "deleted", "deleted", LOOK_BAD);
+    }
     show_names(c, r->body, "override_kept", "still overridden:", LOOK_BAD);
     show_names(c, r->body, "override_dropped",
                "no longer overridden, for want of the variant:", LOOK_BAD);
@@ -148,7 +150,13 @@ int run_get(struct call *c)
     int exit;
     if (!source_choose(c, false))
         return EXIT_INPUT;
-    ask(c, "get", json_pack("{ss}", "key", c->words[0]), &r);
+    json_t *args = json_pack("{ss}", "key", c->words[0]);
+    const char *at = options_get(c->options, "at");
+    if (at && !read_version(c, at, args, "at")) {
+        json_decref(args);
+        return EXIT_INPUT;
+    }
+    ask(c, "get", args, &r);
     if (show_if_error(c, &r, &exit)) {
         reply_done(&r);
         return exit;

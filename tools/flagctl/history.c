@@ -1,38 +1,35 @@
-/* log and watch: changes, as they were and as they land. */
+/* log, history, show, diff: changes as they were. */
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
-#include "base/mem.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "flagctl.h"
 
-static void show_logged(const struct call *c, const json_t *change)
+void show_logged(const struct call *c, const json_t *change)
 {
     const char *message = text_of(change, "message");
-    printf("%sv%" PRIu64 "%s  %.19s  %s  %s%s%s\n", look(c, LOOK_KEY), number_of(change, "version"),
+    printf("%sv%" PRIu64 "%s  %.19s  %s  %s", look(c, LOOK_KEY), number_of(change, "version"),
            look(c, LOOK_PLAIN), text_of(change, "time"), text_of(change, "author"),
-           text_of(change, "kind"), *message ? "  " : "", message);
+           text_of(change, "kind"));
+    if (number_of(change, "restores"))
+        printf(" to v%" PRIu64, number_of(change, "restores"));
+    printf("%s%s\n", *message ? "  " : "", message);
     const json_t *edits = json_object_get(change, "edits");
     show_edits(c, edits);
     uint64_t all = number_of(change, "edits_count");
-    if (all > json_array_size(edits))
+    bool whole = json_array_size(edits) == 0 || json_array_size(edits) == 1000;
+    if (whole && all > json_array_size(edits))
         printf("  … and %" PRIu64 " more\n", all - json_array_size(edits));
 }
 
-int run_log(struct call *c)
+/* Ask, print the changes of the answer, or the answer as JSON. */
+static int show_changes(struct call *c, const char *question, json_t *args)
 {
     struct reply r;
     int exit;
-    uint64_t limit;
-    if (text_u64(options_get(c->options, "limit"), &limit) != HOIST_OK || limit > INT64_MAX)
-        return show_failure(c, EXIT_INPUT, "input", NULL, "--limit: %s", err_last());
-    if (!source_choose(c, false))
-        return EXIT_INPUT;
-    ask(c, "log", json_pack("{sI}", "limit", (json_int_t)limit), &r);
+    ask(c, question, args, &r);
     if (!show_if_error(c, &r, &exit)) {
         size_t i;
         json_t *change;
@@ -50,126 +47,140 @@ int run_log(struct call *c)
     return exit;
 }
 
-/* ------------------------------------------------------------------ watch */
+/* ------------------------------------------------------------------ log and history */
 
-enum { LIMIT = 100, POLL_MS = 200, LOOK_AGAIN_MS = 1000 };
-
-struct watch {
-    struct call *call;
-    char epoch[32];
-    uint64_t seen; /* version; printed up to here */
-    bool begun;
-    bool silent; /* nobody answered the last time, and it was said */
-    int notify;  /* inotify on a store's counters, or -1 */
-};
-
-static void print_change(const struct watch *w, const json_t *reply, json_t *change)
+static bool read_limit(struct call *c, json_t *args)
 {
-    if (!w->call->json) {
-        show_logged(w->call, change);
-        return;
+    uint64_t limit;
+    if (text_u64(options_get(c->options, "limit"), &limit) != HOIST_OK || limit > INT64_MAX) {
+        (void)show_failure(c, EXIT_INPUT, "input", NULL, "--limit: %s", err_last());
+        return false;
     }
-    json_object_set(change, "env", json_object_get(reply, "env"));
-    char *line = value_text(change, false);
-    if (line)
-        puts(line);
-    mem_free(line);
+    json_object_set_new(args, "limit", json_integer((json_int_t)limit));
+    return true;
 }
 
-/* Where the log begins behind what was seen, say so: there is no way to print what is gone. */
-static void note_gap(struct watch *w, const json_t *reply)
+/* --since: a version, how long ago, or a time. */
+static bool read_since(struct call *c, json_t *args)
 {
-    uint64_t first = number_of(reply, "first");
-    if (first > w->seen + 1) {
-        fprintf(stderr, "flagctl: versions %" PRIu64 " to %" PRIu64 " are no longer in the log\n",
-                w->seen + 1, first - 1);
-        w->seen = first - 1;
+    const char *since = options_get(c->options, "since");
+    uint64_t version;
+    int64_t ms;
+    if (!since)
+        return true;
+    if (text_u64(since, &version) == HOIST_OK && version <= INT64_MAX) {
+        json_object_set_new(args, "from", json_integer((json_int_t)version));
+        return true;
     }
-}
-
-/* Print what is new in a reply. True: there is more to be had at once. */
-static bool take(struct watch *w, const json_t *reply)
-{
-    const char *epoch = text_of(reply, "epoch");
-    const json_t *changes = json_object_get(reply, "changes");
-    uint64_t head = number_of(reply, "head");
-    bool other = w->begun && (strcmp(epoch, w->epoch) != 0 || head < w->seen);
-    if (!w->begun) {
-        w->begun = true;
-        w->seen = head;
-    } else if (other && head < w->seen) {
-        fprintf(stderr, "flagctl: the history is another now: epoch %s, v%" PRIu64 "\n", epoch,
-                head);
-        w->seen = head;
-    } else {
-        note_gap(w, reply);
-        for (size_t i = json_array_size(changes); i > 0; i--) {
-            json_t *change = json_array_get(changes, i - 1);
-            print_change(w, reply, change);
-            w->seen = number_of(change, "version");
+    if (text_time_read(since, &ms) != HOIST_OK) {
+        if (read_duration(since, &ms) != HOIST_OK) {
+            (void)show_failure(c, EXIT_INPUT, "input",
+                               "write a version (42), how long ago (2h, 7d), or a time "
+                               "(2026-01-31T14:02:00Z)",
+                               "--since: '%s' is none of these", since);
+            return false;
         }
+        ms = clock_wall_ms() - ms;
     }
-    snprintf(w->epoch, sizeof w->epoch, "%s", epoch);
-    fflush(stdout);
-    return w->seen < head && json_array_size(changes) > 0;
+    json_object_set_new(args, "from_ms", json_integer(ms > 0 ? ms : 0));
+    return true;
 }
 
-/* The wait for something new: the store's counters are written after each commit. */
-static void wait_for_change(struct watch *w)
+int run_log(struct call *c)
 {
-    char events[4096];
-    if (w->notify < 0 && w->call->source.local && w->call->source.store) {
-        w->notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (w->notify >= 0 &&
-            inotify_add_watch(w->notify, store_counters_path(w->call->source.store), IN_MODIFY) <
-                0) {
-            close(w->notify);
-            w->notify = -1;
-        }
-    }
-    struct pollfd p = {.fd = w->notify, .events = POLLIN};
-    if (poll(&p, w->notify >= 0, w->notify >= 0 ? LOOK_AGAIN_MS : POLL_MS) > 0)
-        while (read(w->notify, events, sizeof events) > 0)
-            ;
-    if (w->notify >= 0 && store_is_replaced(w->call->source.store)) {
-        close(w->notify);
-        w->notify = -1;
-    }
-}
-
-static void note_silence(struct watch *w, const struct reply *r)
-{
-    if (!w->silent)
-        (void)show_error(w->call, r);
-    w->silent = true;
-}
-
-int run_watch(struct call *c)
-{
-    struct watch w = {.call = c, .notify = -1};
-    if (!source_choose(c, false))
+    const char *author = options_get(c->options, "author");
+    const char *flag = options_get(c->options, "flag");
+    json_t *args = json_object();
+    if (!read_limit(c, args) || !read_since(c, args) || !source_choose(c, false)) {
+        json_decref(args);
         return EXIT_INPUT;
-    for (;;) {
-        struct reply r;
-        bool more = false;
-        json_t *args = json_pack("{sI}", "limit", (json_int_t)(w.begun ? LIMIT : 0));
-        if (w.begun)
-            json_object_set_new(args, "since", json_integer((json_int_t)w.seen));
-        ask(c, "log", args, &r);
-        bool failed = !r.body || json_object_get(r.body, "error");
-        if (failed && !w.begun) {
-            int exit = show_error(c, &r);
-            reply_done(&r);
-            return exit;
-        }
-        if (failed) {
-            note_silence(&w, &r);
-        } else {
-            w.silent = false;
-            more = take(&w, r.body);
-        }
-        reply_done(&r);
-        if (!more)
-            wait_for_change(&w);
     }
+    if (author)
+        json_object_set_new(args, "author", json_string(author));
+    if (flag)
+        json_object_set_new(args, "flag", json_string(flag));
+    return show_changes(c, "log", args);
+}
+
+int run_history(struct call *c)
+{
+    json_t *args = json_pack("{ss}", "key", c->words[0]);
+    if (!read_limit(c, args) || !source_choose(c, false)) {
+        json_decref(args);
+        return EXIT_INPUT;
+    }
+    return show_changes(c, "history", args);
+}
+
+/* ------------------------------------------------------------------ show and diff */
+
+bool read_version(struct call *c, const char *text, json_t *args, const char *name)
+{
+    uint64_t version;
+    if (text_u64(*text == 'v' ? text + 1 : text, &version) != HOIST_OK || version > INT64_MAX) {
+        (void)show_failure(c, EXIT_INPUT, "input", "flagctl log lists them", "'%s' is no version",
+                           text);
+        return false;
+    }
+    json_object_set_new(args, name, json_integer((json_int_t)version));
+    return true;
+}
+
+int run_show(struct call *c)
+{
+    struct reply r;
+    int exit;
+    json_t *args = json_object();
+    if (!read_version(c, c->words[0], args, "version") || !source_choose(c, false)) {
+        json_decref(args);
+        return EXIT_INPUT;
+    }
+    ask(c, "show", args, &r);
+    if (!show_if_error(c, &r, &exit)) {
+        exit = (int)r.exit;
+        if (c->json)
+            show_json(&r);
+        else
+            show_logged(c, r.body);
+        show_source(c);
+    }
+    reply_done(&r);
+    return exit;
+}
+
+int show_difference(struct call *c, struct reply *r)
+{
+    const json_t *edits = json_object_get(r->body, "edits");
+    uint64_t count = number_of(r->body, "edits_count");
+    if (c->json) {
+        show_json(r);
+    } else {
+        show_edits(c, edits);
+        if (count > json_array_size(edits))
+            printf("  … and %" PRIu64 " more\n", count - json_array_size(edits));
+        if (json_array_size(edits) == 0)
+            printf("no difference\n");
+    }
+    return json_array_size(edits) ? EXIT_NO : EXIT_DONE;
+}
+
+int run_diff(struct call *c)
+{
+    struct reply r;
+    int exit;
+    if (c->word_count == 1)
+        return diff_file(c);
+    json_t *args = json_object();
+    if (!read_version(c, c->words[0], args, "from") || !read_version(c, c->words[1], args, "to") ||
+        !source_choose(c, false)) {
+        json_decref(args);
+        return EXIT_INPUT;
+    }
+    ask(c, "diff", args, &r);
+    if (!show_if_error(c, &r, &exit)) {
+        exit = show_difference(c, &r);
+        show_source(c);
+    }
+    reply_done(&r);
+    return exit;
 }

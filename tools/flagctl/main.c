@@ -38,13 +38,12 @@ static int unknown_command(const char *word)
 
 /* ------------------------------------------------------------------ arguments */
 
-/* "10s", "500ms", "1m", "2h"; a bare number is seconds. */
-static enum hoist_err parse_time(const char *text, int64_t *ret_ms)
+enum hoist_err read_duration(const char *text, int64_t *ret_ms)
 {
     static const struct {
         const char *unit;
         int64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}};
+    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     char digits[16];
     uint64_t number;
     size_t len = strspn(text, "0123456789");
@@ -131,7 +130,7 @@ static enum hoist_err prepare(struct call *c)
     default_store(c->store_dir, sizeof c->store_dir);
     enum hoist_err err = check_words(c->sub, c->word_count);
     if (err == HOIST_OK && timeout)
-        err = parse_time(timeout, &c->timeout_ms);
+        err = read_duration(timeout, &c->timeout_ms);
     return err;
 }
 

@@ -7,31 +7,52 @@
 #define READS " store primary env json timeout help "
 #define WRITES READS "author m if-version dry-run force "
 
+enum { WORDS_MAX = 10000 };
+
 /* clang-format off */
 const struct subcommand subcommands[] = {
     {"set", "KEY VALUE", "Give everybody VALUE: a variant's name, or a value.\n"
      "A key that is new is created: on, off, true and false make a boolean, others take --type.",
-     WRITES "create type everyone default ", 2, 2, run_set},
-    {"get", "KEY", "Show a flag's value and definition.", READS "raw ", 1, 1, run_get},
+     WRITES "create type everyone default ", 2, 2, run_set, false},
+    {"get", "KEY", "Show a flag's value and definition.", READS "raw at ", 1, 1, run_get, false},
     {"is", "KEY [VARIANT]", "For shells: exit 0 if the flag yields VARIANT (or true), 1 if not.",
-     READS, 1, 2, run_is},
-    {"list", "[PREFIX]", "List the flags.", READS, 0, 1, run_list},
-    {"delete", "KEY", "Delete a flag.", WRITES, 1, 1, run_delete},
+     READS, 1, 2, run_is, false},
+    {"list", "[PREFIX]", "List the flags.", READS, 0, 1, run_list, false},
+    {"delete", "KEY", "Delete a flag.", WRITES, 1, 1, run_delete, false},
     {"apply", "FILE", "Add and replace the flags that a file names, after showing what changes.\n"
      "FILE is in the flagd format; - is standard input, and needs --yes.",
-     WRITES "prune yes ", 1, 1, run_apply},
-    {"import", "FILE", "The same as apply --yes.", WRITES "prune ", 1, 1, run_import},
-    {"export", "", "Write all flags as a flag file.", READS, 0, 0, run_export},
-    {"watch", "", "Print changes as they land, until interrupted.", READS, 0, 0, run_watch},
-    {"log", "", "Show the last changes, newest first.", READS "limit ", 0, 0, run_log},
-    {"status", "", "Show how this host, or the primary, stands.", READS, 0, 0, run_status},
+     WRITES "prune yes ", 1, 1, run_apply, false},
+    {"import", "FILE", "The same as apply --yes.", WRITES "prune ", 1, 1, run_import, false},
+    {"export", "", "Write all flags as a flag file.", READS, 0, 0, run_export, false},
+    {"watch", "", "Print changes as they land, until interrupted.", READS, 0, 0, run_watch, false},
+    {"kill", "KEY…", "Make flags yield one variant for everybody, whatever their rules say.\n"
+     "The variant is off, or the one given. Nothing holds a kill back, nothing but restore ends it.",
+     WRITES "variant ", 1, WORDS_MAX, run_kill, false},
+    {"restore", "KEY…", "End the kill of flags.", WRITES, 1, WORDS_MAX, run_restore, false},
+    {"rollback", "--last | --to V | --flag KEY [--to V]",
+     "Undo changes, by one more change that restores what was.\n"
+     "--last undoes the newest change that is neither a rollback nor undone already; --to V goes\n"
+     "back to version V; --flag KEY does either for one flag. Overrides stay as they are.",
+     WRITES "last to flag with-overrides ", 0, 0, run_rollback, false},
+    {"log", "", "Show the last changes, newest first.",
+     READS "limit since author flag ", 0, 0, run_log, true},
+    {"history", "KEY", "Show the changes of one flag, newest first.", READS "limit ", 1, 1,
+     run_history, true},
+    {"show", "V", "Show one change.", READS, 1, 1, run_show, true},
+    {"diff", "V1 V2 | FILE", "Show what lies between two versions, or applying a file would change.\n"
+     "Exit 0: nothing, 1: something.", READS "prune ", 1, 2, run_diff, true},
+    {"audit", "export | verify [FILE]",
+     "Write the whole log as JSON lines, or walk its hash chain.\n"
+     "verify names the first change that does not follow the one before it; a FILE is what export\n"
+     "wrote, - is standard input.", READS, 1, 2, run_audit, true},
+    {"status", "", "Show how this host, or the primary, stands.", READS, 0, 0, run_status, false},
     {"env", "list | create NAME | epoch --new",
      "List environments, make one, or begin a new epoch.\n"
      "A new epoch is the way on for a primary that was set back to an older store.",
-     READS "author m if-version new ", 1, 2, run_env},
+     READS "author m if-version new ", 1, 2, run_env, false},
     {"completion", "bash", "Print a completion script: source <(flagctl completion bash)", " help ",
-     1, 1, run_completion},
-    {"help", "[COMMAND]", "Show help.", " help ", 0, 1, run_help},
+     1, 1, run_completion, false},
+    {"help", "[COMMAND]", "Show help.", " help ", 0, 1, run_help, false},
     {0},
 };
 
@@ -40,7 +61,8 @@ static const struct option all_options[] = {
     {"primary", "URL", NULL, "HOIST_PRIMARY", "ask this primary: tcp://HOST:7400, ipc:///PATH",
      false, false},
     {"env", "NAME", NULL, "HOIST_ENV", "the environment", false, false},
-    {"author", "NAME", NULL, NULL, "who changes this, where it is not you", false, true},
+    {"author", "NAME", NULL, NULL, "who it is by, where that is not you; log: only theirs", false,
+     true},
     {"m", "MESSAGE", NULL, NULL, "why, for the log", false, true},
     {"if-version", "V", NULL, NULL,
      "only if the environment is still at V (or EPOCH:V), else exit 3", false, true},
@@ -55,6 +77,13 @@ static const struct option all_options[] = {
     {"prune", NULL, NULL, NULL, "delete the flags that the file does not name", false, true},
     {"yes", NULL, NULL, NULL, "do not ask", false, true},
     {"new", NULL, NULL, NULL, "begin a new epoch", false, true},
+    {"variant", "V", NULL, NULL, "the variant to yield, where it is not off", false, true},
+    {"last", NULL, NULL, NULL, "undo the newest change", false, true},
+    {"to", "V", NULL, NULL, "go back to this version (or EPOCH:V)", false, true},
+    {"flag", "KEY", NULL, NULL, "of this flag alone", false, true},
+    {"with-overrides", NULL, NULL, NULL, "restore overrides as they were, too", false, true},
+    {"at", "V", NULL, NULL, "as it was at this version", false, true},
+    {"since", "WHEN", NULL, NULL, "a version, how long ago (2h, 7d), or a time", false, true},
     {"limit", "N", "20", NULL, "how many changes", false, true},
     {"json", NULL, NULL, NULL, "answer and errors as JSON", false, true},
     {"timeout", "TIME", "10s", NULL, "how long to wait for the primary: 500ms, 10s, 1m", false,

@@ -1,0 +1,70 @@
+#include "primary/audit.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "wire/change.h"
+
+PRINTF_LIKE(3, 4)
+static bool breaks(struct audit *a, uint64_t version, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(a->why, sizeof a->why, fmt, args);
+    va_end(args);
+    a->broken = version;
+    return false;
+}
+
+static bool follows(struct audit *a, const struct change *c)
+{
+    static const uint8_t none[HASH_SIZE];
+    uint64_t version = c->head.version;
+    if (a->count == 0) {
+        snprintf(a->env, sizeof a->env, "%.*s", SLICE_ARG(c->head.env));
+        a->first = version;
+        if (version == 1 && memcmp(c->head.prev, none, HASH_SIZE) != 0)
+            return breaks(a, version, "the first change of all names one before it");
+        return true;
+    }
+    if (!slice_eq(slice_str(a->env), c->head.env))
+        return breaks(a, version, "it is a change of %.*s, not of %s", SLICE_ARG(c->head.env),
+                      a->env);
+    if (version != a->last + 1)
+        return breaks(a, version, "it does not follow version %" PRIu64, a->last);
+    if (memcmp(c->head.prev, a->hash, HASH_SIZE) != 0)
+        return breaks(a, version,
+                      "the change before it that it names is not the version %" PRIu64 " there is",
+                      a->last);
+    return true;
+}
+
+bool audit_step(struct audit *a, struct slice change)
+{
+    struct change c;
+    if (a->broken)
+        return false;
+    if (change_decode(change, &c) != HOIST_OK)
+        return breaks(a, a->last + 1, "%s", err_last());
+    if (!c.edits.ptr)
+        return breaks(a, c.head.version, "its edits are missing");
+    if (!follows(a, &c))
+        return false;
+    a->last = c.head.version;
+    a->count++;
+    memcpy(a->hash, c.hash, HASH_SIZE);
+    return true;
+}
+
+bool audit_end(struct audit *a, uint64_t version, const uint8_t hash[HASH_SIZE])
+{
+    if (a->broken)
+        return false;
+    if (a->last != version)
+        return breaks(a, a->last + 1, "it is missing: the head is version %" PRIu64, version);
+    if (memcmp(a->hash, hash, HASH_SIZE) != 0)
+        return breaks(a, version, "it is not the change that the environment's head names");
+    return true;
+}

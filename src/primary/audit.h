@@ -1,0 +1,30 @@
+/* audit.h - walking an environment's hash chain: each change names the hash of the one before.
+ *
+ * Pure: the bytes may come from a store, a primary, or a file that somebody kept.
+ */
+#ifndef PRIMARY_AUDIT_H
+#define PRIMARY_AUDIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "store/store.h"
+
+struct audit { /* all zero: nothing was seen yet */
+    char env[STORE_ENV_NAME_MAX + 1];
+    uint64_t first, last; /* versions seen; 0: none */
+    uint64_t count;
+    uint8_t hash[HASH_SIZE]; /* of the last */
+    uint64_t broken;         /* the version at which the chain breaks; 0: it holds */
+    char why[512];
+};
+
+/* The next change, byte for byte. False: the chain breaks here, and `broken` and `why` tell how. */
+bool audit_step(struct audit *a, struct slice change);
+
+/* The chain ends here: the last change must be `version` with `hash`. */
+bool audit_end(struct audit *a, uint64_t version, const uint8_t hash[HASH_SIZE]);
+
+#endif
