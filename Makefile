@@ -88,7 +88,7 @@ CLIENT_LIBS := -lurcu-bp -lm
 
 $(BUILD)/examples/read: examples/read/read.c $(BUILD)/libhoist.a
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -Wall -Wextra $(OPT) $(SAN) -Iinclude $< $(BUILD)/libhoist.a $(CLIENT_LIBS) -pthread -o $@
+	$(CC) -std=c11 -Wall -Wextra $(WERROR) $(OPT) $(SAN) -Iinclude $< $(BUILD)/libhoist.a $(CLIENT_LIBS) -pthread -o $@
 
 # ---------------------------------------------------------------- tests
 
@@ -104,6 +104,8 @@ fmt:  ## format the sources
 	clang-format -i $(SOURCES)
 fmt-check:
 	@clang-format --dry-run -Werror $(SOURCES)
+clang-check:  ## every source through clang, warnings as errors
+	@printf '%s\n' $(filter-out bench/%,$(filter %.c,$(SOURCES))) | xargs -n 8 -P 2 clang $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter-out -Werror,$(CFLAGS)) -Werror -fsyntax-only
 check: deps deps-check  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory all $(UNIT) $(REPLAY) $(SYSTEM_HELPERS)
 	@tests/run all --build $(BUILD)
@@ -163,6 +165,9 @@ install: all  ## into DESTDIR/PREFIX: programs, library, header, pkg-config, uni
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/doc/hoist
 	$(BUILD)/flagctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/flagctl
 	install -m 644 README.md CHANGELOG.md LICENSE deploy/hoistd.yaml $(DESTDIR)$(PREFIX)/share/doc/hoist
+	install -d $(DESTDIR)$(PREFIX)/share/doc/hoist/docs
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/hoist/docs
+	$(if $(DESTDIR),,-ldconfig)
 clean:  ## remove what was built
 	rm -rf build
 
@@ -176,7 +181,7 @@ deps-bench:  ## install what the benches compare with
 help:  ## this list
 	@awk -F ':.*##  *' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all unit system corpus rooms fmt fmt-check check asan tsan soak fuzz bench run gdb install clean \
+.PHONY: all unit system corpus rooms fmt fmt-check clang-check check asan tsan soak fuzz bench run gdb install clean \
         deps deps-check deps-bench help
 
 .SECONDARY:

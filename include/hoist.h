@@ -89,12 +89,13 @@ typedef struct hoist_ctx hoist_ctx;   /* who is asking. No function makes one ye
  * env:  NULL means $HOIST_ENV, else the environment that the host's agent names first.
  *
  * Gives:   *ret, to be closed with hoist_close(). Whatever is returned but ENOMEM and EINVAL, *ret
- * is a working handle: as soon as the store is there, its reads find it. Errors:  ENOTFOUND  there
- * is no such store, or no such environment in it, yet EACCES     this user may not read the store
- * (is it in the store's group?) ECORRUPT, EVERSION, EIO, EBUSY  the store cannot be read:
- * hoist_last_error() says why ENOMEM, EINVAL  *ret is NULL, which every function here takes and
- * answers fallbacks for Threads: the first open of a process starts one thread of the library's own
- * (signals blocked); it notices a replaced store within a second, and ends with the last close.
+ *          is a working handle: as soon as the store is there, its reads find it.
+ * Errors:  ENOTFOUND  there is no such store, or no such environment in it, yet
+ *          EACCES     this user may not read the store (is it in the store's group?)
+ *          ECORRUPT, EVERSION, EIO, EBUSY  the store cannot be read: hoist_last_error() says why
+ *          ENOMEM, EINVAL  *ret is NULL, which every function here takes and answers fallbacks for
+ * Threads: the first open of a process starts one thread of the library's own (signals blocked); it
+ *          notices a replaced store within a second, and ends with the last close.
  */
 HOIST_API enum hoist_err hoist_open(hoist **ret, const char *dir, const char *env);
 
@@ -217,8 +218,7 @@ HOIST_API bool hoist_view_evaluate(hoist_view *v, const char *key, const hoist_c
 
 /*
  * Text, and objects as JSON, lent until hoist_view_end(): no copy to make room for.
- * Gives:   the text, ended with a NUL, its length in *ret_length unless that is NULL; or
- * `fallback`.
+ * Gives:   the text, ended with a NUL, its length in *ret_length unless that is NULL; or `fallback`.
  */
 HOIST_API const char *hoist_view_string_ref(hoist_view *v, const char *key, const hoist_ctx *ctx,
                                             const char *fallback, size_t *ret_length);

@@ -9,6 +9,8 @@
  *
  * cc -std=c11 read.c $(pkg-config --cflags --libs hoist)
  */
+#define _POSIX_C_SOURCE 200809L /* for sigaction() and clock_gettime() in strict C11 */
+
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>

@@ -52,7 +52,7 @@ enum hoist_err span_begin(hoist *h, struct span *ret)
         e = source_enter(source);
     }
     if (!e)
-        return HOIST_ENOTFOUND;
+        return source_why(source);
     struct store_read *r;
     enum hoist_err err = store_read_begin(e->mount->store, false, &r);
     if (err) {

@@ -182,8 +182,18 @@ out:
 enum hoist_err source_look(struct source *s)
 {
     enum hoist_err err = look(s);
-    atomic_store(&s->stuck, err != HOIST_OK);
+    atomic_store(&s->why, err);
     return err;
+}
+
+enum hoist_err source_why(const struct source *s)
+{
+    int why = atomic_load(&s->why);
+    if (why == HOIST_OK || why == HOIST_ENOTFOUND)
+        return HOIST_ENOTFOUND;
+    return err_set((enum hoist_err)why, "the store in %s cannot be read: %s%s", s->dir,
+                   err_word((enum hoist_err)why),
+                   why == HOIST_EACCES ? "; is this user in the store's group?" : "");
 }
 
 bool sources_have_left(void)
@@ -340,7 +350,7 @@ bool source_due(struct source *s, bool now)
 {
     int64_t ms = clock_mono_ms();
     int64_t last = atomic_load_explicit(&s->looked_ms, memory_order_relaxed);
-    now = now && !atomic_load_explicit(&s->stuck, memory_order_relaxed);
+    now = now && atomic_load_explicit(&s->why, memory_order_relaxed) == HOIST_OK;
     if (!now && ms - last < LOOK_EVERY_MS)
         return false;
     return atomic_compare_exchange_strong(&s->looked_ms, &last, ms);

@@ -41,7 +41,7 @@ struct source {
     int users;
     struct hoist *hoists;
     _Atomic int64_t looked_ms; /* when somebody last asked whether the store was replaced */
-    _Atomic bool stuck;        /* the last look found a store that could not be opened */
+    _Atomic int why;           /* why the last look could not open the store; HOIST_OK: it could */
     bool heard;                /* inotify tells of its changes */
     uint64_t watched_txn;      /* else: the newest transaction that watchers were woken for */
     struct source *next;
@@ -58,6 +58,9 @@ void source_close(struct source *s);
 
 /* Open what the path leads to now if that is another store than before. Under sources_lock. */
 MUST_USE enum hoist_err source_look(struct source *s);
+
+/* Why there is nothing to read: ENOTFOUND, bare, or what kept the store from being opened. */
+MUST_USE enum hoist_err source_why(const struct source *s);
 
 /* Eras of threaded sources that are over: whether there are any; and, a grace_wait() later, the
  * giving back of those. Under sources_lock. */

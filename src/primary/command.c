@@ -90,8 +90,13 @@ static bool unpack(struct command *c)
 
 static bool check_texts(const struct command *c)
 {
-    if (c->author.len > CHANGE_AUTHOR_MAX || !text_utf8(c->author)) {
-        (void)err_set(HOIST_EINVAL, "the author's name is not UTF-8, or longer than %d bytes",
+    bool plain = text_utf8(c->author);
+    for (size_t i = 0; i < c->author.len; i++)
+        plain = plain && c->author.ptr[i] >= 0x20 && c->author.ptr[i] != 0x7f;
+    if (c->author.len > CHANGE_AUTHOR_MAX || !plain) {
+        (void)err_set(HOIST_EINVAL,
+                      "the author's name is longer than %d bytes, not UTF-8, or has control "
+                      "characters in it",
                       CHANGE_AUTHOR_MAX);
         return false;
     }

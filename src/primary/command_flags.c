@@ -54,19 +54,10 @@ static bool read_type(const struct command *c, struct answer *a, enum hoist_type
 /* A key that is there and looks like the new one: perhaps that one was meant. */
 static void look_for_near_key(struct plan *p, struct slice key)
 {
-    struct slice after = {0}, found, record;
-    if (p->env->flags > PLAN_NEAR_FLAGS_MAX)
-        return;
-    while (store_record_next(p->r, p->env->id, after, &found, &record) == HOIST_OK) {
-        if (text_distance(key, found, PLAN_NEAR_EDITS) <= PLAN_NEAR_EDITS) {
-            p->near = found;
-            /* It must outlive what is put into the transaction. Without memory it is not named. */
-            if (arena_own(&p->arena, &p->near) != HOIST_OK)
-                p->near = (struct slice){0};
-            return;
-        }
-        after = found;
-    }
+    p->near = query_near_key(p->r, p->env, key);
+    /* It must outlive what is put into the transaction. Without memory it is not named. */
+    if (p->near.len && arena_own(&p->arena, &p->near) != HOIST_OK)
+        p->near = (struct slice){0};
 }
 
 /* Adds the one edit to `plan`; OK with a->exit set: refused. */

@@ -44,8 +44,6 @@ struct plan {
     struct buf scratch;
 };
 
-enum { PLAN_NEAR_EDITS = 2, PLAN_NEAR_FLAGS_MAX = 100000 };
-
 void plan_begin(struct plan *p, struct store_read *r, const struct store_env *env);
 void plan_done(struct plan *p);
 

@@ -62,11 +62,12 @@ bool query_env(struct store_read *r, const char *name, struct store_env *ret, st
     struct buf mend = BUF_INIT(8192);
     if (names.len)
         buf_printf(&mend, "there is: %s", buf_str(&names));
+    if (name)
+        *ret_exit = query_error(out, EXIT_INPUT, "input", "env", buf_str(&mend), NULL,
+                                "no environment '%s' here", name);
     else
-        buf_add_str(&mend, "this store has no environment yet");
-    *ret_exit =
-        query_error(out, EXIT_INPUT, "input", "env", buf_str(&mend), NULL,
-                    name ? "no environment '%s' here" : "no environment here%s", name ? name : "");
+        *ret_exit = query_error(out, EXIT_NO_ANSWER, "not-ready", "env", buf_str(&mend), NULL,
+                                "this store has not been filled yet");
     buf_done(&names);
     buf_done(&mend);
     return false;

@@ -7,26 +7,37 @@
 #include "primary/query_int.h"
 #include "wire/record.h"
 
-enum { NEAR_EDITS = 2, NEAR_FLAGS_MAX = 100000 };
+enum { NEAR_FLAGS_MAX = 100000 };
 
-/* An existing key that `key` may be a slip of; empty when there is none. */
-static struct slice near_key(struct store_read *r, const struct store_env *env, struct slice key)
+/* Two slips of the pen in a short key make any other: a word of four letters has room for one. */
+static int edits_allowed(struct slice key)
 {
-    struct slice after = {0}, found, record;
+    enum { NEAR_EDITS = 2, LETTERS_FOR_EACH = 4 };
+    size_t room = key.len / LETTERS_FOR_EACH;
+    return room < NEAR_EDITS ? (int)room : NEAR_EDITS;
+}
+
+struct slice query_near_key(struct store_read *r, const struct store_env *env, struct slice key)
+{
+    struct slice after = {0}, found, record, near = {0};
+    int least = edits_allowed(key) + 1;
     if (env->flags > NEAR_FLAGS_MAX)
-        return after;
-    while (store_record_next(r, env->id, after, &found, &record) == HOIST_OK) {
-        if (text_distance(key, found, NEAR_EDITS) <= NEAR_EDITS)
-            return found;
+        return near;
+    while (least > 1 && store_record_next(r, env->id, after, &found, &record) == HOIST_OK) {
+        int distance = text_distance(key, found, least);
+        if (distance < least) {
+            least = distance;
+            near = found;
+        }
         after = found;
     }
-    return (struct slice){0};
+    return near;
 }
 
 uint32_t query_no_flag(struct store_read *r, const struct store_env *env, struct slice key,
                        struct buf *out)
 {
-    struct slice near = near_key(r, env, key);
+    struct slice near = query_near_key(r, env, key);
     struct buf mend = BUF_INIT(512);
     if (near.len)
         buf_printf(&mend, "is it '%.*s'?", SLICE_ARG(near));

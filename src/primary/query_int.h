@@ -37,6 +37,9 @@ uint32_t query_no_version(const struct store_env *env, const char *at, uint64_t 
 MUST_USE enum hoist_err query_change(struct store_read *r, const struct store_env *env,
                                      uint64_t version, struct change *ret);
 
+/* The existing key that `key` is most likely a slip of; empty when there is none. Borrowed. */
+struct slice query_near_key(struct store_read *r, const struct store_env *env, struct slice key);
+
 /* There is no flag `key`: the error, with the key that may be meant, into `out`; its exit code. */
 uint32_t query_no_flag(struct store_read *r, const struct store_env *env, struct slice key,
                        struct buf *out);

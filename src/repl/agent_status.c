@@ -93,10 +93,8 @@ static struct metric *counter_of(const char *env, const char *name, const char *
 {
     struct buf labels = BUF_INIT(1024);
     metric_label(&labels, "env", env);
-    if (label) {
-        buf_add_byte(&labels, ',');
+    if (label)
         metric_label(&labels, label, value);
-    }
     struct metric *m = metric_series(METRIC_COUNTER, name, help, buf_str(&labels), NULL);
     buf_done(&labels);
     return m;

@@ -150,7 +150,7 @@ void env_diverge(struct follower *f, struct fenv *e, const char *how)
     load_drop(f, e);
     env_set_back(e);
     env_set_trouble(f, e, TROUBLE_DIVERGED, 0,
-                    "diverged: %s in epoch %" PRIx64 "; nothing more of this epoch is taken "
+                    "diverged: %s in epoch %016" PRIx64 "; nothing more of this epoch is taken "
                     "(flagctl env epoch --new begins another)",
                     how, e->committed.epoch);
 }
@@ -159,7 +159,8 @@ void env_upstream_is_behind(struct follower *f, struct fenv *e, uint64_t epoch)
 {
     e->due_ms = NEVER;
     env_set_trouble(f, e, TROUBLE_UPSTREAM, 0,
-                    "%s is at the older epoch %" PRIx64 ", which is not gone back to from %" PRIx64,
+                    "%s is at the older epoch %016" PRIx64
+                    ", which is not gone back to from %016" PRIx64,
                     upstream_name(f, f->follow), epoch, e->committed.epoch);
     f->leave = true;
 }

@@ -32,7 +32,10 @@ void files_set_fs_type(long f_type);
  * Make `dir`, and those above it, unless it is there; EINVAL when it is something else than a store
  * and not empty, so that a mistyped path changes nobody's files.
  */
-MUST_USE enum hoist_err files_make_dir(const char *dir, mode_t mode);
+MUST_USE enum hoist_err files_make_dir(const char *dir);
+
+/* Its mode, unless the directory is another user's, who chose one. */
+MUST_USE enum hoist_err files_set_mode(const char *dir, mode_t mode);
 
 /* Make directory DIR/N anew: what a crash left there goes first. */
 MUST_USE enum hoist_err files_make_number(const char *dir, uint32_t number, mode_t mode);

@@ -10,6 +10,12 @@
 
 /* ------------------------------------------------------------------ directories */
 
+static enum hoist_err cannot_make(const char *path)
+{
+    return errno == ENOENT ? err_set(HOIST_EINVAL, "cannot make %s: %s", path, strerror(errno))
+                           : files_err(errno, "make", path);
+}
+
 static enum hoist_err make_parents(const char *dir)
 {
     char path[PATH_MAX];
@@ -17,7 +23,7 @@ static enum hoist_err make_parents(const char *dir)
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0755) != 0 && errno != EEXIST)
-            return files_err(errno, "make", path);
+            return cannot_make(path);
         *slash = '/';
     }
     return HOIST_OK;
@@ -51,18 +57,18 @@ static enum hoist_err check_is_store_or_empty(const char *dir)
     return HOIST_OK;
 }
 
-enum hoist_err files_make_dir(const char *dir, mode_t mode)
+enum hoist_err files_make_dir(const char *dir)
 {
     enum hoist_err err = make_parents(dir);
     if (err)
         return err;
-    if (mkdir(dir, mode) != 0) {
-        if (errno != EEXIST)
-            return files_err(errno, "make", dir);
-        err = check_is_store_or_empty(dir);
-        if (err)
-            return err;
-    }
+    if (mkdir(dir, 0700) == 0)
+        return HOIST_OK;
+    return errno == EEXIST ? check_is_store_or_empty(dir) : cannot_make(dir);
+}
+
+enum hoist_err files_set_mode(const char *dir, mode_t mode)
+{
     struct stat st;
     if (stat(dir, &st) != 0)
         return files_err(errno, "look at", dir);

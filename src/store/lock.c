@@ -91,3 +91,14 @@ bool store_is_written(const char *dir, pid_t *ret_pid)
     close(fd);
     return held;
 }
+
+bool store_is_gone(const struct store *s)
+{
+    char path[PATH_MAX];
+    struct stat mine, there;
+    if (!path_join(path, s->dir, "hoistd.lock") || fstat(s->writer->lock.lock_fd, &mine) != 0)
+        return false;
+    if (stat(path, &there) != 0)
+        return errno == ENOENT;
+    return there.st_dev != mine.st_dev || there.st_ino != mine.st_ino;
+}

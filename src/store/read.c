@@ -157,10 +157,27 @@ static enum hoist_err find_env(struct store_read *r, size_t offset, uint32_t num
     return row_is_env(key, &name) ? env_row_read(name, row, ret) : HOIST_ENOTFOUND;
 }
 
+/* The one that was named first, and while that is not there yet, none. */
+static enum hoist_err first_env(struct store_read *r, struct store_env *ret)
+{
+    char name[STORE_ENV_NAME_MAX + 1];
+    MDB_val key = val_of(SLICE(ROW_FIRST)), row;
+    int rc = db_get(r->db, r->txn, DB_META, &key, &row);
+    if (rc == MDB_NOTFOUND)
+        return store_env_at(r, 0, ret);
+    if (rc != 0)
+        return db_err(rc, "read the order of environments");
+    if (row.mv_size == 0 || row.mv_size > STORE_ENV_NAME_MAX)
+        return err_set(HOIST_ECORRUPT, "store: the order of environments is damaged");
+    memcpy(name, row.mv_data, row.mv_size);
+    name[row.mv_size] = '\0';
+    return get_env(r, name, ret);
+}
+
 enum hoist_err store_env_get(struct store_read *r, const char *name, struct store_env *ret)
 {
     if (!name)
-        return store_env_at(r, 0, ret);
+        return first_env(r, ret);
     if (name[0] == '\0' || strnlen(name, STORE_ENV_NAME_MAX + 1) > STORE_ENV_NAME_MAX)
         return HOIST_ENOTFOUND;
     return get_env(r, name, ret);

@@ -1,6 +1,7 @@
 /* rows.h - keys and rows as they are in LMDB, and the way between them and structs.
  *
  *   meta      "format" → u32 · "store" → id, u64 starts · "env:NAME" → environment, see rows.c
+ *             "first" → name of the environment that is named first, if one was
  *             "sum:" id → state hash · "load:" id, "gone:" id, "cut:" id → work under way
  *   flags     id key → record             held      id key → version, why, last good record
  *   log       id version → change         baseline  id key → tag, record before the log
@@ -21,6 +22,8 @@ enum {
     ENV_ROW_ID = 0, /* offsets within */
     ENV_ROW_ORDER = 2,
 };
+
+#define ROW_FIRST "first" /* of meta */
 
 struct row_key {
     uint8_t bytes[ROW_KEY_MAX];

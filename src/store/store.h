@@ -78,6 +78,10 @@ uint64_t store_starts(const struct store *s);     /* how often a writer has open
  * then close it and open again. Costs a few system calls. */
 bool store_is_replaced(const struct store *s);
 
+/* For its writer: whether the path leads to the directory no more, since somebody removed or moved
+ * it. What is open goes on working, out of everybody's sight. */
+bool store_is_gone(const struct store *s);
+
 /* In a child, instead of store_close(): gives back what was inherited, touching nothing of the
  * parent's. Descriptors of lock files are closed by themselves in every child (pthread_atfork). */
 void store_abandon(struct store *s);
@@ -127,7 +131,8 @@ struct store_env {
     uint64_t log_bytes;
 };
 
-/* By name (NULL: the first), or in order: the n-th. ENOTFOUND. */
+/* By name (NULL: the one that store_env_order() named first, which may not be there yet; else the
+ * first of all), or in order: the n-th. ENOTFOUND. */
 MUST_USE enum hoist_err store_env_get(struct store_read *r, const char *name,
                                       struct store_env *ret);
 MUST_USE enum hoist_err store_env_at(struct store_read *r, uint32_t n, struct store_env *ret);

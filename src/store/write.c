@@ -206,6 +206,20 @@ static enum hoist_err put_order(struct store_write *w, const char *const *names,
     return err;
 }
 
+/* Which environment is the first, also while it is not there yet. */
+static enum hoist_err put_first(struct store_write *w, const char *name)
+{
+    MDB_val key = val_of(SLICE(ROW_FIRST)), row;
+    struct slice first = slice_str(name);
+    int rc = db_get(w->db, w->txn, DB_META, &key, &row);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return db_err(rc, "read the order of environments");
+    if (rc == 0 && slice_eq(slice_val(row), first))
+        return HOIST_OK;
+    w->mark_envs = w->announce = true;
+    return write_put(w, DB_META, val_of(SLICE(ROW_FIRST)), first, 0);
+}
+
 enum hoist_err store_env_order(struct store *s, const char *const *names, size_t count)
 {
     struct store_write *w;
@@ -213,6 +227,8 @@ enum hoist_err store_env_order(struct store *s, const char *const *names, size_t
     if (err)
         return err;
     err = put_order(w, names, count);
+    if (!err && count > 0)
+        err = put_first(w, names[0]);
     if (err || !w->announce) {
         store_write_abort(w);
         return err;

@@ -225,8 +225,10 @@ static enum hoist_err take_directory(struct writer *wr, const char *dir)
 {
     enum hoist_err err = files_check_fs(dir, &wr->memory);
     if (!err)
-        err = files_make_dir(dir, writer_dir_mode(wr->options.primary));
-    return err ? err : lock_take(dir, &wr->lock);
+        err = files_make_dir(dir);
+    if (!err)
+        err = lock_take(dir, &wr->lock); /* before its mode is touched: it may be another's */
+    return err ? err : files_set_mode(dir, writer_dir_mode(wr->options.primary));
 }
 
 static enum hoist_err open_writer(const char *dir, const struct store_options *options,

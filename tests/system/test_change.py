@@ -126,3 +126,19 @@ def test_watch_prints_changes_as_they_land(lab):
     for p in (local, remote):
         wait_until(lambda: "note this" in p.text(), what=f"{p.argv} prints the change")
         assert '"version":3' in p.text().replace(" ", "")
+
+
+def test_a_program_waits_for_the_environment_that_its_agent_names_first(lab):
+    """It must not read another one meanwhile, and then change its mind."""
+    primary = lab.primary("--env", "staging")
+    agent = lab.agent("--env", "late", "--env", "staging", ready=False)
+    lab.ok("set", "k", "on", env="staging")
+    wait_until(lambda: lab.state(agent, "staging")["version"] == 2)
+    seen = lab.process([BUILD / "examples/read", "--store", agent.store, "--watch", "k"], "seen")
+    wait_until(lambda: "k = " in seen.text())
+    assert "true" not in seen.text() and lab.flagctl("list", store=agent.store).code == 7
+    assert "true" in read(agent.store, "k", env="staging")
+    lab.ok("env", "create", "late")
+    lab.ok("set", "k", "4711", "--type", "number", env="late")
+    wait_until(lambda: "4711" in seen.text())
+    assert "true" not in seen.text() and primary.alive()

@@ -1,8 +1,9 @@
 """The command line: what set means, exit codes, who is asked, what is printed."""
 import json
 import os
+import subprocess
 
-from hoist import BUILD, clean_env
+from hoist import BUILD, clean_env, wait_until
 
 TARGETED = {"flags": {"t": {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off",
                             "targeting": {"if": [{"==": [{"var": "plan"}, "pro"]}, "on"]}}}}
@@ -164,3 +165,58 @@ def test_output_has_colour_only_on_a_terminal(lab):
     shown = os.read(parent, 4096).decode()
     os.close(parent)
     assert "k" in shown and "production" in shown and "\x1b[" in shown
+
+
+def test_every_error_is_json_when_that_is_asked(lab):
+    lab.primary()
+    for words in (["set", "k", "on", "--bogus"], ["gte", "k"], ["--json", "get", "k"], ["get"], ["get", "k", "--at", "x"]):
+        wrong = lab.flagctl(*words, "--json")
+        assert wrong.code == 2 and wrong.error["exit"] == 2 and wrong.error["message"], words
+    silent = lab.flagctl("get", "k", "--json", "--timeout", "300ms", primary="tcp://127.0.0.1:1")
+    assert silent.code == 7 and silent.error["exit"] == 7
+    assert lab.flagctl("set", "k", "on", "--author", "x" * 300, "--json").error["at"] == "author"
+
+
+def test_an_answer_that_cannot_be_written_was_not_given(lab):
+    primary = lab.primary()
+    lab.ok("set", "k", "on")
+    with open("/dev/full", "w") as full:
+        for words, code in ((["export"], 1), (["list"], 1), (["set", "k", "off"], 7)):
+            done = subprocess.run([BUILD / "flagctl", *words], env=clean_env(HOIST_PRIMARY=lab.url), stdout=full, stderr=subprocess.PIPE, text=True)
+            assert done.returncode == code and "could not be written" in done.stderr, words
+    assert lab.ok("get", "k", store=primary.store)["variant"] == "off"
+
+
+def test_what_people_wrote_does_not_steer_the_terminal(lab):
+    lab.primary()
+    assert lab.flagctl("set", "k", "on", "--author", "e\x1bve").code == 2
+    lab.ok("set", "k", "on", "-m", "\x1b[31mred\nv9  2026-01-01T00:00:00  root  set")
+    shown = lab.flagctl("log", "--limit", "1")
+    assert "\x1b" not in shown.out and "\\x1b[31mred\\nv9" in shown.out
+    assert lab.ok("log", "--limit", "1")["changes"][0]["message"].startswith("\x1b[31mred\n")
+
+
+def test_a_value_may_begin_with_a_dash(lab):
+    lab.primary()
+    lab.ok("set", "n", "-5", "--type", "number")
+    assert lab.ok("get", "n")["value"] == -5
+    lab.ok("set", "n", "-6", "-m", "-7")
+    assert lab.ok("log", "--limit", "1")["changes"][0]["message"] == "-7"
+    assert "--limit" in lab.flagctl("log", "--limit", "-5").err
+
+
+def test_an_unknown_environment_is_bad_input_everywhere(lab):
+    primary = lab.primary()
+    for command in (["status"], ["list"], ["log"], ["export"], ["get", "k"], ["diff", 1, 1], ["history", "k"]):
+        for who in ([], ["--store", primary.store]):
+            wrong = lab.flagctl(*command, "--env", "nope", "--json", *who)
+            assert wrong.code == 2 and "production" in wrong.error["mend"], (command, who)
+
+
+def test_an_upstream_that_was_never_heard_has_no_last_word(lab):
+    lab.url = "tcp://127.0.0.1:1"
+    agent = lab.agent(ready=False)
+    shown = wait_until(lambda: (s := lab.flagctl("status", store=agent.store)).code == 0 and s)
+    assert "not connected" in shown.out and "last word" not in shown.out
+    empty = lab.flagctl("list", "--json", store=agent.store)
+    assert empty.code == 7 and empty.error["code"] == "not-ready"

@@ -158,6 +158,26 @@ def test_a_store_replaced_under_a_program_is_noticed(lab):
     wait_until(lambda: "4711" in seen.text(), what="the program reads the new store")
 
 
+def test_an_agent_whose_store_was_deleted_makes_it_anew(lab):
+    import shutil
+    primary = lab.primary()
+    agent = lab.agent()
+    lab.ok("set", "k", "1", "--type", "number")
+    lab.wait_equal(primary, agent)
+    seen = lab.process([BUILD / "examples/read", "--store", agent.store, "--env", "production", "--watch", "k"], "seen")
+    wait_until(lambda: "k = 1" in seen.text())
+    shutil.rmtree(agent.store)
+    wait_until(lambda: "was removed; making it anew" in agent.text())
+    lab.ok("set", "k", "4711")
+    wait_until(lambda: lab.flagctl("get", "k", "--raw", store=agent.store).out == "4711\n")
+    wait_until(lambda: "k = 4711" in seen.text())
+    shutil.rmtree(primary.store)
+    wait_until(lambda: "goes on in the open files" in primary.text())
+    lab.ok("set", "k", "4712")
+    wait_until(lambda: "k = 4712" in seen.text())
+    assert primary.text().count("goes on in the open files") == 1
+
+
 @pytest.mark.skipif(SANITIZED, reason="a preloaded clock does not go with a preloaded sanitizer")
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_jumps_changes_no_order(lab, hours):

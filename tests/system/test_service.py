@@ -146,13 +146,21 @@ def test_how_near_its_limits_a_store_is(lab):
         assert 0 < primary.metric(f'hoist_limit_ratio{{limit="{limit}"}}') < 1
 
 
-def test_the_names_of_metrics_follow_the_rules(lab):
+LABEL = r'[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"'
+SAMPLE = re.compile(rf"(?P<name>[a-z_]+)(?:{{{LABEL}(?:,{LABEL})*}})? (?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|[-+]Inf|NaN)")
+
+
+def test_metrics_follow_the_rules_of_their_text_format(lab):
     primary = lab.primary()
     agent = lab.agent()
     lab.ok("set", "k", "on")
+    lab.wait_equal(primary, agent)
     for daemon in (primary, agent):
         types, helped = {}, set()
         for line in daemon.get("/metrics").splitlines():
+            if not line.startswith("#"):
+                sample = SAMPLE.fullmatch(line)
+                assert sample and re.sub("_(bucket|sum|count)$", "", sample["name"]) in types or sample["name"] in types, line
             if line.startswith("# HELP "):
                 name, text = line.removeprefix("# HELP ").split(" ", 1)
                 assert text.endswith("."), line

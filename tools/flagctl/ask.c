@@ -90,6 +90,43 @@ static void read_body(struct reply *r)
         r->body = NULL;
 }
 
+/* What somebody wrote must not steer the terminal, nor look like a line of ours. */
+static json_t *without_controls(const char *text)
+{
+    struct buf out = BUF_INIT(64 << 10);
+    for (; *text; text++) {
+        if (*text == '\n')
+            buf_add_str(&out, "\\n");
+        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            buf_printf(&out, "\\x%02x", (unsigned char)*text);
+        else
+            buf_add_byte(&out, (uint8_t)*text);
+    }
+    json_t *safe = json_string(buf_str(&out));
+    buf_done(&out);
+    return safe;
+}
+
+static void make_safe(json_t *v)
+{
+    const char *name;
+    json_t *item;
+    void *next;
+    size_t i;
+    json_object_foreach_safe(v, next, name, item)
+    {
+        bool prose = strcmp(name, "author") == 0 || strcmp(name, "message") == 0;
+        if (prose && json_is_string(item))
+            json_object_set_new(v, name, without_controls(json_string_value(item)));
+        else
+            make_safe(item);
+    }
+    json_array_foreach(v, i, item)
+    {
+        make_safe(item);
+    }
+}
+
 /* ------------------------------------------------------------------ asking a store */
 
 static enum hoist_err open_store(struct source *s)
@@ -114,8 +151,8 @@ static void ask_store(struct call *c, const char *name, const json_t *args, stru
     if (err == HOIST_OK)
         err = store_read_begin(c->source.store, false, &read);
     if (err != HOIST_OK) {
-        r->exit = query_fail(&r->text, err, NULL);
-        r->exit = EXIT_NO_ANSWER;
+        r->exit = query_error(&r->text, EXIT_NO_ANSWER, "no-store", NULL, NULL, NULL, "%s",
+                              *err_last() ? err_last() : err_word(err));
         return;
     }
     r->exit = query_run(read, slice_str(name), args, &r->text);
@@ -138,8 +175,8 @@ static const char *author(const struct call *c, char *room, size_t size)
     return room;
 }
 
-static void no_answer(struct call *c, enum hoist_err err, bool change,
-                      const uint8_t request[REQUEST_ID_SIZE], struct reply *r)
+static void no_answer(enum hoist_err err, bool change, const uint8_t request[REQUEST_ID_SIZE],
+                      struct reply *r)
 {
     char mend[160], id[2 * REQUEST_ID_SIZE + 1];
     text_hex(id, slice_of(request, REQUEST_ID_SIZE));
@@ -149,16 +186,22 @@ static void no_answer(struct call *c, enum hoist_err err, bool change,
         snprintf(mend, sizeof mend, "nothing was changed; name the primary by --primary");
     else
         snprintf(mend, sizeof mend, "this host's own store answers without a network: --store DIR");
-    r->exit = query_fail(&r->text, err, mend);
     if (!change && err == HOIST_ETIMEOUT)
-        r->exit = EXIT_NO_ANSWER;
-    (void)c;
+        r->exit =
+            query_error(&r->text, EXIT_NO_ANSWER, "no-answer", NULL, mend, NULL, "%s", err_last());
+    else
+        r->exit = query_fail(&r->text, err, mend);
 }
 
 static void ask_primary(struct call *c, const char *name, const json_t *args, bool change,
                         struct reply *r)
 {
     char room[CHANGE_AUTHOR_MAX + 1];
+    if (strlen(author(c, room, sizeof room)) > CHANGE_AUTHOR_MAX) {
+        r->exit = query_error(&r->text, EXIT_INPUT, "input", "author", NULL, NULL,
+                              "an author's name has at most %d bytes", CHANGE_AUTHOR_MAX);
+        return;
+    }
     char *body = json_dumps(args, JSON_COMPACT);
     if (!body) {
         (void)err_set(HOIST_ENOMEM, "out of memory");
@@ -176,7 +219,7 @@ static void ask_primary(struct call *c, const char *name, const json_t *args, bo
         buf_done(&r->text);
         r->text = answer.body;
     } else {
-        no_answer(c, err, change, command.request, r);
+        no_answer(err, change, command.request, r);
     }
     free(body);
 }
@@ -196,6 +239,8 @@ void ask(struct call *c, const char *name, json_t *args, struct reply *ret)
     else
         ask_primary(c, name, args, false, ret);
     read_body(ret);
+    if (!c->json)
+        make_safe(ret->body);
     json_decref(args);
 }
 
@@ -215,5 +260,7 @@ void tell(struct call *c, const char *name, json_t *args, struct reply *ret)
         json_object_set_new(args, "force", json_true());
     ask_primary(c, name, args, true, ret);
     read_body(ret);
+    if (!c->json)
+        make_safe(ret->body);
     json_decref(args);
 }

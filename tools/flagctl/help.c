@@ -17,7 +17,8 @@ static int help_all(void)
         printf("  %-12s%.*s\n", s->name, first_line(s->help), s->help);
     puts("\nflagctl help COMMAND tells more. Changes go to the primary; reads are answered by\n"
          "--store or --primary, else $HOIST_STORE, else $HOIST_PRIMARY, else the file\n"
-         "~/.config/hoist/flagctl.yaml or /etc/hoist/flagctl.yaml, else this host's own store.\n\n"
+         "~/.config/hoist/flagctl.yaml or /etc/hoist/flagctl.yaml, else this host's own store.\n"
+         "Every command takes --json; most take --env NAME ($HOIST_ENV), changes -m MESSAGE.\n\n"
          "exit: 0 done or yes, 1 no or failed with nothing changed, 2 bad input, 3 moved on,\n"
          "4 over a limit, 5 refused, 7 no answer");
     return EXIT_DONE;
@@ -35,7 +36,8 @@ int run_help(struct call *c)
     struct buf text = BUF_INIT(64 << 10);
     if (table)
         options_help(table, &text);
-    printf("usage: flagctl %s %s\n\n%s\n\n%s", sub->name, sub->usage, sub->help, buf_str(&text));
+    printf("usage: flagctl %s%s%s [OPTION…]\n\n%s\n\n%s", sub->name, *sub->usage ? " " : "",
+           sub->usage, sub->help, buf_str(&text));
     buf_done(&text);
     mem_free(table);
     return EXIT_DONE;

@@ -156,13 +156,24 @@ static void local_status(struct call *c, struct reply *r)
     buf_done(&json);
 }
 
-/* Only the environment that was named. */
-static void filter_envs(const struct call *c, json_t *status)
+/* Only the environment that was named. False: there is none such, and that was shown. */
+static bool filter_envs(const struct call *c, json_t *status)
 {
     json_t *envs = json_object_get(status, "environments");
-    for (size_t i = json_array_size(envs); c->env && i > 0; i--)
-        if (strcmp(text_of(json_array_get(envs, i - 1), "env"), c->env) != 0)
+    struct buf names = BUF_INIT(8192);
+    buf_add_str(&names, "there is:");
+    for (size_t i = json_array_size(envs); c->env && i > 0; i--) {
+        const char *name = text_of(json_array_get(envs, i - 1), "env");
+        buf_printf(&names, " %s", name);
+        if (strcmp(name, c->env) != 0)
             json_array_remove(envs, i - 1);
+    }
+    bool there = !c->env || json_array_size(envs) > 0;
+    if (!there)
+        (void)show_failure(c, EXIT_INPUT, "input", buf_str(&names), "no environment '%s' here",
+                           c->env);
+    buf_done(&names);
+    return there;
 }
 
 static void show_status_env(const struct call *c, const json_t *e)
@@ -188,11 +199,11 @@ static void show_upstream(const json_t *upstream)
 {
     if (!json_is_object(upstream))
         return;
-    json_int_t word = json_integer_value(json_object_get(upstream, "last_word_ms"));
+    const json_t *word = json_object_get(upstream, "last_word_ms"); /* null: not heard yet */
     printf("  upstream %s, %s", text_of(upstream, "url"),
            json_is_true(json_object_get(upstream, "connected")) ? "connected" : "not connected");
-    if (word >= 0)
-        printf(", last word %.1f s ago", (double)word / 1000);
+    if (json_is_integer(word))
+        printf(", last word %.1f s ago", (double)json_integer_value(word) / 1000);
     putchar('\n');
 }
 
@@ -202,10 +213,10 @@ static void show_stuck(const struct call *c, const json_t *status)
     json_t *reader;
     json_array_foreach(json_object_get(status, "stuck_readers"), i, reader)
     {
-        char *text = value_text(reader, false);
-        printf("  %sa reader keeps the store from reusing space:%s %s\n", look(c, LOOK_BAD),
-               look(c, LOOK_PLAIN), text ? text : "");
-        mem_free(text);
+        printf("  %sprocess %" PRIu64 "%s has been in one read for %.0f s and keeps the store from "
+               "using space again\n",
+               look(c, LOOK_BAD), number_of(reader, "pid"), look(c, LOOK_PLAIN),
+               (double)number_of(reader, "since_ms") / 1000);
     }
 }
 
@@ -237,12 +248,12 @@ int run_status(struct call *c)
     else
         ask(c, "status", json_object(), &r);
     if (!show_if_error(c, &r, &exit)) {
-        exit = (int)r.exit;
-        filter_envs(c, r.body);
-        char *text = c->json ? value_text(r.body, false) : NULL;
+        bool there = filter_envs(c, r.body);
+        char *text = there && c->json ? value_text(r.body, false) : NULL;
+        exit = there ? (int)r.exit : EXIT_INPUT;
         if (text)
             puts(text);
-        else
+        else if (there)
             show_status(c, r.body);
         mem_free(text);
     }

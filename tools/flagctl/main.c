@@ -1,5 +1,6 @@
 /* flagctl: ask and change flags, from a shell. */
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +12,13 @@
 #include "base/text.h"
 #include "flagctl.h"
 
-static int usage_error(const char *mend)
+static int usage_error(bool json, const char *mend)
 {
-    fprintf(stderr, "flagctl: %s\n", err_last());
-    if (mend)
-        fprintf(stderr, "  %s\n", mend);
-    return EXIT_INPUT;
+    const struct call c = {.json = json};
+    return show_failure(&c, EXIT_INPUT, "input", mend, "%s", err_last());
 }
 
-static int unknown_command(const char *word)
+static int unknown_command(bool json, const char *word)
 {
     const char *near = NULL;
     int least = 3;
@@ -33,7 +32,7 @@ static int unknown_command(const char *word)
     (void)err_set(HOIST_EINVAL,
                   near ? "there is no command '%s'; is '%s' meant?" : "there is no command '%s'%s",
                   word, near ? near : "");
-    return usage_error("flagctl help lists them");
+    return usage_error(json, "flagctl help lists them");
 }
 
 /* ------------------------------------------------------------------ arguments */
@@ -59,13 +58,24 @@ enum hoist_err read_duration(const char *text, int64_t *ret_ms)
     return err_set(HOIST_EINVAL, "'%s' is no time: write 500ms, 10s or 1m", text);
 }
 
+/* Whether `arg` is an option whose value is the next argument. */
+static bool wants_value(const struct option *table, const char *arg)
+{
+    const char *name = arg + strspn(arg, "-");
+    for (const struct option *o = table; *arg == '-' && o->name; o++)
+        if (strcmp(o->name, name) == 0)
+            return o->arg != NULL;
+    return false;
+}
+
 /* A negative number is a value and no option: it goes to the end, behind a "--". The slot behind
  * the last argument, where main() finds a NULL, makes the room. */
-static int number_last(int argc, char **argv)
+static int number_last(const struct option *table, int argc, char **argv)
 {
     static char end[] = "--";
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (argv[i][0] != '-' || !isdigit((unsigned char)argv[i][1]))
+        if (argv[i][0] != '-' || !isdigit((unsigned char)argv[i][1]) ||
+            (i > 0 && wants_value(table, argv[i - 1])))
             continue;
         char *number = argv[i];
         memmove(argv + i, argv + i + 1, (size_t)(argc - i - 1) * sizeof *argv);
@@ -76,11 +86,12 @@ static int number_last(int argc, char **argv)
     return argc;
 }
 
-/* Whether --help is among the arguments: it wins over whatever is wrong with the others. */
-static bool wants_help(int argc, char **argv)
+/* Whether an option is among the arguments: --help wins over whatever is wrong with the others, and
+ * --json says how that is to be told. */
+static bool has_argument(int argc, char **argv, const char *option)
 {
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+        if (strcmp(argv[i], option) == 0)
             return true;
     return false;
 }
@@ -104,7 +115,8 @@ static enum hoist_err check_words(const struct subcommand *sub, size_t count)
 {
     if (count >= (size_t)sub->words_min && count <= (size_t)sub->words_max)
         return HOIST_OK;
-    return err_set(HOIST_EINVAL, "usage: flagctl %s %s", sub->name, sub->usage);
+    return err_set(HOIST_EINVAL, "usage: flagctl %s%s%s", sub->name, *sub->usage ? " " : "",
+                   sub->usage);
 }
 
 static void default_store(char *out, size_t size)
@@ -134,15 +146,27 @@ static enum hoist_err prepare(struct call *c)
     return err;
 }
 
+/* An answer that could not be written was not given. */
+static int check_written(const struct call *c, int exit)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return exit;
+    bool change = strstr(c->sub->takes, " m ") != NULL;
+    return show_failure(c, change ? EXIT_NO_ANSWER : EXIT_NO, "failed",
+                        change ? "see whether it was done: flagctl log" : NULL,
+                        "the answer could not be written: %s", strerror(errno));
+}
+
 static int run(const struct subcommand *sub, int argc, char **argv)
 {
-    struct call c = {.sub = sub};
+    struct call c = {.sub = sub, .json = has_argument(argc, argv, "--json")};
     int exit = EXIT_INPUT;
     struct option *table = subcommand_options(sub);
     enum hoist_err err = table ? HOIST_OK : err_set(HOIST_ENOMEM, "out of memory");
-    argc = number_last(argc, argv);
-    if (err == HOIST_OK)
+    if (err == HOIST_OK) {
+        argc = number_last(table, argc, argv);
         err = read_options(table, argc, argv, &c.options);
+    }
     if (err == HOIST_OK)
         err = prepare(&c);
     if (err == HOIST_OK) {
@@ -152,6 +176,7 @@ static int run(const struct subcommand *sub, int argc, char **argv)
         snprintf(mend, sizeof mend, "flagctl %s --help", sub->name);
         exit = show_failure(&c, EXIT_INPUT, "input", mend, "%s", err_last());
     }
+    exit = check_written(&c, exit);
     source_close(&c);
     options_free(c.options);
     mem_free(table);
@@ -173,14 +198,15 @@ int main(int argc, char **argv)
         puts("flagctl " HOIST_VERSION);
         return EXIT_DONE;
     }
+    bool json = has_argument(argc - 1, argv + 1, "--json");
     if (argv[1][0] == '-') {
         (void)err_set(HOIST_EINVAL, "the command stands first: flagctl get KEY %s", argv[1]);
-        return usage_error("flagctl help lists the commands");
+        return usage_error(json, "flagctl help lists the commands");
     }
     const struct subcommand *sub = subcommand_find(argv[1]);
     if (!sub)
-        return unknown_command(argv[1]);
-    if (wants_help(argc - 2, argv + 2))
+        return unknown_command(json, argv[1]);
+    if (has_argument(argc - 2, argv + 2, "--help") || has_argument(argc - 2, argv + 2, "-h"))
         return run(help, 1, argv + 1);
     return run(sub, argc - 2, argv + 2);
 }

@@ -233,10 +233,10 @@ static void put_store_age(struct call *c, struct buf *out)
     } else if (c->source.store && store_status_get(c->source.store, &json) == HOIST_OK) {
         status = json_loadb((const char *)json.ptr, json.len, 0, NULL);
         const json_t *upstream = json_object_get(status, "upstream");
-        json_int_t word = json_integer_value(json_object_get(upstream, "last_word_ms"));
-        if (json_is_object(upstream) && word >= 0)
+        const json_t *word = json_object_get(upstream, "last_word_ms");
+        if (json_is_integer(word))
             buf_printf(out, ", last word from %s %.1f s ago", text_of(upstream, "url"),
-                       (double)word / 1000);
+                       (double)json_integer_value(word) / 1000);
         else if (json_is_object(upstream))
             buf_printf(out, ", %s was not heard since hoistd began", text_of(upstream, "url"));
         else

@@ -14,7 +14,7 @@ const struct subcommand subcommands[] = {
     {"set", "KEY VALUE", "Give everybody VALUE: a variant's name, or a value.\n"
      "A key that is new is created: on, off, true and false make a boolean, others take --type.",
      WRITES "create type everyone default ", 2, 2, run_set, false},
-    {"get", "KEY", "Show a flag's value and definition.", READS "raw at ", 1, 1, run_get, false},
+    {"get", "KEY", "Show a flag's value, and with --json its definition.", READS "raw at ", 1, 1, run_get, false},
     {"is", "KEY [VARIANT]", "For shells: exit 0 if the flag yields VARIANT (or true), 1 if not.",
      READS, 1, 2, run_is, false},
     {"list", "[PREFIX]", "List the flags.", READS, 0, 1, run_list, false},
@@ -88,7 +88,7 @@ static const struct option all_options[] = {
     {"json", NULL, NULL, NULL, "answer and errors as JSON", false, true},
     {"timeout", "TIME", "10s", NULL, "how long to wait for the primary: 500ms, 10s, 1m", false,
      true},
-    {"help", NULL, NULL, NULL, "this", false, true},
+    {"help", NULL, NULL, NULL, "show this", false, true},
 };
 /* clang-format on */
 

@@ -20,7 +20,7 @@
 static const char tcp_default[] = "tcp://127.0.0.1:7400";
 static const char ipc_default[] = "ipc:///run/hoist/primary.sock";
 
-enum { LISTEN_MAX = 2, POLL_MS = 200, REOPENS_MAX = 5 };
+enum { LISTEN_MAX = 2, POLL_MS = 200, REOPENS_MAX = 5, GONE_AGAIN_MS = 60000 };
 
 struct daemon {
     const struct settings *settings;
@@ -31,6 +31,7 @@ struct daemon {
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
     const char *const *listen;
     uint32_t listen_count;
+    int64_t gone_again_ms; /* when to say again that the store's directory is gone */
 };
 
 /* ------------------------------------------------------------------ what HTTP asks */
@@ -178,6 +179,39 @@ static void reload(enum role role, int argc, char **argv)
     notify("READY=1");
 }
 
+/*
+ * Somebody removed the store's directory under us. An agent makes it anew, and fills it from its
+ * upstream. A primary does not: it would begin empty, and every host would follow it there; so it
+ * goes on in what it has open, and asks for help.
+ */
+static bool must_make_anew(struct daemon *d)
+{
+    int64_t now = clock_mono_ms();
+    if (!store_is_gone(d->store))
+        return false;
+    if (d->agent) {
+        log_error("hoistd: the store's directory %s was removed; making it anew",
+                  d->settings->store);
+        return true;
+    }
+    if (now >= d->gone_again_ms)
+        log_error("hoistd: the store's directory %s was removed; this primary goes on in the open "
+                  "files, which end with it. Keep its flags: flagctl export --primary …",
+                  d->settings->store);
+    if (now >= d->gone_again_ms)
+        d->gone_again_ms = now + GONE_AGAIN_MS;
+    return false;
+}
+
+static bool must_reopen(struct daemon *d)
+{
+    if (d->primary ? primary_is_broken(d->primary) : agent_is_broken(d->agent)) {
+        log_error("hoistd: the disk failed in the middle of a commit; opening the store anew");
+        return true;
+    }
+    return must_make_anew(d);
+}
+
 /* Until a signal ends it (0), or the store has to be opened anew (1). */
 static int serve(struct daemon *d, int argc, char **argv)
 {
@@ -191,7 +225,7 @@ static int serve(struct daemon *d, int argc, char **argv)
             return 0;
         if (number == SIGHUP)
             reload(d->settings->role, argc, argv);
-        if (d->primary ? primary_is_broken(d->primary) : agent_is_broken(d->agent))
+        if (must_reopen(d))
             return 1;
         if (watchdog_ms > 0 && clock_mono_ms() - told >= watchdog_ms) {
             told = clock_mono_ms();
@@ -223,8 +257,7 @@ int daemon_run(const struct settings *s, int argc, char **argv)
             log_info("hoistd: ended by a signal");
             return EXIT_SUCCESS;
         }
-        log_error("hoistd: the disk failed in the middle of a commit; opening the store anew");
     }
-    log_error("hoistd: the store's disk fails again and again; ending");
+    log_error("hoistd: the store has to be opened anew again and again; ending");
     return EXIT_FAILURE;
 }

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -73,8 +74,10 @@ static void add_all(struct buf *out, const struct settings *s, struct store *sto
         add_quoted(out, listen[0]);
         buf_add_byte(out, '\n');
     }
+    char *whole = realpath(s->store, NULL); /* what is pasted in another directory must lead here */
     buf_add_str(out, "export HOIST_STORE=");
-    add_quoted(out, s->store);
+    add_quoted(out, whole ? whole : s->store);
+    free(whole);
     buf_add_byte(out, '\n');
     add_first_environment(out, s, store);
 }
