@@ -29,6 +29,13 @@ struct flag_wish {
 MUST_USE enum hoist_err flag_edit_set(const struct flag *old, const struct flag_wish *wish,
                                       struct flag **ret_new, char *ret_mend, size_t mend_size);
 
+/*
+ * Give the `fractional` operators of `f` the weights that those of `of` have, one by one in the order
+ * in which they stand: where both divide among the same variants by the same attribute, and both
+ * flags have as many of them. True if that changed any.
+ */
+bool flag_keep_percentages(struct flag *f, const struct flag *of);
+
 /* A deep copy. NULL: no memory. */
 struct flag *flag_copy(const struct flag *f);
 

@@ -20,6 +20,8 @@ static const struct command_kind kinds[] = {
     {"restore", " env message if_version dry_run force keys ", command_restore},
     {"rollback", " env message if_version dry_run force key to last with_overrides ",
      command_rollback},
+    {"promote", " env message if_version dry_run force from keys prune with_percentages ",
+     command_promote},
     {"env_create", " env message ", command_env_create},
     {"env_epoch", " env message if_version new_epoch ", command_env_epoch},
 };
@@ -77,12 +79,13 @@ static bool unpack(struct command *c)
         return false;
     int rc = json_unpack_ex(
         c->body, &e, 0,
-        "{s?s s?s s?s s?s s?s s?s s?s s?s s?o s?s% s?b s?b s?b s?b s?b s?b s?b s?b}", "env",
+        "{s?s s?s s?s s?s s?s s?s s?s s?s s?s s?o s?s% s?b s?b s?b s?b s?b s?b s?b s?b s?b}", "env",
         &a->env, "message", &a->message, "if_version", &a->if_version, "key", &a->key, "value",
-        &a->value, "type", &a->type, "variant", &a->variant, "to", &a->to, "keys", &a->keys, "file",
-        &a->file, &a->file_len, "dry_run", &a->dry_run, "force", &a->force, "everyone",
-        &a->everyone, "only_default", &a->only_default, "prune", &a->prune, "new_epoch",
-        &a->new_epoch, "last", &a->last, "with_overrides", &a->with_overrides);
+        &a->value, "type", &a->type, "variant", &a->variant, "to", &a->to, "from", &a->from, "keys",
+        &a->keys, "file", &a->file, &a->file_len, "dry_run", &a->dry_run, "force", &a->force,
+        "everyone", &a->everyone, "only_default", &a->only_default, "prune", &a->prune, "new_epoch",
+        &a->new_epoch, "last", &a->last, "with_overrides", &a->with_overrides, "with_percentages",
+        &a->with_percentages);
     if (rc != 0)
         (void)err_set(HOIST_EINVAL, "the arguments of '%s': %s", c->kind->name, e.text);
     return rc == 0;

@@ -34,7 +34,7 @@ struct answer {
 
 void answer_done(struct answer *a);
 
-/* Whether `name` is a change: set, delete, apply, kill, restore, rollback, env_create, env_epoch.
+/* Whether `name` is a change: set, delete, apply, kill, restore, rollback, promote, env_create, env_epoch.
  */
 bool command_is(struct slice name);
 

@@ -10,10 +10,11 @@
 
 struct command_args { /* all that any command takes; absent is NULL or 0 */
     const char *env, *message, *if_version;
-    const char *key, *value, *type, *file, *variant, *to;
+    const char *key, *value, *type, *file, *variant, *to, *from;
     size_t file_len;
     json_t *keys;
-    int dry_run, force, everyone, only_default, prune, new_epoch, last, with_overrides;
+    int dry_run, force, everyone, only_default, prune, new_epoch, last, with_overrides,
+        with_percentages;
 };
 
 struct command_kind {
@@ -76,6 +77,7 @@ enum hoist_err command_apply(struct command *c, struct store_write *w, struct an
 enum hoist_err command_kill(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_restore(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_rollback(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_promote(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_create(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a);
 

@@ -8,10 +8,10 @@ static const struct question {
     const char *name;
     uint32_t (*answer)(struct store_read *r, const json_t *args, struct buf *out);
 } questions[] = {
-    {"get", query_get},       {"is", query_is_on},  {"list", query_list},
-    {"export", query_export}, {"log", query_log},   {"history", query_history},
-    {"show", query_show},     {"diff", query_diff}, {"audit", query_audit},
-    {"envs", query_envs},
+    {"get", query_get},           {"is", query_is_on},  {"list", query_list},
+    {"export", query_export},     {"log", query_log},   {"history", query_history},
+    {"show", query_show},         {"diff", query_diff}, {"audit", query_audit},
+    {"env_diff", query_env_diff}, {"envs", query_envs},
 };
 
 static const struct question *find(struct slice name)

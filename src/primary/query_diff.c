@@ -1,4 +1,4 @@
-/* The question diff: what lies between two versions. */
+/* Questions about differences: diff between versions, env_diff between environments. */
 #include "primary/query_int.h"
 #include "primary/undone.h"
 
@@ -105,6 +105,98 @@ uint32_t query_diff(struct store_read *r, const json_t *args, struct buf *out)
     if (!err)
         err = put_differences(&w, r, &env, &keys, from, to, &count);
     key_list_done(&keys);
+    if (err)
+        return query_fail(out, err, NULL);
+    json_key(&w, "edits_count");
+    json_put_u64(&w, count);
+    json_object_end(&w);
+    return query_done(out, count ? EXIT_NO : EXIT_DONE);
+}
+
+/* ------------------------------------------------------------------ two environments */
+
+struct side { /* one of them, walked by key */
+    const struct store_env *env;
+    struct slice key, record;
+    bool ended;
+};
+
+static enum hoist_err step(struct store_read *r, struct side *s)
+{
+    enum hoist_err err = store_record_next(r, s->env->id, s->key, &s->key, &s->record);
+    s->ended = err == HOIST_ENOTFOUND;
+    return s->ended ? HOIST_OK : err;
+}
+
+/* Which of the two stands first: < 0 the one, > 0 the other, 0 both at one key. */
+static int order(const struct side *a, const struct side *b)
+{
+    if (a->ended || b->ended)
+        return (a->ended ? 1 : 0) - (b->ended ? 1 : 0);
+    return slice_cmp(a->key, b->key);
+}
+
+static void put_pair(struct json_writer *w, const struct side *a, const struct side *b, int first)
+{
+    const struct slice none = {0};
+    struct slice key = first <= 0 ? a->key : b->key;
+    json_object_begin(w);
+    json_key(w, "key");
+    json_put_slice(w, key);
+    put_then(w, "before", key, first <= 0 ? a->record : none);
+    put_then(w, "after", key, first >= 0 ? b->record : none);
+    json_object_end(w);
+}
+
+/* The walk keeps one cursor, so the two sides are searched for in turn. */
+static enum hoist_err put_both(struct json_writer *w, struct store_read *r, struct side *a,
+                               struct side *b, uint64_t *ret_count)
+{
+    uint64_t count = 0;
+    enum hoist_err err = step(r, a);
+    if (!err)
+        err = step(r, b);
+    json_key(w, "edits");
+    json_array_begin(w);
+    while (!err && !(a->ended && b->ended)) {
+        int first = order(a, b);
+        bool same = first == 0 && slice_eq(a->record, b->record);
+        if (!same && count++ < QUERY_EDITS_SHOWN)
+            put_pair(w, a, b, first);
+        if (first <= 0)
+            err = step(r, a);
+        if (!err && first >= 0)
+            err = step(r, b);
+    }
+    json_array_end(w);
+    *ret_count = count;
+    return err;
+}
+
+/* What `env` would have to become `other`: exit 0 nothing, 1 something. */
+uint32_t query_env_diff(struct store_read *r, const json_t *args, struct buf *out)
+{
+    struct store_env env, other;
+    uint32_t exit = EXIT_DONE;
+    uint64_t count = 0;
+    bool ok = true;
+    const char *name = query_str(args, "env", &ok), *than = query_str(args, "other", &ok);
+    if (!ok || !than)
+        return query_bad_args(out, "env_diff");
+    if (!query_env(r, name, &env, out, &exit) || !query_env(r, than, &other, out, &exit))
+        return exit;
+    struct side a = {.env = &env}, b = {.env = &other};
+    struct json_writer w = JSON_WRITER(out, 0);
+    json_object_begin(&w);
+    json_key(&w, "env");
+    json_put_str(&w, env.name);
+    json_key(&w, "version");
+    json_put_u64(&w, env.head);
+    json_key(&w, "other");
+    json_put_str(&w, other.name);
+    json_key(&w, "other_version");
+    json_put_u64(&w, other.head);
+    enum hoist_err err = put_both(&w, r, &a, &b, &count);
     if (err)
         return query_fail(out, err, NULL);
     json_key(&w, "edits_count");

@@ -104,3 +104,22 @@ def test_the_exported_log_is_verified_anywhere(lab):
         verdict = lab.flagctl("audit", "verify", lab.file("broken.jsonl", "\n".join(broken) + "\n"), "--json")
         assert verdict.code == 1 and verdict.json["ok"] is False and verdict.json["broken"]["version"] in (n, n + 1), verdict
     assert lab.flagctl("audit", "verify", lab.file("empty.jsonl", "")).code == 2
+
+
+def test_a_flag_is_promoted_and_keeps_what_is_the_targets(lab):
+    primary = lab.primary("--env", "staging", "--env", "production")
+    agent = lab.agent("--env", "production")
+    lab.ok("set", "a", "on", env="staging")
+    lab.ok("set", "b", "on", env="staging")
+    asked = lab.flagctl("promote", "staging", "production")
+    assert asked.code == 2 and "--yes" in asked.err  # nobody is there to be asked
+    assert lab.flagctl("env", "diff", "production", "staging").code == 1
+    done = lab.ok("promote", "staging", "production", "a", "--yes", "-m", "go")
+    has(done, {**CHANGED, "result": "changed", "created": ["a"], "from": "staging", "percentages_kept": []})
+    lab.wait_equal(primary, agent)
+    assert lab.flagctl("is", "a", store=agent.store).code == 0
+    assert [e["key"] for e in lab.ok("promote", "staging", "production", "--dry-run")["edits"]] == ["b"]
+    lab.ok("promote", "staging", "production", "--yes")
+    same = lab.flagctl("env", "diff", "production", "staging")
+    assert same.code == 0 and "no difference" in same.out
+    assert lab.ok("log", env="production")["changes"][0]["kind"] == "promote"

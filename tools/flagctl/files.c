@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -69,62 +68,16 @@ static json_t *apply_args(const struct call *c, struct buf *file)
     return args;
 }
 
-static int apply(struct call *c, struct buf *file, const char *if_version)
-{
-    struct reply r;
-    json_t *args = apply_args(c, file);
-    if (if_version)
-        json_object_set_new(args, "if_version", json_string(if_version));
-    tell(c, "apply", args, &r);
-    int exit = show_change(c, &r);
-    reply_done(&r);
-    return exit;
-}
-
-/* Show what it would do, and ask; then do it only if the environment is still what was shown. */
-static int apply_asking(struct call *c, struct buf *file)
-{
-    struct reply dry;
-    int exit;
-    char at[64];
-    json_t *args = apply_args(c, file);
-    json_object_set_new(args, "dry_run", json_true());
-    tell(c, "apply", args, &dry);
-    if (show_if_error(c, &dry, &exit))
-        goto out;
-    exit = EXIT_DONE;
-    if (json_array_size(json_object_get(dry.body, "edits")) == 0) {
-        printf("unchanged: %s v%llu\n", text_of(dry.body, "env"),
-               (unsigned long long)number_of(dry.body, "version"));
-        goto out;
-    }
-    show_edits(c, json_object_get(dry.body, "edits"));
-    snprintf(at, sizeof at, "%s:%llu", text_of(dry.body, "epoch"),
-             (unsigned long long)number_of(dry.body, "version"));
-    char question[256];
-    snprintf(question, sizeof question, "%zu to create, %zu to change, %zu to delete in %s; do it?",
-             json_array_size(json_object_get(dry.body, "created")),
-             json_array_size(json_object_get(dry.body, "changed")),
-             json_array_size(json_object_get(dry.body, "deleted")), text_of(dry.body, "env"));
-    exit = confirm(question) ? apply(c, file, at)
-                             : show_failure(c, EXIT_NO, "no", NULL, "nothing was changed");
-out:
-    reply_done(&dry);
-    return exit;
-}
-
 static int run_file(struct call *c, bool yes)
 {
     struct buf file = BUF_INIT(FILE_MAX);
     int exit = EXIT_INPUT;
     if (!source_choose(c, true))
         return exit;
-    if (!yes && (!c->terminal || !isatty(STDIN_FILENO)))
-        return show_failure(c, EXIT_INPUT, "input",
-                            "apply --yes, or import, does it without asking",
-                            "'apply' asks before it changes anything, and there is no terminal");
+    if (!yes && !can_ask(c, &exit))
+        return exit;
     if (read_file(c, c->words[0], &file, &exit))
-        exit = yes ? apply(c, &file, NULL) : apply_asking(c, &file);
+        exit = change(c, "apply", apply_args(c, &file), yes);
     buf_done(&file);
     return exit;
 }

@@ -117,6 +117,13 @@ void show_edits(const struct call *c, const json_t *edits);
 /* The answer to a change. Gives its exit code. */
 int show_change(struct call *c, const struct reply *r);
 
+/* Make a change and show its answer; unless `yes`, first show what it would do, and ask. Takes over
+ * `args`. */
+int change(struct call *c, const char *command, json_t *args, bool yes);
+
+/* Whether there is a terminal to ask; where there is none, that was shown. */
+bool can_ask(const struct call *c, int *ret_exit);
+
 /* ------------------------------------------------------------------ arguments */
 
 /* "10s", "500ms", "1m", "2h", "7d"; a bare number is seconds. EINVAL. */
@@ -148,6 +155,7 @@ int run_audit(struct call *c);
 int run_kill(struct call *c);
 int run_restore(struct call *c);
 int run_rollback(struct call *c);
+int run_promote(struct call *c);
 int run_completion(struct call *c);
 int run_help(struct call *c);
 

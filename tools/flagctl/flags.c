@@ -38,11 +38,77 @@ int show_change(struct call *c, const struct reply *r)
     show_names(c, r->body, "override_kept", "still overridden:", LOOK_BAD);
     show_names(c, r->body, "override_dropped",
                "no longer overridden, for want of the variant:", LOOK_BAD);
+    show_names(c, r->body, "percentages_kept", "rollout kept as it was:", LOOK_VALUE);
     if (json_object_get(r->body, "near"))
         printf("there is also %s\n", text_of(r->body, "near"));
     printf("%s: %s v%" PRIu64 "\n", result, text_of(r->body, "env"), number_of(r->body, "version"));
     return (int)r->exit;
 }
+
+bool can_ask(const struct call *c, int *ret_exit)
+{
+    char mend[128];
+    if (c->terminal && isatty(STDIN_FILENO))
+        return true;
+    snprintf(mend, sizeof mend, "%s --yes does it without asking", c->sub->name);
+    *ret_exit = show_failure(c, EXIT_INPUT, "input", mend,
+                             "'%s' asks before it changes anything, and there is no terminal",
+                             c->sub->name);
+    return false;
+}
+
+/* What a dry run says would change, shown, and asked about. */
+static bool is_wanted(struct call *c, const json_t *dry, int *ret_exit)
+{
+    char question[256];
+    if (json_array_size(json_object_get(dry, "edits")) == 0) {
+        printf("unchanged: %s v%" PRIu64 "\n", text_of(dry, "env"), number_of(dry, "version"));
+        *ret_exit = EXIT_DONE;
+        return false;
+    }
+    show_edits(c, json_object_get(dry, "edits"));
+    snprintf(question, sizeof question, "%zu to create, %zu to change, %zu to delete in %s; do it?",
+             json_array_size(json_object_get(dry, "created")),
+             json_array_size(json_object_get(dry, "changed")),
+             json_array_size(json_object_get(dry, "deleted")), text_of(dry, "env"));
+    if (confirm(question))
+        return true;
+    *ret_exit = show_failure(c, EXIT_NO, "no", NULL, "nothing was changed");
+    return false;
+}
+
+static int change_now(struct call *c, const char *command, json_t *args)
+{
+    struct reply r;
+    tell(c, command, args, &r);
+    int exit = show_change(c, &r);
+    reply_done(&r);
+    return exit;
+}
+
+int change(struct call *c, const char *command, json_t *args, bool yes)
+{
+    struct reply dry;
+    int exit;
+    char at[64];
+    if (yes)
+        return change_now(c, command, args);
+    json_t *dry_args = json_deep_copy(args);
+    json_object_set_new(dry_args, "dry_run", json_true());
+    tell(c, command, dry_args, &dry);
+    if (!show_if_error(c, &dry, &exit) && is_wanted(c, dry.body, &exit)) {
+        /* Only if the environment is still what was shown. */
+        snprintf(at, sizeof at, "%s:%" PRIu64, text_of(dry.body, "epoch"),
+                 number_of(dry.body, "version"));
+        json_object_set_new(args, "if_version", json_string(at));
+        exit = change_now(c, command, json_incref(args));
+    }
+    reply_done(&dry);
+    json_decref(args);
+    return exit;
+}
+
+/* ------------------------------------------------------------------ set and delete */
 
 static json_t *set_args(const struct call *c)
 {
@@ -92,13 +158,31 @@ int run_set(struct call *c)
 
 int run_delete(struct call *c)
 {
-    struct reply r;
     if (!source_choose(c, true))
         return EXIT_INPUT;
-    tell(c, "delete", json_pack("{ss}", "key", c->words[0]), &r);
-    int exit = show_change(c, &r);
-    reply_done(&r);
-    return exit;
+    return change(c, "delete", json_pack("{ss}", "key", c->words[0]), true);
+}
+
+/* ------------------------------------------------------------------ promote */
+
+int run_promote(struct call *c)
+{
+    bool yes = options_on(c->options, "yes") || options_on(c->options, "dry-run");
+    int exit = EXIT_INPUT;
+    if (!source_choose(c, true) || (!yes && !can_ask(c, &exit)))
+        return exit;
+    json_t *args = json_pack("{ss ss}", "from", c->words[0], "env", c->words[1]);
+    json_t *keys = json_array();
+    for (size_t i = 2; i < c->word_count; i++)
+        json_array_append_new(keys, json_string(c->words[i]));
+    if (json_array_size(keys) > 0)
+        json_object_set(args, "keys", keys);
+    json_decref(keys);
+    if (options_on(c->options, "prune"))
+        json_object_set_new(args, "prune", json_true());
+    if (options_on(c->options, "with-percentages"))
+        json_object_set_new(args, "with_percentages", json_true());
+    return change(c, "promote", args, yes);
 }
 
 /* ------------------------------------------------------------------ questions */

@@ -289,6 +289,22 @@ static int env_list(struct call *c)
     return exit;
 }
 
+/* What `env` would have to become the other: exit 0 nothing, 1 something. */
+static int env_diff(struct call *c, const char *env, const char *other)
+{
+    struct reply r;
+    int exit;
+    if (!source_choose(c, false))
+        return EXIT_INPUT;
+    ask(c, "env_diff", json_pack("{ss ss}", "env", env, "other", other), &r);
+    if (!show_if_error(c, &r, &exit)) {
+        exit = show_difference(c, &r);
+        show_source(c);
+    }
+    reply_done(&r);
+    return exit;
+}
+
 static int env_change(struct call *c, const char *command, json_t *args)
 {
     struct reply r;
@@ -308,6 +324,8 @@ int run_env(struct call *c)
     bool new = options_on(c->options, "new");
     if (strcmp(what, "list") == 0 && c->word_count == 1 && !new)
         return env_list(c);
+    if (strcmp(what, "diff") == 0 && c->word_count == 3 && !new)
+        return env_diff(c, c->words[1], c->words[2]);
     if (strcmp(what, "create") == 0 && c->word_count == 2 && !new)
         return env_change(c, "env_create", json_pack("{ss}", "env", c->words[1]));
     if (strcmp(what, "epoch") == 0 && c->word_count == 1 && new)

@@ -34,6 +34,9 @@ const struct subcommand subcommands[] = {
      "--last undoes the newest change that is neither a rollback nor undone already; --to V goes\n"
      "back to version V; --flag KEY does either for one flag. Overrides stay as they are.",
      WRITES "last to flag with-overrides ", 0, 0, run_rollback, false},
+    {"promote", "FROM TO [KEY…]", "Give one environment the flags of another, after showing what changes.\n"
+     "The target keeps its overrides, and how far its rollouts have come.",
+     WRITES "prune with-percentages yes ", 2, WORDS_MAX, run_promote, false},
     {"log", "", "Show the last changes, newest first.",
      READS "limit since author flag ", 0, 0, run_log, true},
     {"history", "KEY", "Show the changes of one flag, newest first.", READS "limit ", 1, 1,
@@ -46,10 +49,11 @@ const struct subcommand subcommands[] = {
      "verify names the first change that does not follow the one before it; a FILE is what export\n"
      "wrote, - is standard input.", READS, 1, 2, run_audit, true},
     {"status", "", "Show how this host, or the primary, stands.", READS, 0, 0, run_status, false},
-    {"env", "list | create NAME | epoch --new",
-     "List environments, make one, or begin a new epoch.\n"
+    {"env", "list | create NAME | diff NAME OTHER | epoch --new",
+     "List environments, make one, compare two, or begin a new epoch.\n"
+     "diff shows what the first would have to become the other; exit 0: nothing, 1: something.\n"
      "A new epoch is the way on for a primary that was set back to an older store.",
-     READS "author m if-version new ", 1, 2, run_env, false},
+     READS "author m if-version new ", 1, 3, run_env, false},
     {"completion", "bash", "Print a completion script: source <(flagctl completion bash)", " help ",
      1, 1, run_completion, false},
     {"help", "[COMMAND]", "Show help.", " help ", 0, 1, run_help, false},
@@ -74,7 +78,7 @@ static const struct option all_options[] = {
     {"everyone", NULL, NULL, NULL, "drop the targeting", false, true},
     {"default", NULL, NULL, NULL, "move the default alone, keep the targeting", false, true},
     {"raw", NULL, NULL, NULL, "the bare value", false, true},
-    {"prune", NULL, NULL, NULL, "delete the flags that the file does not name", false, true},
+    {"prune", NULL, NULL, NULL, "delete the flags that the file, or the source, does not have", false, true},
     {"yes", NULL, NULL, NULL, "do not ask", false, true},
     {"new", NULL, NULL, NULL, "begin a new epoch", false, true},
     {"variant", "V", NULL, NULL, "the variant to yield, where it is not off", false, true},
@@ -82,6 +86,7 @@ static const struct option all_options[] = {
     {"to", "V", NULL, NULL, "go back to this version (or EPOCH:V)", false, true},
     {"flag", "KEY", NULL, NULL, "of this flag alone", false, true},
     {"with-overrides", NULL, NULL, NULL, "restore overrides as they were, too", false, true},
+    {"with-percentages", NULL, NULL, NULL, "take over the rollouts' percentages, too", false, true},
     {"at", "V", NULL, NULL, "as it was at this version", false, true},
     {"since", "WHEN", NULL, NULL, "a version, how long ago (2h, 7d), or a time", false, true},
     {"limit", "N", "20", NULL, "how many changes", false, true},
