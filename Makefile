@@ -113,7 +113,7 @@ asan:  ## check, under address and undefined-behaviour sanitizers
 	$(MAKE) check BUILD=build/asan OPT='-O1 -g' SAN='-fsanitize=address,undefined -fno-omit-frame-pointer'
 tsan:  ## the unit tests with threads, under the thread sanitizer
 	$(MAKE) deps deps-check
-	TSAN_OPTIONS='suppressions=$(CURDIR)/tests/tsan.supp' \
+	TSAN_OPTIONS='die_after_fork=0 suppressions=$(CURDIR)/tests/tsan.supp' \
 	$(MAKE) unit CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),store|client|repl|primary|http|queue|metrics)'
 soak: deps deps-check all  ## the long fault loops: kill -9 200 times, cut links (about half an hour)
 	@$(MAKE) --no-print-directory $(SYSTEM_HELPERS)

@@ -12,10 +12,10 @@
 #include "hoist.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-#define KIT_ASAN
+#define KIT_SANITIZED
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define KIT_ASAN
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define KIT_SANITIZED
 #endif
 #endif
 
