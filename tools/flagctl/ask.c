@@ -1,4 +1,5 @@
 /* Who answers, and the asking. */
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,6 +194,15 @@ static void no_answer(enum hoist_err err, bool change, const uint8_t request[REQ
         r->exit = query_fail(&r->text, err, mend);
 }
 
+/* A local socket that this user may not use will not answer however long one waits. */
+static enum hoist_err check_socket(const char *url)
+{
+    if (strncmp(url, "ipc://", 6) != 0 || access(url + 6, R_OK | W_OK) == 0 || errno != EACCES)
+        return HOIST_OK;
+    return err_set(HOIST_EACCES, "%s: permission denied; is this user in the group of hoistd?",
+                   url);
+}
+
 static void ask_primary(struct call *c, const char *name, const json_t *args, bool change,
                         struct reply *r)
 {
@@ -213,7 +223,9 @@ static void ask_primary(struct call *c, const char *name, const json_t *args, bo
                                     .body = slice_str(body)};
     hash_random(command.request, sizeof command.request);
     struct rpc_answer answer;
-    enum hoist_err err = rpc_command(c->source.where, &command, c->timeout_ms, &answer);
+    enum hoist_err err = check_socket(c->source.where);
+    if (err == HOIST_OK)
+        err = rpc_command(c->source.where, &command, c->timeout_ms, &answer);
     if (err == HOIST_OK) {
         r->exit = answer.exit;
         buf_done(&r->text);
