@@ -28,7 +28,7 @@ static const struct {
     [DB_META] = {"meta", 0},         [DB_FLAGS] = {"flags", 0},
     [DB_LOG] = {"log", 0},           [DB_TOUCH] = {"touch", MDB_DUPSORT | MDB_DUPFIXED},
     [DB_BASELINE] = {"baseline", 0}, [DB_HELD] = {"held", 0},
-    [DB_COMMANDS] = {"commands", 0},
+    [DB_COMMANDS] = {"commands", 0}, [DB_FLEET] = {"fleet", 0},
 };
 
 enum hoist_err db_err(int rc, const char *what)
@@ -294,6 +294,8 @@ static enum hoist_err open_databases(struct db *db, MDB_txn *txn, bool create)
     for (int i = 0; i < DB_COUNT; i++) {
         unsigned flags = databases[i].flags | (create ? MDB_CREATE : 0);
         int rc = mdb_dbi_open(txn, databases[i].name, flags, &db->dbi[i]);
+        if (rc == MDB_NOTFOUND && i == DB_FLEET)
+            continue;
         if (rc == MDB_NOTFOUND)
             return err_set(HOIST_ECORRUPT, "store: %s/data.mdb has no database '%s'", db->path,
                            databases[i].name);
@@ -301,6 +303,23 @@ static enum hoist_err open_databases(struct db *db, MDB_txn *txn, bool create)
             return db_err(rc, "open a database");
     }
     return HOIST_OK;
+}
+
+/* What a store from before there was such a database lacks. */
+static enum hoist_err add_fleet(struct db *db)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
+    if (rc != 0)
+        return db_err(rc, "begin to write");
+    rc = mdb_dbi_open(txn, databases[DB_FLEET].name, MDB_CREATE, &db->dbi[DB_FLEET]);
+    if (rc == 0)
+        rc = mdb_txn_commit(txn);
+    else
+        mdb_txn_abort(txn);
+    if (rc != 0)
+        db->dbi[DB_FLEET] = 0;
+    return db_err(rc, "add a database");
 }
 
 /* EAGAIN: its id is taken. */
@@ -336,6 +355,8 @@ static enum hoist_err open_with_id(struct db *db, const struct db_options *o)
     rc = mdb_txn_commit(txn); /* keeps the handles */
     txn = NULL;
     err = db_err(rc, o->create ? "make the store" : "end to read");
+    if (!err && db->write && !db->dbi[DB_FLEET])
+        err = add_fleet(db);
 out:
     if (txn)
         mdb_txn_abort(txn);

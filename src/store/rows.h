@@ -6,6 +6,7 @@
  *   flags     id key → record             held      id key → version, why, last good record
  *   log       id version → change         baseline  id key → tag, record before the log
  *   touch     id key → versions           commands  "i" request → answer · "s" sequence → request
+ *   fleet     host's id → what the primary knows of it
  *
  * An id is an environment's, u16. Numbers are big endian, so that keys sort as they count.
  */

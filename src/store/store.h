@@ -2,7 +2,7 @@
  *
  *   DIR/hoistd.lock        held by the one writer for its life
  *   DIR/current            a link to the numbered directory in use
- *   DIR/1/data.mdb         LMDB's file: meta, flags, log, touch, baseline, held, commands
+ *   DIR/1/data.mdb         LMDB's file: meta, flags, log, touch, baseline, held, commands, fleet
  *   DIR/1/lock.mdb         LMDB's readers' table and locks, allocated in full
  *   DIR/1/counters         one word for each shard of keys: who may trust what it has cached
  *
@@ -177,6 +177,11 @@ MUST_USE enum hoist_err store_command_get(struct store_read *r,
                                           const uint8_t request[REQUEST_ID_SIZE],
                                           struct slice *ret_answer);
 
+/* The first host of the ledger with an id behind `after` (empty: the first of all), and its row.
+ * ENOTFOUND behind the last, and where no ledger was ever kept. */
+MUST_USE enum hoist_err store_host_next(struct store_read *r, struct slice after,
+                                        struct slice *ret_id, struct slice *ret_row);
+
 /* ------------------------------------------------------------------ writing */
 
 /*
@@ -232,6 +237,11 @@ MUST_USE enum hoist_err store_epoch_set(struct store_write *w, uint16_t env, uin
 MUST_USE enum hoist_err store_command_put(struct store_write *w,
                                           const uint8_t request[REQUEST_ID_SIZE],
                                           struct slice answer, int64_t now_ms);
+
+/* The ledger of hosts, on a primary: a row for each id (1 to 255 bytes), which is the primary's to
+ * read. Deleting what is not there is fine. */
+MUST_USE enum hoist_err store_host_put(struct store_write *w, struct slice id, struct slice row);
+MUST_USE enum hoist_err store_host_delete(struct store_write *w, struct slice id);
 
 /* ------------------------------------------------------------------ loading beside (bootstrap) */
 

@@ -11,7 +11,17 @@
 #include "store/lmdb_os.h"
 #include "store/store.h"
 
-enum db_name { DB_META, DB_FLAGS, DB_LOG, DB_TOUCH, DB_BASELINE, DB_HELD, DB_COMMANDS, DB_COUNT };
+enum db_name {
+    DB_META,
+    DB_FLAGS,
+    DB_LOG,
+    DB_TOUCH,
+    DB_BASELINE,
+    DB_HELD,
+    DB_COMMANDS,
+    DB_FLEET, /* not in a store that an older program made, until a writer opens it: dbi 0 */
+    DB_COUNT
+};
 
 enum { POOLS = 2, READS = POOLS * STORE_PARKED };
 
