@@ -146,6 +146,8 @@ static enum hoist_err take_option(struct options *o, struct words *w, const char
                        opt->name);
     if (!opt->arg)
         value = "true";
+    else if (!value && option_is_optional(opt))
+        value = "";
     else if (!value) {
         /* A forgotten value must not swallow the option behind it. */
         if (w->argc == 0 || strncmp(w->argv[0], "--", 2) == 0)

@@ -18,7 +18,8 @@
 
 struct option {
     const char *name;     /* "store" for --store; "m" for -m (one letter: one dash) */
-    const char *arg;      /* "DIR", or NULL: a switch */
+    const char *arg;      /* "DIR", or NULL: a switch; "[=WHEN]": the value may be left out, and
+                             is "" then; it stands behind a '=', never in a word of its own */
     const char *fallback; /* default as shown and used, or NULL */
     const char *env;      /* environment variable, or NULL */
     const char *help;     /* one or more lines */

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/options.h"
+#include "base/options_int.h"
 
 enum { HELP_COLUMN = 28 };
 
@@ -44,8 +44,8 @@ void options_help(const struct option *table, struct buf *out)
 {
     for (const struct option *o = table; o->name; o++) {
         size_t before = out->len;
-        buf_printf(out, "  %s%s%s%s", o->name[1] ? "    --" : "-", o->name, o->arg ? " " : "",
-                   o->arg ? o->arg : "");
+        buf_printf(out, "  %s%s%s%s", o->name[1] ? "    --" : "-", o->name,
+                   o->arg && !option_is_optional(o) ? " " : "", o->arg ? o->arg : "");
         size_t have = out->len - before;
         if (have + 2 > HELP_COLUMN) {
             buf_add_byte(out, '\n');

@@ -32,6 +32,12 @@ struct options {
     struct arena arena; /* the text of all values */
 };
 
+/* Whether the option may stand without its value. */
+static inline bool option_is_optional(const struct option *o)
+{
+    return o->arg && o->arg[0] == '[';
+}
+
 /* The option that a file's key or an argument names, '_' being as good as '-'; -1: none. */
 int option_find(const struct options *o, struct slice name);
 

@@ -24,6 +24,7 @@ static const struct option table[] = {
     {.name = "config", .arg = "FILE", .no_file = true, .help = "read it"},
     {.name = "m", .arg = "MESSAGE", .no_file = true, .help = "why"},
     {.name = "v", .help = "more"},
+    {.name = "wait", .arg = "[=all|N%]", .help = "for the others"},
     {0},
 };
 
@@ -120,6 +121,22 @@ static void an_option_takes_its_value_in_either_way(void **state)
     assert_int_equal(read_line(p, "-mwhy --store="), HOIST_OK);
     assert_string_equal(options_get(p->o, "m"), "why");
     assert_string_equal(options_get(p->o, "store"), "");
+}
+
+static void a_value_that_may_be_left_out_stands_behind_an_equals_sign(void **state)
+{
+    struct place *p = *state;
+    const char *const *words;
+    assert_int_equal(read_line(p, "--wait 99%"), HOIST_OK);
+    assert_string_equal(options_get(p->o, "wait"), "");
+    assert_int_equal(options_words(p->o, &words), 1);
+    assert_string_equal(words[0], "99%");
+    assert_int_equal(read_line(p, "--wait=99% --json"), HOIST_OK);
+    assert_string_equal(options_get(p->o, "wait"), "99%");
+    assert_true(options_on(p->o, "json"));
+    assert_int_equal(read_line(p, ""), HOIST_OK);
+    assert_null(options_get(p->o, "wait"));
+    assert_wrong(p, "--wait --wait=all", "--wait: given twice");
 }
 
 static void defaults_hold_where_nothing_is_said(void **state)
@@ -392,6 +409,7 @@ static void help_shows_every_option_with_default_and_variable(void **state)
         "(may be repeated; $T_LABEL)\n",
         "  -m MESSAGE                why\n",
         "      --json                as JSON\n",
+        "      --wait[=all|N%]       for the others\n",
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (!strstr(text, parts[i]))
@@ -424,6 +442,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(an_option_takes_its_value_in_either_way),
+        T(a_value_that_may_be_left_out_stands_behind_an_equals_sign),
         T(defaults_hold_where_nothing_is_said),
         T(a_repeated_option_is_a_list_in_order),
         T(words_are_kept_in_order),
