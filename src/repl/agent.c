@@ -89,6 +89,18 @@ static void upkeep(struct agent *a, int64_t now)
     a->upkeep_ms = more && err == HOIST_OK ? now : now + AGENT_UPKEEP_MS;
 }
 
+/* Whoever cannot be told now is told at the next upkeep. */
+static void tell_held(struct agent *a)
+{
+    for (uint32_t i = 0; i < a->config.env_count && !a->broken; i++) {
+        struct arena arena = {0};
+        struct follower_input in;
+        if (agent_held(a, i, &arena, &in) == HOIST_OK)
+            feed(a, &in);
+        arena_done(&arena);
+    }
+}
+
 static void leave_status(struct agent *a, int64_t now)
 {
     int64_t every = a->changed ? AGENT_STATUS_MS : AGENT_STATUS_IDLE_MS;
@@ -127,8 +139,10 @@ static void *run(void *arg)
         int64_t now = clock_mono_ms();
         if (now >= a->step_ms && !a->broken)
             feed(a, &(struct follower_input){.kind = IN_TICK});
-        if (now >= a->upkeep_ms && !a->broken)
+        if (now >= a->upkeep_ms && !a->broken) {
             upkeep(a, now);
+            tell_held(a);
+        }
         leave_status(a, now);
     }
     finish_loop(a);

@@ -2,6 +2,7 @@
  *
  *   agent.c         start and stop; the loop, which feeds the follower what comes
  *   agent_carry.c   carries out what the follower wants: on the store, and upstream
+ *   agent_held.c    tells the follower which flags the store holds back
  *   agent_status.c  what it says about itself, as JSON and as metrics
  */
 #ifndef REPL_AGENT_INT_H
@@ -30,8 +31,9 @@ enum {
 
 struct agent_env {
     const char *name;
-    struct store_load *load; /* or NULL */
-    bool load_failed;        /* since its begin: the rest of it is passed over */
+    struct store_load *load;     /* or NULL */
+    bool load_failed;            /* since its begin: the rest of it is passed over */
+    uint64_t held, held_version; /* flags held back that the follower was told of, and when */
     struct metric *applied, *rejected, *holes, *snapshots, *diverged;
 };
 
@@ -68,6 +70,11 @@ struct agent {
 
 /* Carry out what a step asks for. What the follower must hear of it is put into a->reports. */
 void agent_carry_out(struct agent *a, const struct follower_outputs *outs);
+
+/* Which flags of environment `i` are held back, as an input for the follower that borrows from
+ * `arena`; ENOTFOUND: it knows. */
+MUST_USE enum hoist_err agent_held(struct agent *a, uint32_t i, struct arena *arena,
+                                   struct follower_input *ret);
 
 /* Register all counters at 0; bring gauges up to date whenever metrics are written. */
 void agent_metrics_begin(struct agent *a);

@@ -111,6 +111,7 @@ void follower_free(struct follower *f)
     for (uint32_t i = 0; i < f->config.env_count; i++) {
         free_kept(f->envs[i].load.first);
         buf_done(&f->envs[i].part);
+        held_done(&f->envs[i]);
     }
     free_kept(f->spent);
     buf_done(&f->request_bytes);
@@ -324,6 +325,9 @@ static void take(struct follower *f, const struct follower_input *in)
         break;
     case IN_LOAD_FAILED:
         load_failed(f, e, in);
+        break;
+    case IN_HELD:
+        held_take(f, e, in);
         break;
     }
 }

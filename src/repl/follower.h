@@ -69,6 +69,8 @@ enum follower_in {                  /* what can happen */
                                        `err`, `why` */
                    IN_LOADED,       /* OUT_LOAD_FINISH was committed */
                    IN_LOAD_FAILED,  /* any OUT_LOAD_… failed: `err`, `why`; the load is aborted */
+                   IN_HELD,         /* the flags of `env` that are held back are others now: `held`,
+                                       `refusals` */
 };
 
 /* The four that tell of the store (IN_APPLIED … IN_LOAD_FAILED) all carry what it has of `env` now:
@@ -82,7 +84,9 @@ struct follower_input {
     uint32_t env;       /* index into the configuration's */
     uint64_t epoch, version;
     uint8_t hash[HASH_SIZE], digest[HASH_SIZE];
-    uint32_t held; /* flags held back */
+    uint32_t held;                  /* flags held back */
+    const struct refusal *refusals; /* IN_HELD: the first of them, borrowed for the call */
+    uint32_t refusal_count;
     enum hoist_err err;
     struct slice why;
 };

@@ -340,6 +340,8 @@ void env_know(struct follower *f, struct fenv *e, const struct follower_input *i
     memcpy(e->committed.hash, in->hash, HASH_SIZE);
     memcpy(e->committed.digest, in->digest, HASH_SIZE);
     e->held = in->held;
+    if (e->held == 0)
+        held_done(e);
     e->present = in->version > 0;
     reckon(f, e);
     status_soon(f);

@@ -5,6 +5,7 @@
  *   follower_upstream.c  whom to follow: dialling, silence, hello, heartbeats
  *   follower_env.c       one environment, live: what is published, fetched, applied, refused
  *   follower_trouble.c   asking again, and what stands in an environment's way
+ *   follower_held.c      which flags are held back here
  *   follower_load.c      one environment, loading: snapshot pages, replay, the switch
  *   follower_tell.c      what is told: outputs, log lines, the heads in hello and status, the view
  *
@@ -77,6 +78,9 @@ struct fenv {
     struct point committed; /* what the store has */
     struct point issued;    /* the same once it has carried out what it was given */
     uint32_t held;
+    struct arena refusals_room; /* what they borrow from */
+    struct refusal *refusals;   /* the first of the flags held back, and why */
+    uint32_t refusal_count;
 
     enum phase phase;
     struct load load;
@@ -226,6 +230,11 @@ void env_refuse(struct follower *f, struct fenv *e, uint64_t version, const char
 void env_diverge(struct follower *f, struct fenv *e, const char *how);
 void env_upstream_is_behind(struct follower *f, struct fenv *e, uint64_t epoch);
 void env_missing(struct follower *f, struct fenv *e);
+
+/* ---------------------------------------------------------------- follower_held.c */
+
+void held_take(struct follower *f, struct fenv *e, const struct follower_input *in);
+void held_done(struct fenv *e);
 
 /* ---------------------------------------------------------------- follower_load.c */
 

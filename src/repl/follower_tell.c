@@ -85,6 +85,7 @@ struct env_head *tell_heads(struct follower *f)
     return heads;
 }
 
+/* Whole changes first: a host that cannot go on matters more than a flag that it holds back. */
 struct refusal *tell_refusals(struct follower *f, uint32_t *ret_count)
 {
     uint32_t count = 0;
@@ -101,6 +102,11 @@ struct refusal *tell_refusals(struct follower *f, uint32_t *ret_count)
                 .version = e->trouble_version,
                 .why = slice_str(e->why),
             };
+    }
+    for (uint32_t i = 0; i < f->config.env_count; i++) {
+        const struct fenv *e = &f->envs[i];
+        for (uint32_t k = 0; k < e->refusal_count && count < FRAME_REFUSALS_MAX; k++)
+            refusals[count++] = e->refusals[k];
     }
     *ret_count = count;
     return refusals;

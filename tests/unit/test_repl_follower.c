@@ -1435,6 +1435,44 @@ static void a_refusal_is_told_in_the_status(void **state)
     (void)state;
 }
 
+static void flags_held_back_are_told_with_why_they_are(void **state)
+{
+    struct rig r;
+    struct arena arena = {0};
+    rig_init(&r, 3, 3);
+    connect_up(&r);
+    char key[] = "k7", why[] = "of version 9";
+    struct refusal refusals[FRAME_REFUSALS_MAX + 1];
+    for (uint32_t i = 0; i <= FRAME_REFUSALS_MAX; i++)
+        refusals[i] =
+            (struct refusal){.key = slice_str(key), .version = 2 + i, .why = slice_str(why)};
+    struct follower_input in = {.kind = IN_HELD, .held = 20, .refusals = refusals};
+    in.refusal_count = FRAME_REFUSALS_MAX + 1;
+    host_step(&r.host, in);
+    memset(key, '?', sizeof key); /* what was borrowed for the call is gone */
+    memset(why, '?', sizeof why);
+    pass(&r, 5);
+    struct frame_status s = status_in(&r, &arena);
+    assert_int_equal(s.envs[0].held, 20);
+    assert_int_equal(s.envs[0].state, ENV_CURRENT); /* all else was taken */
+    assert_int_equal(s.refusal_count, FRAME_REFUSALS_MAX);
+    assert_true(slice_eq(s.refusals[0].env, SLICE("production")));
+    assert_true(slice_eq(s.refusals[0].key, SLICE("k7")));
+    assert_true(slice_eq(s.refusals[0].why, SLICE("of version 9")));
+    assert_int_equal(s.refusals[1].version, 3);
+
+    host_no_reply(&r.host);
+    host_step(&r.host, (struct follower_input){.kind = IN_HELD}); /* all can be read again */
+    for (int i = 0; i < 3000 && host_asks(&r.host) != FRAME_STATUS; i++)
+        pass(&r, 1);
+    s = status_in(&r, &arena);
+    assert_int_equal(s.envs[0].held, 0);
+    assert_int_equal(s.refusal_count, 0);
+    arena_done(&arena);
+    rig_done(&r);
+    (void)state;
+}
+
 /* ---------------------------------------------------------------- whatever comes */
 
 /* All that a server says, cut short or with a byte changed: no step fails, the store stays whole.
@@ -1630,6 +1668,7 @@ int main(void)
         cmocka_unit_test(a_commit_is_told_within_5_ms),
         cmocka_unit_test(status_is_told_every_2_s_at_least),
         cmocka_unit_test(a_refusal_is_told_in_the_status),
+        cmocka_unit_test(flags_held_back_are_told_with_why_they_are),
         cmocka_unit_test(no_bytes_from_outside_fail_a_step),
         cmocka_unit_test(running_out_of_memory_at_any_point_heals),
         cmocka_unit_test(a_follower_that_cannot_be_made_leaves_nothing_behind),
