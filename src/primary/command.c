@@ -23,6 +23,7 @@ static const struct command_kind kinds[] = {
     {"promote", " env message if_version dry_run force from keys prune with_percentages ",
      command_promote},
     {"env_create", " env message ", command_env_create},
+    {"host_retire", " env host ", command_host_retire},
     {"env_epoch", " env message if_version new_epoch ", command_env_epoch},
 };
 
@@ -475,7 +476,7 @@ enum hoist_err command_run(struct command *c, struct store_write *w, struct flee
     }
     if (answered_before(c, r, ret))
         return buf_err(&ret->body);
-    if (c->kind->run == command_env_create)
+    if (c->kind->run == command_env_create || c->kind->run == command_host_retire)
         return c->kind->run(c, w, ret);
     if (!find_env(c, r, ret))
         return HOIST_OK;

@@ -26,6 +26,7 @@ struct answer {
     struct buf change;
     char env[STORE_ENV_NAME_MAX + 1]; /* where it was about; "" when that is not known */
     bool changed;                     /* `change` is a new version, to be published */
+    bool wrote;                       /* something else was put that has to be committed */
     bool announce;                    /* an environment or an epoch began: send a heartbeat */
 };
 
@@ -34,8 +35,8 @@ struct answer {
 
 void answer_done(struct answer *a);
 
-/* Whether `name` is a change: set, delete, apply, kill, restore, rollback, promote, env_create, env_epoch.
- */
+/* Whether `name` is a command: set, delete, apply, kill, restore, rollback, promote, env_create,
+ * env_epoch, host_retire. */
 bool command_is(struct slice name);
 
 /*
@@ -55,6 +56,9 @@ void command_free(struct command *c);
  */
 MUST_USE enum hoist_err command_run(struct command *c, struct store_write *w, struct fleet *fleet,
                                     int64_t wall_ms, struct answer *ret);
+
+/* Its answer says that it wrote something, and that was committed: what is to follow from it. */
+void command_committed(struct command *c);
 
 /* Make environment `name` within `w`, as env_create does. *head says who, when, why (author,
  * time_ms, message, request); the rest of it is filled in. The environment's first change goes into

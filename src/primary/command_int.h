@@ -79,6 +79,7 @@ enum hoist_err command_restore(struct command *c, struct store_write *w, struct 
 enum hoist_err command_rollback(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_promote(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_create(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_host_retire(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a);
 
 #endif

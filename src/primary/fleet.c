@@ -1,43 +1,19 @@
 #include "primary/fleet.h"
 
-#include <inttypes.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
+#include "primary/fleet_int.h"
 
-struct said { /* what a host said of one environment */
-    char env[STORE_ENV_NAME_MAX + 1];
-    uint64_t epoch, version;
-    uint8_t hash[HASH_SIZE];
-    uint32_t state;
+enum {
+    WARN_MS = 60000,  /* between two log lines about one host */
+    SHOW_PIECE = 256, /* hosts shown before those that want to tell their status get a turn */
+    NEAR_EDITS = 2,
+    NEAR_ID_MAX = 64, /* comparing longer ids takes long, and a person types none */
 };
-
-struct host {
-    struct slice id;
-    int64_t heard_ms;
-    struct said *said;
-    uint32_t said_count;
-};
-
-struct known { /* what is known of an environment from all hosts */
-    char env[STORE_ENV_NAME_MAX + 1];
-    uint64_t epoch;      /* greatest heard of */
-    uint64_t lost_epoch; /* 0, or the epoch of which a host has what this primary has not */
-    char why[FLEET_WHY_SIZE];
-};
-
-struct fleet {
-    pthread_mutex_t lock;
-    struct host **hosts; /* sorted by id */
-    uint32_t host_count, host_cap;
-    struct known *known;
-    uint32_t known_count, known_cap;
-};
-
-/* An epoch beyond this is no clock's: nothing could follow it. */
-static const uint64_t EPOCH_BELIEVED_MAX = UINT64_MAX / 2;
 
 enum hoist_err fleet_new(struct fleet **ret)
 {
@@ -45,12 +21,22 @@ enum hoist_err fleet_new(struct fleet **ret)
     if (!f)
         return err_set(HOIST_ENOMEM, "out of memory");
     pthread_mutex_init(&f->lock, NULL);
+    f->propagation = metric_series(METRIC_HISTOGRAM, "hoist_propagation_duration_seconds",
+                                   "Time from a commit until one live host reported it.", "",
+                                   fleet_landing_buckets);
     *ret = f;
     return HOIST_OK;
 }
 
-static void host_free(struct host *h)
+const char *fleet_state_name(enum fleet_state state)
 {
+    static const char *const names[FLEET_STATES] = {"current", "behind", "silent", "refusing"};
+    return names[state];
+}
+
+static void host_free(struct fleet *f, struct host *h)
+{
+    host_free_told(f, h);
     mem_free((void *)h->id.ptr);
     mem_free(h->said);
     mem_free(h);
@@ -61,15 +47,16 @@ void fleet_free(struct fleet *f)
     if (!f)
         return;
     for (uint32_t i = 0; i < f->host_count; i++)
-        host_free(f->hosts[i]);
+        host_free(f, f->hosts[i]);
+    for (uint32_t i = 0; i < f->gone_count; i++)
+        mem_free((void *)f->gone[i].ptr);
     mem_free(f->hosts);
     mem_free(f->known);
     pthread_mutex_destroy(&f->lock);
     mem_free(f);
 }
 
-/* Room for one more of `size` bytes in an array that doubles. */
-static bool grow(void **array, uint32_t count, uint32_t *cap, size_t size)
+bool fleet_grow(void **array, uint32_t count, uint32_t *cap, size_t size)
 {
     if (count < *cap)
         return true;
@@ -84,8 +71,7 @@ static bool grow(void **array, uint32_t count, uint32_t *cap, size_t size)
 
 /* ------------------------------------------------------------------ hosts */
 
-/* Where `id` is, or would be. */
-static uint32_t host_place(const struct fleet *f, struct slice id, bool *ret_there)
+uint32_t host_place(const struct fleet *f, struct slice id, bool *ret_there)
 {
     uint32_t low = 0, high = f->host_count;
     while (low < high) {
@@ -104,33 +90,44 @@ static uint32_t host_place(const struct fleet *f, struct slice id, bool *ret_the
     return low;
 }
 
-static void forget_the_most_silent(struct fleet *f)
+struct host *host_find(const struct fleet *f, struct slice id)
+{
+    bool there;
+    uint32_t at = host_place(f, id, &there);
+    return there ? f->hosts[at] : NULL;
+}
+
+bool host_is_live(const struct host *h, int64_t mono_ms)
+{
+    return mono_ms - h->heard_ms <= FLEET_SILENT_MS;
+}
+
+static void take_out(struct fleet *f, uint32_t at)
+{
+    landings_forget(f, f->hosts[at]);
+    host_free(f, f->hosts[at]);
+    memmove(f->hosts + at, f->hosts + at + 1, (f->host_count - at - 1) * sizeof *f->hosts);
+    f->host_count--;
+}
+
+/* Its row in the store goes, too. False: as many rows wait to be deleted as can. */
+static bool forget_the_most_silent(struct fleet *f)
 {
     uint32_t oldest = 0;
     for (uint32_t i = 1; i < f->host_count; i++)
         if (f->hosts[i]->heard_ms < f->hosts[oldest]->heard_ms)
             oldest = i;
-    host_free(f->hosts[oldest]);
-    memmove(f->hosts + oldest, f->hosts + oldest + 1,
-            (f->host_count - oldest - 1) * sizeof *f->hosts);
-    f->host_count--;
+    struct slice id = f->hosts[oldest]->id;
+    char *copy = f->gone_count < FLEET_GONE_MAX ? mem_dup(id) : NULL;
+    if (!copy)
+        return false;
+    f->gone[f->gone_count++] = slice_of(copy, id.len);
+    take_out(f, oldest);
+    return true;
 }
 
-/* The host called `id`, new if need be; NULL: no memory, and it is not counted. */
-static struct host *host_get(struct fleet *f, struct slice id)
+static struct host *host_new(struct slice id)
 {
-    bool there;
-    uint32_t at = host_place(f, id, &there);
-    if (there)
-        return f->hosts[at];
-    if (f->host_count == FLEET_HOSTS_MAX) {
-        forget_the_most_silent(f);
-        at = host_place(f, id, &there);
-    }
-    void *array = f->hosts;
-    if (!grow(&array, f->host_count, &f->host_cap, sizeof *f->hosts))
-        return NULL;
-    f->hosts = array;
     struct host *h = mem_zalloc(1, sizeof *h);
     char *copy = mem_dup(id);
     if (!h || !copy) {
@@ -139,167 +136,214 @@ static struct host *host_get(struct fleet *f, struct slice id)
         return NULL;
     }
     h->id = slice_of(copy, id.len);
+    h->twins_ms = h->warned_ms = FLEET_NEVER;
+    h->edition = 1;
+    return h;
+}
+
+struct host *host_get(struct fleet *f, struct slice id)
+{
+    bool there;
+    uint32_t at = host_place(f, id, &there);
+    if (there)
+        return f->hosts[at];
+    if (f->host_count == FLEET_HOSTS_MAX) {
+        if (!forget_the_most_silent(f))
+            return NULL;
+        at = host_place(f, id, &there);
+    }
+    void *array = f->hosts;
+    if (!fleet_grow(&array, f->host_count, &f->host_cap, sizeof *f->hosts))
+        return NULL;
+    f->hosts = array;
+    struct host *h = host_new(id);
+    if (!h)
+        return NULL;
     memmove(f->hosts + at + 1, f->hosts + at, (f->host_count - at) * sizeof *f->hosts);
     f->hosts[at] = h;
     f->host_count++;
     return h;
 }
 
-static struct said *said_of(struct host *h, const char *env)
-{
-    for (uint32_t i = 0; i < h->said_count; i++)
-        if (strcmp(h->said[i].env, env) == 0)
-            return &h->said[i];
-    return NULL;
-}
-
-/* ------------------------------------------------------------------ set back or not */
-
-static struct known *known_find(struct fleet *f, const char *env)
-{
-    for (uint32_t i = 0; i < f->known_count; i++)
-        if (strcmp(f->known[i].env, env) == 0)
-            return &f->known[i];
-    return NULL;
-}
-
-static struct known *known_get(struct fleet *f, const char *env)
-{
-    struct known *k = known_find(f, env);
-    if (k)
-        return k;
-    void *array = f->known;
-    if (!grow(&array, f->known_count, &f->known_cap, sizeof *f->known))
-        return NULL;
-    f->known = array;
-    k = &f->known[f->known_count++];
-    *k = (struct known){0};
-    snprintf(k->env, sizeof k->env, "%s", env);
-    return k;
-}
-
-/* Whether the change that `head` names is one of ours. What has left the log is believed. */
-static bool is_ours(struct store_read *r, const struct store_env *env, const struct env_head *head)
-{
-    if (head->version > env->head)
-        return false;
-    if (head->version == env->head)
-        return memcmp(head->hash, env->hash, HASH_SIZE) == 0;
-    struct slice bytes;
-    struct change c;
-    if (head->version == 0 || store_log_get(r, env->id, head->version, &bytes) != HOIST_OK ||
-        change_decode(bytes, &c) != HOIST_OK)
-        return true;
-    return memcmp(head->hash, c.hash, HASH_SIZE) == 0;
-}
-
-static void judge(struct fleet *f, struct store_read *r, const struct store_env *env,
-                  const struct env_head *head, struct slice host)
-{
-    struct known *k = known_get(f, env->name);
-    if (!k)
-        return;
-    if (head->epoch > k->epoch && head->epoch <= EPOCH_BELIEVED_MAX)
-        k->epoch = head->epoch;
-    if (head->epoch != env->epoch || k->lost_epoch == env->epoch || is_ours(r, env, head))
-        return;
-    k->lost_epoch = env->epoch;
-    snprintf(k->why, sizeof k->why,
-             "this primary was set back: host '%.*s' has version %" PRIu64
-             " of %s, epoch %016" PRIx64 ", which is not in this store (its head is %" PRIu64 ")",
-             SLICE_ARG(host), head->version, env->name, env->epoch, env->head);
-}
-
 /* ------------------------------------------------------------------ hearing */
 
-/* Keep what the host says now; true when it says something else of this environment than before. */
-static bool keep(struct said *now, struct host *h, const struct store_env *env,
-                 const struct env_head *head)
+/* Whether the log may speak of this host again; then it does. */
+static bool may_warn(struct host *h, int64_t mono_ms)
 {
-    struct said *before = said_of(h, env->name);
-    bool same = before && before->epoch == head->epoch && before->version == head->version &&
-                memcmp(before->hash, head->hash, HASH_SIZE) == 0;
-    *now = (struct said){.epoch = head->epoch, .version = head->version, .state = head->state};
-    memcpy(now->env, env->name, sizeof now->env);
-    memcpy(now->hash, head->hash, HASH_SIZE);
-    return !same;
+    if (h->warned_ms != FLEET_NEVER && mono_ms - h->warned_ms < WARN_MS)
+        return false;
+    h->warned_ms = mono_ms;
+    return true;
+}
+
+/* A host draws its incarnation at its start, so none comes back after another was seen: unless two
+ * take turns. */
+static void look_for_twins(struct host *h, uint64_t incarnation, int64_t mono_ms)
+{
+    if (h->heard && incarnation == h->incarnation)
+        return;
+    if (h->heard && incarnation == h->earlier) {
+        h->twins_ms = mono_ms;
+        if (may_warn(h, mono_ms))
+            log_warn("primary: two hosts call themselves '%.*s', and only one of them is counted; "
+                     "give each an id of its own (hoistd agent --id)",
+                     SLICE_ARG(h->id));
+    }
+    h->earlier = h->incarnation;
+    h->incarnation = incarnation;
+}
+
+/* Once for each set of refusals, and a minute after the last word about this host at the soonest.
+ */
+static void warn_of_refusal(struct host *h, int64_t mono_ms)
+{
+    if (h->refusal_count == 0 || h->refusals_logged || !may_warn(h, mono_ms))
+        return;
+    h->refusals_logged = true;
+    const struct refusal *p = &h->refusals[0];
+    if (p->key.len)
+        log_warn("primary: host '%.*s' holds flag '%.*s' of %.*s back since version %ju (%.*s); it "
+                 "serves the last good one and takes everything else",
+                 SLICE_ARG(h->id), SLICE_ARG(p->key), SLICE_ARG(p->env), (uintmax_t)p->version,
+                 SLICE_ARG(p->why));
+    else
+        log_warn("primary: host '%.*s' refuses version %ju of %.*s: %.*s", SLICE_ARG(h->id),
+                 (uintmax_t)p->version, SLICE_ARG(p->env), SLICE_ARG(p->why));
 }
 
 void fleet_heard(struct fleet *f, struct store_read *r, const struct frame_status *status,
-                 int64_t mono_ms)
+                 bool whole, int64_t mono_ns)
 {
+    int64_t mono_ms = mono_ns / FLEET_NS;
     pthread_mutex_lock(&f->lock);
     struct host *h = host_get(f, status->id);
-    struct said *said = mem_zalloc(status->env_count, sizeof *said);
-    if (!h || !said) {
-        mem_free(said);
-        goto out;
+    if (h && host_take(f, h, r, status, whole, true, mono_ns)) {
+        look_for_twins(h, status->incarnation, mono_ms);
+        h->heard = true;
+        h->heard_ms = mono_ms;
+        h->silence_saved = false;
+        landings_heard(f, h, mono_ns);
+        warn_of_refusal(h, mono_ms);
     }
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < status->env_count; i++) {
-        const struct env_head *head = &status->envs[i];
-        char name[STORE_ENV_NAME_MAX + 1];
-        struct store_env env;
-        if (head->name.len > STORE_ENV_NAME_MAX)
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* ------------------------------------------------------------------ looking */
+
+static int64_t seen_ms(const struct host *h, int64_t mono_ms)
+{
+    int64_t since = h->heard ? mono_ms - h->heard_ms : clock_wall_ms() - h->heard_wall_ms;
+    return since > 0 ? since : 0;
+}
+
+static uint64_t lag_of(const struct said *said, const struct store_env *env)
+{
+    if (said->epoch != env->epoch)
+        return env->head; /* another history: nothing of this one */
+    return said->version < env->head ? env->head - said->version : 0;
+}
+
+static struct fleet_host show_of(const struct host *h, const struct said *said,
+                                 const struct store_env *env, int64_t mono_ms)
+{
+    bool behind = said->behind_since_ms != FLEET_NEVER && mono_ms > said->behind_since_ms;
+    return (struct fleet_host){
+        .id = h->id,
+        .software = h->software,
+        .labels = h->labels,
+        .label_count = h->label_count,
+        .state = said_state(h, said, env, mono_ms),
+        .epoch = said->epoch,
+        .version = said->version,
+        .lag = lag_of(said, env),
+        .behind_ms = behind ? mono_ms - said->behind_since_ms : 0,
+        .seen_ms = seen_ms(h, mono_ms),
+        .duplicate = h->twins_ms != FLEET_NEVER && mono_ms - h->twins_ms <= FLEET_SILENT_MS,
+        .refusals = h->refusals,
+        .refusal_count = h->refusal_count,
+    };
+}
+
+/* From the `at`-th host on, up to SHOW_PIECE; the id of the last one is copied, since whoever is
+ * waiting for the lock may change where it stands. */
+static uint32_t show_piece(struct fleet *f, uint32_t at, const struct store_env *env,
+                           void (*show)(void *arg, const struct fleet_host *host), void *arg)
+{
+    int64_t mono_ms = clock_mono_ms();
+    uint32_t end = at + SHOW_PIECE < f->host_count ? at + SHOW_PIECE : f->host_count;
+    for (; at < end; at++) {
+        const struct said *said = said_of(f->hosts[at], env->name);
+        if (!said)
             continue;
-        snprintf(name, sizeof name, "%.*s", SLICE_ARG(head->name));
-        if (store_env_get(r, name, &env) != HOIST_OK)
-            continue;
-        /* Looking a change up costs a hash of it: once for each thing that a host says. */
-        if (keep(&said[count++], h, &env, head))
-            judge(f, r, &env, head, status->id);
+        struct fleet_host shown = show_of(f->hosts[at], said, env, mono_ms);
+        show(arg, &shown);
     }
-    mem_free(h->said);
-    h->said = said;
-    h->said_count = count;
-    h->heard_ms = mono_ms;
-out:
-    pthread_mutex_unlock(&f->lock);
+    return end;
 }
 
-bool fleet_set_back(struct fleet *f, const char *env, uint64_t epoch, char why[FLEET_WHY_SIZE])
+void fleet_each(struct fleet *f, const struct store_env *env,
+                void (*show)(void *arg, const struct fleet_host *host), void *arg)
 {
-    pthread_mutex_lock(&f->lock);
-    const struct known *k = known_find(f, env);
-    bool lost = k && k->lost_epoch == epoch && epoch != 0;
-    if (lost)
-        memcpy(why, k->why, FLEET_WHY_SIZE);
-    pthread_mutex_unlock(&f->lock);
-    return lost;
-}
-
-uint64_t fleet_epoch(struct fleet *f, const char *env)
-{
-    pthread_mutex_lock(&f->lock);
-    const struct known *k = known_find(f, env);
-    uint64_t epoch = k ? k->epoch : 0;
-    pthread_mutex_unlock(&f->lock);
-    return epoch;
-}
-
-static enum fleet_state state_of(const struct host *h, const struct said *said, int64_t mono_ms)
-{
-    if (mono_ms - h->heard_ms > FLEET_SILENT_MS)
-        return FLEET_SILENT;
-    switch (said->state) {
-    case ENV_CURRENT:
-        return FLEET_CURRENT;
-    case ENV_REFUSING:
-    case ENV_DIVERGED:
-        return FLEET_REFUSING;
-    default:
-        return FLEET_BEHIND;
+    uint8_t last[FRAME_ID_MAX];
+    struct slice after = {last, 0};
+    bool more = true;
+    while (more) {
+        bool there;
+        pthread_mutex_lock(&f->lock);
+        uint32_t at = host_place(f, after, &there);
+        at = show_piece(f, at + there, env, show, arg);
+        more = at > 0 && at < f->host_count;
+        if (more) {
+            after.len = f->hosts[at - 1]->id.len;
+            memcpy(last, f->hosts[at - 1]->id.ptr, after.len);
+        }
+        pthread_mutex_unlock(&f->lock);
     }
 }
 
-void fleet_counts(struct fleet *f, const char *env, int64_t mono_ms, uint32_t ret[FLEET_STATES])
+void fleet_counts(struct fleet *f, const struct store_env *env, int64_t mono_ms,
+                  uint32_t ret[FLEET_STATES])
 {
     memset(ret, 0, FLEET_STATES * sizeof *ret);
     pthread_mutex_lock(&f->lock);
     for (uint32_t i = 0; i < f->host_count; i++) {
-        const struct said *said = said_of(f->hosts[i], env);
+        const struct said *said = said_of(f->hosts[i], env->name);
         if (said)
-            ret[state_of(f->hosts[i], said, mono_ms)]++;
+            ret[said_state(f->hosts[i], said, env, mono_ms)]++;
     }
+    pthread_mutex_unlock(&f->lock);
+}
+
+bool fleet_has(struct fleet *f, struct slice id)
+{
+    pthread_mutex_lock(&f->lock);
+    bool has = host_find(f, id) != NULL;
+    pthread_mutex_unlock(&f->lock);
+    return has;
+}
+
+bool fleet_near(struct fleet *f, struct slice id, char ret[FRAME_ID_MAX + 1])
+{
+    bool found = false;
+    pthread_mutex_lock(&f->lock);
+    for (uint32_t i = 0; i < f->host_count && !found && id.len <= NEAR_ID_MAX; i++) {
+        struct slice known = f->hosts[i]->id;
+        found = known.len <= NEAR_ID_MAX && text_distance(known, id, NEAR_EDITS) <= NEAR_EDITS;
+        if (found) {
+            memcpy(ret, known.ptr, known.len);
+            ret[known.len] = '\0';
+        }
+    }
+    pthread_mutex_unlock(&f->lock);
+    return found;
+}
+
+void fleet_retire(struct fleet *f, struct slice id)
+{
+    bool there;
+    pthread_mutex_lock(&f->lock);
+    uint32_t at = host_place(f, id, &there);
+    if (there)
+        take_out(f, at);
     pthread_mutex_unlock(&f->lock);
 }

@@ -1,7 +1,10 @@
-/* fleet.h - what the hosts have told of themselves: how many are current, and whether one of them
- * has a version that this primary does not have, which shows that the primary was set back.
+/* fleet.h - the ledger: what the hosts have told of themselves. Who follows what, at which version,
+ * how it stands; who has a change that was committed (landing.c); and whether one of them has a
+ * version that this primary does not have, which shows that the primary was set back (set_back.c).
  *
- * Kept in memory: hosts tell it again each 2 seconds, and with a hello when they connect.
+ * Kept in memory, since hosts tell it again each 2 seconds and a few milliseconds after a commit;
+ * who they are is kept in the store as well (ledger.h), so that a primary that starts knows whom
+ * it has not heard yet.
  * Threads: any.
  */
 #ifndef PRIMARY_FLEET_H
@@ -10,14 +13,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
+#include "base/metrics.h"
 #include "store/store.h"
 #include "wire/frame.h"
 
 enum {
-    FLEET_SILENT_MS = 10000,
+    FLEET_SILENT_MS = 10000, /* not heard for longer: silent; heard within that: live */
     FLEET_HOSTS_MAX = 65536, /* then the one that was silent longest is forgotten */
     FLEET_WHY_SIZE = 512,
+    FLEET_LANDINGS = 64,    /* commits that are watched at a time */
+    FLEET_NAMES_MAX = 1000, /* hosts that are named in one answer */
 };
 
 enum fleet_state { FLEET_CURRENT, FLEET_BEHIND, FLEET_SILENT, FLEET_REFUSING, FLEET_STATES };
@@ -27,10 +34,14 @@ struct fleet;
 MUST_USE enum hoist_err fleet_new(struct fleet **ret);
 void fleet_free(struct fleet *f);
 
-/* A host told its status. `r` was begun after that was received, so that what the host has and the
- * store has not can only come from a later past. */
+/* "current", "behind", "silent", "refusing". */
+const char *fleet_state_name(enum fleet_state state);
+
+/* A host told its status; `whole`: not only what a hello has, which tells neither labels nor
+ * refusals. `r` was begun after that was received, so that what the host has and the store has not
+ * can only come from a later past. */
 void fleet_heard(struct fleet *f, struct store_read *r, const struct frame_status *status,
-                 int64_t mono_ms);
+                 bool whole, int64_t mono_ns);
 
 /* Whether a version of `epoch` was heard of that this primary does not have, with the sentence. */
 bool fleet_set_back(struct fleet *f, const char *env, uint64_t epoch, char why[FLEET_WHY_SIZE]);
@@ -38,6 +49,71 @@ bool fleet_set_back(struct fleet *f, const char *env, uint64_t epoch, char why[F
 /* The greatest epoch that any host named for `env`; 0: none. */
 uint64_t fleet_epoch(struct fleet *f, const char *env);
 
-void fleet_counts(struct fleet *f, const char *env, int64_t mono_ms, uint32_t ret[FLEET_STATES]);
+/* ------------------------------------------------------------------ looking */
+
+/* A host that follows an environment, as it stands there. Borrowed while it is shown. */
+struct fleet_host {
+    struct slice id, software;
+    const struct label *labels;
+    uint32_t label_count;
+    enum fleet_state state;
+    uint64_t epoch, version, lag;
+    int64_t behind_ms; /* since when its version has been below the head; 0: it is not */
+    int64_t seen_ms;   /* since it was last heard */
+    bool duplicate;    /* another host calls itself the same */
+    const struct refusal *refusals; /* in all environments */
+    uint32_t refusal_count;
+};
+
+/* Show each host that follows `env`, in the order of ids. `show` must not call any of these. */
+void fleet_each(struct fleet *f, const struct store_env *env,
+                void (*show)(void *arg, const struct fleet_host *host), void *arg);
+
+void fleet_counts(struct fleet *f, const struct store_env *env, int64_t mono_ms,
+                  uint32_t ret[FLEET_STATES]);
+
+bool fleet_has(struct fleet *f, struct slice id);
+
+/* An id that `id` may be a slip of; false: there is none. */
+bool fleet_near(struct fleet *f, struct slice id, char ret[FRAME_ID_MAX + 1]);
+
+/* Forget it: it is neither waited for nor shown any more. Should it speak again, it is new. */
+void fleet_retire(struct fleet *f, struct slice id);
+
+/* ------------------------------------------------------------------ landings (landing.c) */
+
+/*
+ * A commit lands on the hosts that are live at that moment: those that follow the environment and
+ * were heard of within 10 s before it. Who falls silent afterwards is still waited for, who joins
+ * later is not. A host has it when it has committed that version, or one behind it.
+ */
+extern const double fleet_landing_buckets[]; /* of the histograms that measure it */
+
+struct fleet_commit {
+    const char *env;
+    uint64_t epoch, first, version; /* versions first … version, committed together */
+    struct metric *duration;        /* a histogram: until the last live host has it; or NULL */
+};
+void fleet_committed(struct fleet *f, const struct fleet_commit *c, int64_t mono_ns);
+
+struct fleet_landing {
+    uint32_t hosts, have;
+    bool reached; /* by as many of them as were asked for */
+    int64_t ns; /* from the commit to the report of the last one that has it; not reached: to now */
+    struct slice *missing, *silent; /* the first FLEET_NAMES_MAX */
+    uint32_t missing_count, silent_count;
+};
+
+/*
+ * How far version `version` has landed. Whoever asks goes on asking: what was asked for is watched
+ * for 10 s longer. A version that is not watched is from here on: for the hosts that are live now.
+ *
+ * Gives:   ids, copied into `arena`: those that are waited for, and those that follow the
+ *          environment, have not got it and have not been heard of for 10 s.
+ * Errors:  EBUSY (as many others are waited for as can be watched), ENOMEM
+ */
+MUST_USE enum hoist_err fleet_landing(struct fleet *f, const struct fleet_commit *c,
+                                      uint32_t percent, int64_t mono_ns, struct arena *arena,
+                                      struct fleet_landing *ret);
 
 #endif

@@ -10,8 +10,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "primary/ledger.h"
 #include "primary/primary_int.h"
 #include "primary/query.h"
+#include "primary/query_fleet.h"
 #include "repl/status.h"
 
 enum { LONG_BODY = 64 << 10 }; /* a command of so many bytes is read on the reader's thread */
@@ -67,7 +69,8 @@ static enum hoist_err on_command(void *arg, struct server_request *request,
 {
     struct primary *p = arg;
     bool change = command_is(frame->name);
-    if (!change && !query_is(frame->name) && !slice_eq(frame->name, SLICE("status")))
+    if (!change && !query_is(frame->name) && !fleet_is_question(frame->name) &&
+        !slice_eq(frame->name, SLICE("status")))
         return err_set(HOIST_EINVAL, "this primary (%s) knows no command '%.*s'", p->software,
                        SLICE_ARG(frame->name));
     if (atomic_load(&p->stopping))
@@ -87,14 +90,15 @@ static enum hoist_err on_command(void *arg, struct server_request *request,
                                 "again");
 }
 
-static void on_status(void *arg, const struct frame_status *status)
+static void on_status(void *arg, const struct frame_status *status, bool whole)
 {
     struct primary *p = arg;
     struct store_read *r;
+    int64_t now_ns = clock_mono_ns();
     /* A host says it again in two seconds. */
     if (store_read_begin(p->store, false, &r) != HOIST_OK)
         return;
-    fleet_heard(p->fleet, r, status, clock_mono_ms());
+    fleet_heard(p->fleet, r, status, whole, now_ns);
     store_read_end(r);
 }
 
@@ -274,6 +278,8 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
     err = make_envs(s, config);
     if (err == HOIST_OK)
         err = look_at_envs(p);
+    if (err == HOIST_OK)
+        err = ledger_load(p->fleet, s, clock_mono_ns());
     if (err == HOIST_OK)
         err = server_start(s, &server, &p->server);
     if (err == HOIST_OK)

@@ -27,11 +27,13 @@ struct job { /* a command or a question that came by rpc */
     struct answer answer;
 };
 
+enum landing_kind { LANDING_CHANGE, LANDING_KILL, LANDING_ROLLBACK, LANDING_KINDS };
 enum change_result { CHANGE_APPLIED, CHANGE_REJECTED, CHANGE_CONFLICT, CHANGE_RESULTS };
 
 struct env_metrics {
     char env[STORE_ENV_NAME_MAX + 1];
     struct metric *results[CHANGE_RESULTS];
+    struct metric *landings[LANDING_KINDS]; /* until the last live host has it */
 };
 
 struct primary {
@@ -68,6 +70,9 @@ void *reader_main(void *primary);
 /* Make the environment's series, at 0. The writer's thread, or before there is one. */
 void primary_metrics_env(struct primary *p, const char *env);
 void primary_metrics_count(struct primary *p, const struct answer *a);
+/* Where the time is counted that a change of that kind (enum change_kind) takes to land; NULL: not
+ * at all. The writer's thread. */
+struct metric *primary_metrics_landing(struct primary *p, const char *env, uint32_t change_kind);
 /* For metrics_on_write(). */
 void primary_metrics_update(void *primary);
 

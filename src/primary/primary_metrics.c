@@ -8,15 +8,16 @@
 #include "repl/status.h"
 
 static const char *const result_names[CHANGE_RESULTS] = {"applied", "rejected", "conflict"};
-static const char *const state_names[FLEET_STATES] = {"current", "behind", "silent", "refusing"};
+static const char *const landing_names[LANDING_KINDS] = {"change", "kill", "rollback"};
 
 static struct metric *series(enum metric_type type, const char *name, const char *help,
-                             const char *env, const char *label, const char *value)
+                             const char *env, const char *label, const char *value,
+                             const double *buckets)
 {
     struct buf labels = BUF_INIT(512);
     metric_label(&labels, "env", env);
     metric_label(&labels, label, value);
-    struct metric *m = metric_series(type, name, help, buf_str(&labels), NULL);
+    struct metric *m = metric_series(type, name, help, buf_str(&labels), buckets);
     buf_done(&labels);
     return m;
 }
@@ -43,7 +44,21 @@ void primary_metrics_env(struct primary *p, const char *env)
     for (int i = 0; i < CHANGE_RESULTS; i++)
         m->results[i] = series(METRIC_COUNTER, "hoist_changes_total",
                                "Changes asked of this primary, by what came of them.", env,
-                               "result", result_names[i]);
+                               "result", result_names[i], NULL);
+    for (int i = 0; i < LANDING_KINDS; i++)
+        m->landings[i] = series(METRIC_HISTOGRAM, "hoist_convergence_duration_seconds",
+                                "Time from a commit until the last live host reported it.", env,
+                                "kind", landing_names[i], fleet_landing_buckets);
+}
+
+struct metric *primary_metrics_landing(struct primary *p, const char *env, uint32_t change_kind)
+{
+    struct env_metrics *m = find(p, env);
+    if (!m)
+        return NULL;
+    if (change_kind == CHANGE_KILL)
+        return m->landings[LANDING_KILL];
+    return m->landings[change_kind == CHANGE_ROLLBACK ? LANDING_ROLLBACK : LANDING_CHANGE];
 }
 
 void primary_metrics_count(struct primary *p, const struct answer *a)
@@ -59,14 +74,14 @@ void primary_metrics_count(struct primary *p, const struct answer *a)
         metric_inc(m->results[CHANGE_REJECTED]);
 }
 
-static void update_hosts(struct primary *p, const char *env)
+static void update_hosts(struct primary *p, const struct store_env *env)
 {
     uint32_t counts[FLEET_STATES];
     fleet_counts(p->fleet, env, clock_mono_ms(), counts);
     for (int i = 0; i < FLEET_STATES; i++)
         metric_set(series(METRIC_GAUGE, "hoist_hosts",
-                          "Hosts that follow this primary, by how they stand.", env, "state",
-                          state_names[i]),
+                          "Hosts that follow this primary, by how they stand.", env->name, "state",
+                          fleet_state_name(i), NULL),
                    counts[i]);
 }
 
@@ -81,6 +96,6 @@ void primary_metrics_update(void *primary)
     if (store_read_begin(p->store, false, &r) != HOIST_OK)
         return; /* the numbers of the time before stay */
     for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
-        update_hosts(p, env.name);
+        update_hosts(p, &env);
     store_read_end(r);
 }

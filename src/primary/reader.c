@@ -3,6 +3,7 @@
 #include "flag/json_read.h"
 #include "primary/primary_int.h"
 #include "primary/query.h"
+#include "primary/query_fleet.h"
 
 static void ask(struct primary *p, struct job *j)
 {
@@ -12,7 +13,9 @@ static void ask(struct primary *p, struct job *j)
     enum hoist_err err = json_read(j->frame.body.len ? j->frame.body : SLICE("{}"), &args);
     if (err == HOIST_OK)
         err = store_read_begin(p->store, false, &r);
-    if (err == HOIST_OK)
+    if (err == HOIST_OK && fleet_is_question(j->frame.name))
+        a->exit = fleet_answer(p->fleet, r, j->frame.name, args, &a->body);
+    else if (err == HOIST_OK)
         a->exit = query_run(r, j->frame.name, args, &a->body);
     else
         a->exit = query_fail(&a->body, err, NULL);

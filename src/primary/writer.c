@@ -1,8 +1,11 @@
 /* The writer's thread: group commit, publishing, answering, upkeep. */
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "primary/ledger.h"
 #include "primary/primary_int.h"
 #include "primary/query.h"
 #include "repl/status.h"
@@ -12,6 +15,7 @@ enum {
     BATCH_BYTES = 16 << 20, /* about */
     TICK_MS = 100,
     STATUS_MS = 1000,
+    LANDINGS = 64, /* of one transaction that are measured: an environment, and a kind of change */
 };
 
 struct batch {
@@ -39,12 +43,12 @@ static enum hoist_err run_jobs(struct primary *p, struct store_write *w, struct 
             err = command_run(j->command, w, p->fleet, now_ms, &j->answer);
         if (err != HOIST_OK)
             return err;
-        *ret_changed |= j->answer.changed;
+        *ret_changed |= j->answer.changed || j->answer.wrote;
     }
     return HOIST_OK;
 }
 
-static enum hoist_err commit_batch(struct primary *p, struct batch *b)
+static enum hoist_err commit_batch(struct primary *p, struct batch *b, int64_t *ret_commit_ns)
 {
     struct store_write *w;
     bool changed;
@@ -58,7 +62,8 @@ static enum hoist_err commit_batch(struct primary *p, struct batch *b)
         return err;
     }
     err = store_write_commit(w);
-    metric_observe(p->txn_duration, (double)(clock_mono_ns() - began_ns) / 1e9);
+    *ret_commit_ns = clock_mono_ns();
+    metric_observe(p->txn_duration, (double)(*ret_commit_ns - began_ns) / 1e9);
     return err;
 }
 
@@ -81,6 +86,56 @@ static void publish(struct primary *p, const struct batch *b)
         server_heartbeat(p->server);
 }
 
+/* The commits of a batch, by where they are measured: versions that were committed together land
+ * together. */
+struct landings {
+    struct fleet_commit commits[LANDINGS];
+    char envs[LANDINGS][STORE_ENV_NAME_MAX + 1];
+    uint32_t count;
+};
+
+static void add_landing(struct primary *p, struct landings *l, const struct answer *a)
+{
+    struct change c;
+    if (change_decode(buf_slice(&a->change), &c) != HOIST_OK)
+        return; /* it was encoded a moment ago */
+    struct metric *duration = primary_metrics_landing(p, a->env, c.head.kind);
+    for (uint32_t i = 0; i < l->count; i++) {
+        struct fleet_commit *at = &l->commits[i];
+        if (at->duration == duration && at->epoch == c.head.epoch && strcmp(at->env, a->env) == 0) {
+            at->version = c.head.version;
+            return;
+        }
+    }
+    if (l->count == LANDINGS)
+        return;
+    snprintf(l->envs[l->count], sizeof l->envs[0], "%s", a->env);
+    l->commits[l->count] = (struct fleet_commit){.env = l->envs[l->count],
+                                                 .epoch = c.head.epoch,
+                                                 .first = c.head.version,
+                                                 .version = c.head.version,
+                                                 .duration = duration};
+    l->count++;
+}
+
+/* Before the answers go out: whoever waits for a version asks for it as soon as it has its own. */
+static void land(struct primary *p, const struct batch *b, int64_t commit_ns)
+{
+    struct landings l = {.count = 0};
+    for (uint32_t i = 0; i < b->count; i++)
+        if (b->jobs[i]->answer.changed)
+            add_landing(p, &l, &b->jobs[i]->answer);
+    for (uint32_t i = 0; i < l.count; i++)
+        fleet_committed(p->fleet, &l.commits[i], commit_ns);
+}
+
+static void settle_all(const struct batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++)
+        if (b->jobs[i]->answer.wrote)
+            command_committed(b->jobs[i]->command);
+}
+
 static void answer_all(struct primary *p, struct batch *b)
 {
     for (uint32_t i = 0; i < b->count; i++) {
@@ -98,7 +153,7 @@ static void fail_all(struct primary *p, struct batch *b, enum hoist_err err, con
 {
     for (uint32_t i = 0; i < b->count; i++) {
         struct answer *a = &b->jobs[i]->answer;
-        a->changed = a->announce = false;
+        a->changed = a->announce = a->wrote = false;
         a->exit = query_fail(&a->body, err, mend);
     }
     answer_all(p, b);
@@ -134,9 +189,12 @@ static void run_batch(struct primary *p, struct batch *b)
         fail_all(p, b, HOIST_EIO, "nothing was done; try again");
         return;
     }
-    enum hoist_err err = commit_batch(p, b);
+    int64_t commit_ns = 0;
+    enum hoist_err err = commit_batch(p, b, &commit_ns);
     if (err == HOIST_OK) {
         publish(p, b);
+        settle_all(b);
+        land(p, b, commit_ns);
         answer_all(p, b);
     } else if (err == HOIST_EUNKNOWN) {
         break_off(p, b);
@@ -181,6 +239,19 @@ static void put_status(struct primary *p)
     buf_done(&json);
 }
 
+/* Who the hosts are, for the next start. */
+static void keep_ledger(struct primary *p, bool *ret_more)
+{
+    enum hoist_err err = ledger_tick(p->fleet, p->store, ret_more);
+    if (err == HOIST_EUNKNOWN) {
+        log_error("primary: %s; no changes are taken until the store was opened again", err_last());
+        atomic_store(&p->broken, true);
+    } else if (err != HOIST_OK) {
+        log_debug("primary: the ledger of hosts was not written: %s; it is tried again",
+                  err_last());
+    }
+}
+
 /* What is due. Returns how long there is time until the next. */
 static int64_t upkeep(struct primary *p)
 {
@@ -197,6 +268,8 @@ static int64_t upkeep(struct primary *p)
         } else if (err != HOIST_OK) {
             log_debug("primary: upkeep of the store: %s; it is tried again", err_last());
         }
+        if (!atomic_load(&p->broken))
+            keep_ledger(p, &more);
         p->tick_ms = more && err == HOIST_OK ? now_ms : now_ms + TICK_MS;
     }
     if (now_ms >= p->status_ms) {

@@ -131,7 +131,7 @@ static enum hoist_err take_hello(struct server *v, struct slice in, struct arena
         .env_count = f.env_count,
     };
     if (v->config.status)
-        v->config.status(v->config.arg, &status);
+        v->config.status(v->config.arg, &status, false);
     answer_hello(&v->answerer, out);
     return HOIST_OK;
 }
@@ -144,7 +144,7 @@ static enum hoist_err take_status(struct server *v, struct slice in, struct aren
     if (err != HOIST_OK)
         return err;
     if (v->config.status)
-        v->config.status(v->config.arg, &f);
+        v->config.status(v->config.arg, &f, true);
     frame_put_status_reply(out, REPLY_OK);
     return HOIST_OK;
 }

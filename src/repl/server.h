@@ -8,6 +8,7 @@
 #ifndef REPL_SERVER_H
 #define REPL_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -30,8 +31,8 @@ struct server_config {
      * took is answered or dropped, once; until then what `command` points to stays. */
     enum hoist_err (*command)(void *arg, struct server_request *request,
                               const struct frame_command *command, const char *peer);
-    /* A host told its status, or said hello (labels and refusals empty then). */
-    void (*status)(void *arg, const struct frame_status *status);
+    /* A host told its status; or (not `whole`) said hello, which tells no labels and refusals. */
+    void (*status)(void *arg, const struct frame_status *status, bool whole);
     void *arg;
 };
 

@@ -82,19 +82,29 @@ static inline json_t *kit_json(struct buf *b)
     return v;
 }
 
-/* One command in `w`. */
-static inline struct told kit_run(struct kit *k, struct store_write *w, const char *name,
-                                  const char *body)
+/* Command `c` in `w`. */
+static inline struct told kit_carry_out(struct kit *k, struct store_write *w, const char *name,
+                                        struct command *c, bool *ret_wrote)
 {
     struct answer a = ANSWER_INIT;
-    struct command *c = kit_command(k, name, body);
     enum hoist_err err = command_run(c, w, k->fleet, 1700000000000, &a);
     if (err != HOIST_OK)
         print_error("%s: %s\n", name, err_last());
     assert_int_equal(err, HOIST_OK);
     struct told t = {a.exit, kit_json(&a.body)};
-    command_free(c);
+    *ret_wrote = a.wrote;
     answer_done(&a);
+    return t;
+}
+
+/* One command in `w`. */
+static inline struct told kit_run(struct kit *k, struct store_write *w, const char *name,
+                                  const char *body)
+{
+    struct command *c = kit_command(k, name, body);
+    bool wrote;
+    struct told t = kit_carry_out(k, w, name, c, &wrote);
+    command_free(c);
     return t;
 }
 
@@ -103,8 +113,13 @@ static inline struct told kit_tell(struct kit *k, const char *name, const char *
 {
     struct store_write *w;
     assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
-    struct told t = kit_run(k, w, name, body);
+    struct command *c = kit_command(k, name, body);
+    bool wrote;
+    struct told t = kit_carry_out(k, w, name, c, &wrote);
     assert_int_equal(store_write_commit(w), HOIST_OK);
+    if (wrote)
+        command_committed(c);
+    command_free(c);
     return t;
 }
 

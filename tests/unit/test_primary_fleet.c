@@ -1,43 +1,4 @@
-#include "primary_kit.h"
-
-#include "primary/fleet.h"
-
-static int setup(void **state)
-{
-    struct kit *k = mem_zalloc(1, sizeof *k);
-    kit_init(k, 0);
-    kit_do(k, "env_create", "{\"env\":\"production\"}", "changed");
-    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed");
-    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"off\"}", "changed");
-    *state = k;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    mem_free(*state);
-    return 0;
-}
-
-/* What a host that has all of ours would say. */
-static struct env_head our_head(struct kit *k)
-{
-    struct store_env env = kit_env(k, "production");
-    struct env_head head = {
-        .name = SLICE("production"), .epoch = env.epoch, .version = env.head, .state = ENV_CURRENT};
-    memcpy(head.hash, env.hash, HASH_SIZE);
-    return head;
-}
-
-static void hear(struct kit *k, const char *id, struct env_head head, int64_t now_ms)
-{
-    struct store_read *r;
-    struct frame_status status = {.id = slice_str(id), .envs = &head, .env_count = 1};
-    assert_int_equal(store_read_begin(k->store, false, &r), HOIST_OK);
-    fleet_heard(k->fleet, r, &status, now_ms);
-    store_read_end(r);
-}
+#include "fleet_kit.h"
 
 static bool set_back(struct kit *k, char why[FLEET_WHY_SIZE])
 {
@@ -122,6 +83,14 @@ static void an_epoch_that_nothing_could_follow_is_not_believed(void **state)
     assert_int_equal(fleet_epoch(k->fleet, "production"), 0);
 }
 
+/* Of an environment that may not be there. */
+static void count(struct kit *k, const char *name, int64_t now_ms, uint32_t ret[FLEET_STATES])
+{
+    struct store_env env = kit_env(k, "production");
+    snprintf(env.name, sizeof env.name, "%s", name);
+    fleet_counts(k->fleet, &env, now_ms, ret);
+}
+
 static void hosts_are_counted_by_how_they_stand(void **state)
 {
     struct kit *k = *state;
@@ -133,14 +102,21 @@ static void hosts_are_counted_by_how_they_stand(void **state)
     hear(k, "b", head, 100000);
     hear(k, "loading", (head.state = ENV_LOADING, head), 100000);
     hear(k, "r", (head.state = ENV_REFUSING, head), 100000);
+    head.state = ENV_CURRENT;
+    head.held = 1; /* it takes all but one flag */
+    hear(k, "h", head, 100000);
+    head.held = 0;
+    head.version--; /* it does not know yet that there is more */
+    hear(k, "old", head, 100000);
+    head.version++;
     hear(k, "d", (head.state = ENV_DIVERGED, head), 100000);
     hear(k, "a", our_head(k), 100000); /* again */
-    fleet_counts(k->fleet, "production", 100000, counts);
+    count(k, "production", 100000, counts);
     assert_int_equal(counts[FLEET_CURRENT], 1);
-    assert_int_equal(counts[FLEET_BEHIND], 2);
+    assert_int_equal(counts[FLEET_BEHIND], 3);
     assert_int_equal(counts[FLEET_SILENT], 1);
-    assert_int_equal(counts[FLEET_REFUSING], 2);
-    fleet_counts(k->fleet, "nowhere", 100000, counts);
+    assert_int_equal(counts[FLEET_REFUSING], 3);
+    count(k, "nowhere", 100000, counts);
     assert_int_equal(counts[FLEET_CURRENT], 0);
 }
 
@@ -151,7 +127,7 @@ static void environments_that_are_not_ours_take_no_memory(void **state)
     struct env_head head = our_head(k);
     head.name = SLICE("nowhere");
     hear(k, "h", head, 0);
-    fleet_counts(k->fleet, "nowhere", 0, counts);
+    count(k, "nowhere", 0, counts);
     assert_int_equal(counts[FLEET_CURRENT], 0);
     assert_int_equal(fleet_epoch(k->fleet, "nowhere"), 0);
 }
@@ -163,13 +139,10 @@ static void ids_with_odd_bytes_stay_apart(void **state)
     struct env_head head = our_head(k);
     struct slice ids[] = {SLICE("h\0a"), SLICE("h\0b"), SLICE("h"), SLICE("h\0a")};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
-        struct store_read *r;
         struct frame_status status = {.id = ids[i], .envs = &head, .env_count = 1};
-        assert_int_equal(store_read_begin(k->store, false, &r), HOIST_OK);
-        fleet_heard(k->fleet, r, &status, 0);
-        store_read_end(r);
+        hear_status(k, &status, 0);
     }
-    fleet_counts(k->fleet, "production", 0, counts);
+    count(k, "production", 0, counts);
     assert_int_equal(counts[FLEET_CURRENT], 3);
 }
 
@@ -183,13 +156,148 @@ static void the_host_silent_longest_is_forgotten_when_there_are_too_many(void **
         snprintf(id, sizeof id, "h%d", i);
         hear(k, id, head, i);
     }
-    fleet_counts(k->fleet, "production", 0, counts);
+    count(k, "production", 0, counts);
     assert_int_equal(counts[FLEET_CURRENT], FLEET_HOSTS_MAX);
+}
+
+/* ------------------------------------------------------------------ looking */
+
+static void a_host_is_shown_with_what_it_said_of_itself(void **state)
+{
+    struct kit *k = *state;
+    struct env_head head = our_head(k);
+    struct frame_status status = says("h1", &head);
+    struct label label = {SLICE("ring"), SLICE("canary")};
+    struct refusal refusal = {SLICE("production"), SLICE("k"), 3, SLICE("of another version")};
+    head.version--;
+    status.labels = &label;
+    status.label_count = 1;
+    status.refusals = &refusal;
+    status.refusal_count = 1;
+    int64_t now_ms = clock_mono_ms();
+    hear_status(k, &status, now_ms - 500);
+    struct shown s = shown(k, "h1");
+    assert_true(s.there);
+    assert_int_equal(s.host.state, FLEET_BEHIND);
+    assert_int_equal(s.host.version, 2);
+    assert_int_equal(s.host.lag, 1);
+    assert_in_range(s.host.seen_ms, 500, 500 + 60000);
+    assert_in_range(s.host.behind_ms, 500, 500 + 60000);
+    assert_string_equal(s.software, "0.1.0");
+    assert_string_equal(s.labels, "ring=canary");
+    assert_string_equal(s.why, "k: of another version");
+    assert_false(s.host.duplicate);
+    assert_false(shown(k, "h2").there);
+
+    head.version++; /* and it is no longer what it was */
+    status.labels = NULL;
+    status.label_count = status.refusal_count = 0;
+    hear_status(k, &status, now_ms);
+    s = shown(k, "h1");
+    assert_int_equal(s.host.state, FLEET_CURRENT);
+    assert_int_equal(s.host.lag + (uint64_t)s.host.behind_ms, 0);
+    assert_int_equal(s.host.label_count + s.host.refusal_count, 0);
+}
+
+static void a_hello_does_not_take_labels_and_refusals_away(void **state)
+{
+    struct kit *k = *state;
+    struct store_read *r;
+    struct env_head head = our_head(k);
+    struct frame_status status = says("h1", &head);
+    struct label label = {SLICE("ring"), SLICE("canary")};
+    struct refusal refusal = {SLICE("production"), SLICE("k"), 3, SLICE("why")};
+    status.labels = &label;
+    status.label_count = 1;
+    status.refusals = &refusal;
+    status.refusal_count = 1;
+    hear_status(k, &status, clock_mono_ms());
+    status.labels = NULL;
+    status.refusals = NULL;
+    status.label_count = status.refusal_count = 0;
+    status.software = SLICE("0.2.0");
+    assert_int_equal(store_read_begin(k->store, false, &r), HOIST_OK);
+    fleet_heard(k->fleet, r, &status, false, clock_mono_ns());
+    store_read_end(r);
+    struct shown s = shown(k, "h1");
+    assert_string_equal(s.labels, "ring=canary");
+    assert_string_equal(s.why, "k: why");
+    assert_string_equal(s.software, "0.2.0");
+}
+
+static void count_hosts(void *arg, const struct fleet_host *h)
+{
+    int *count = arg;
+    (void)h;
+    (*count)++;
+}
+
+static void all_of_many_hosts_are_shown_once(void **state)
+{
+    struct kit *k = *state;
+    struct env_head head = our_head(k);
+    struct store_env env = kit_env(k, "production");
+    char id[16];
+    int seen = 0;
+    fleet_each(k->fleet, &env, count_hosts, &seen);
+    assert_int_equal(seen, 0);
+    for (int i = 0; i < 1024; i++) {
+        snprintf(id, sizeof id, "h%d", i);
+        hear(k, id, head, 0);
+    }
+    fleet_each(k->fleet, &env, count_hosts, &seen);
+    assert_int_equal(seen, 1024);
+}
+
+/* Whether it is one now, after a status of that incarnation. */
+static bool is_duplicate(struct kit *k, const char *id, uint64_t incarnation, int64_t ms)
+{
+    struct env_head head = our_head(k);
+    struct frame_status status = says(id, &head);
+    status.incarnation = incarnation;
+    hear_status(k, &status, ms);
+    return shown(k, id).host.duplicate;
+}
+
+static void two_hosts_of_one_id_are_seen_by_their_taking_turns(void **state)
+{
+    struct kit *k = *state;
+    int64_t now_ms = clock_mono_ms(), before_ms = now_ms - FLEET_SILENT_MS - 1;
+    assert_false(is_duplicate(k, "h1", 1, now_ms));
+    assert_false(is_duplicate(k, "h1", 1, now_ms));
+    assert_false(is_duplicate(k, "h1", 2, now_ms)); /* started anew */
+    assert_false(is_duplicate(k, "h1", 3, now_ms)); /* and again */
+    assert_true(is_duplicate(k, "h1", 2, now_ms));
+    assert_true(is_duplicate(k, "h1", 2, now_ms));
+
+    assert_false(is_duplicate(k, "h2", 1, before_ms));
+    assert_false(is_duplicate(k, "h2", 2, before_ms));
+    assert_false(is_duplicate(k, "h2", 1, before_ms)); /* that was a while ago */
+    assert_false(is_duplicate(k, "h2", 1, now_ms));    /* since then one is alone */
+}
+
+static void a_retired_host_is_forgotten_until_it_speaks_again(void **state)
+{
+    struct kit *k = *state;
+    struct env_head head = our_head(k);
+    char near[FRAME_ID_MAX + 1];
+    hear(k, "host1", head, 0);
+    hear(k, "other", head, 0);
+    assert_true(fleet_near(k->fleet, SLICE("hots1"), near));
+    assert_string_equal(near, "host1");
+    assert_false(fleet_near(k->fleet, SLICE("nothing like it"), near));
+    fleet_retire(k->fleet, SLICE("host1"));
+    fleet_retire(k->fleet, SLICE("nobody"));
+    assert_false(fleet_has(k->fleet, SLICE("host1")));
+    assert_false(shown(k, "host1").there);
+    assert_true(shown(k, "other").there);
+    hear(k, "host1", head, 0);
+    assert_true(shown(k, "host1").there);
 }
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, fleet_setup, fleet_teardown)
     const struct CMUnitTest tests[] = {
         T(hosts_at_our_versions_are_no_cause_for_alarm),
         T(a_version_that_we_do_not_have_shows_that_we_were_set_back),
@@ -201,6 +309,11 @@ int main(void)
         T(environments_that_are_not_ours_take_no_memory),
         T(ids_with_odd_bytes_stay_apart),
         T(the_host_silent_longest_is_forgotten_when_there_are_too_many),
+        T(a_host_is_shown_with_what_it_said_of_itself),
+        T(a_hello_does_not_take_labels_and_refusals_away),
+        T(all_of_many_hosts_are_shown_once),
+        T(two_hosts_of_one_id_are_seen_by_their_taking_turns),
+        T(a_retired_host_is_forgotten_until_it_speaks_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

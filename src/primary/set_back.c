@@ -1,0 +1,84 @@
+/* set_back.c - whether some host has what this primary has not: then its store was set back. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "primary/fleet_int.h"
+
+/* An epoch beyond this is no clock's: nothing could follow it. */
+static const uint64_t EPOCH_BELIEVED_MAX = UINT64_MAX / 2;
+
+static struct known *known_find(struct fleet *f, const char *env)
+{
+    for (uint32_t i = 0; i < f->known_count; i++)
+        if (strcmp(f->known[i].env, env) == 0)
+            return &f->known[i];
+    return NULL;
+}
+
+static struct known *known_get(struct fleet *f, const char *env)
+{
+    struct known *k = known_find(f, env);
+    if (k)
+        return k;
+    void *array = f->known;
+    if (!fleet_grow(&array, f->known_count, &f->known_cap, sizeof *f->known))
+        return NULL;
+    f->known = array;
+    k = &f->known[f->known_count++];
+    *k = (struct known){0};
+    snprintf(k->env, sizeof k->env, "%s", env);
+    return k;
+}
+
+/* Whether the change that `head` names is one of ours. What has left the log is believed. */
+static bool is_ours(struct store_read *r, const struct store_env *env, const struct env_head *head)
+{
+    if (head->version > env->head)
+        return false;
+    if (head->version == env->head)
+        return memcmp(head->hash, env->hash, HASH_SIZE) == 0;
+    struct slice bytes;
+    struct change c;
+    if (head->version == 0 || store_log_get(r, env->id, head->version, &bytes) != HOIST_OK ||
+        change_decode(bytes, &c) != HOIST_OK)
+        return true;
+    return memcmp(head->hash, c.hash, HASH_SIZE) == 0;
+}
+
+void set_back_judge(struct fleet *f, struct store_read *r, const struct store_env *env,
+                    const struct env_head *head, struct slice host)
+{
+    struct known *k = known_get(f, env->name);
+    if (!k)
+        return;
+    if (head->epoch > k->epoch && head->epoch <= EPOCH_BELIEVED_MAX)
+        k->epoch = head->epoch;
+    if (head->epoch != env->epoch || k->lost_epoch == env->epoch || is_ours(r, env, head))
+        return;
+    k->lost_epoch = env->epoch;
+    snprintf(k->why, sizeof k->why,
+             "this primary was set back: host '%.*s' has version %" PRIu64
+             " of %s, epoch %016" PRIx64 ", which is not in this store (its head is %" PRIu64 ")",
+             SLICE_ARG(host), head->version, env->name, env->epoch, env->head);
+}
+
+bool fleet_set_back(struct fleet *f, const char *env, uint64_t epoch, char why[FLEET_WHY_SIZE])
+{
+    pthread_mutex_lock(&f->lock);
+    const struct known *k = known_find(f, env);
+    bool lost = k && k->lost_epoch == epoch && epoch != 0;
+    if (lost)
+        memcpy(why, k->why, FLEET_WHY_SIZE);
+    pthread_mutex_unlock(&f->lock);
+    return lost;
+}
+
+uint64_t fleet_epoch(struct fleet *f, const char *env)
+{
+    pthread_mutex_lock(&f->lock);
+    const struct known *k = known_find(f, env);
+    uint64_t epoch = k ? k->epoch : 0;
+    pthread_mutex_unlock(&f->lock);
+    return epoch;
+}
