@@ -40,6 +40,7 @@ struct call { /* one run of flagctl */
     bool terminal; /* answers go to a terminal */
     bool colour;
     int64_t timeout_ms;
+    uint32_t wait_percent; /* of the live hosts, after a change; 0: do not wait for any */
     struct source source;
     char store_dir[4096]; /* the default */
 };
@@ -98,6 +99,9 @@ char *value_text(const json_t *value, bool bare);
 /* "3 min ago" for an RFC 3339 time; "" for none. */
 void show_age(char out[64], const char *time);
 
+/* Make what a host said of itself harmless on a terminal: control characters become '?'. */
+void show_tame(char *text);
+
 enum look { LOOK_PLAIN, LOOK_KEY, LOOK_VALUE, LOOK_GOOD, LOOK_BAD, LOOK_FAINT };
 const char *look(const struct call *c, enum look l); /* an escape sequence, or "" */
 
@@ -132,6 +136,15 @@ MUST_USE enum hoist_err read_duration(const char *text, int64_t *ret_ms);
 /* "42" or "v42" as member `name` of `args`. False: it is none, and that was shown. */
 bool read_version(struct call *c, const char *text, json_t *args, const char *name);
 
+/* ------------------------------------------------------------------ waiting (wait.c) */
+
+/* What --wait asks for, into c->wait_percent. EINVAL. */
+MUST_USE enum hoist_err wait_read(struct call *c);
+
+/* The answer to a change that may be waited for: waits if that was asked for, shows the answer with
+ * what came of it. Gives the exit code. */
+int change_done(struct call *c, struct reply *r);
+
 /* ------------------------------------------------------------------ the subcommands */
 
 int diff_file(struct call *c); /* diff, with one word */
@@ -156,6 +169,8 @@ int run_kill(struct call *c);
 int run_restore(struct call *c);
 int run_rollback(struct call *c);
 int run_promote(struct call *c);
+int run_fleet(struct call *c);
+int run_host(struct call *c);
 int run_completion(struct call *c);
 int run_help(struct call *c);
 

@@ -81,7 +81,7 @@ static int change_now(struct call *c, const char *command, json_t *args)
 {
     struct reply r;
     tell(c, command, args, &r);
-    int exit = show_change(c, &r);
+    int exit = change_done(c, &r);
     reply_done(&r);
     return exit;
 }
@@ -151,7 +151,7 @@ int run_set(struct call *c)
         return show_failure(c, EXIT_NO, "no", "--create says that the new key is meant",
                             "nothing was changed");
     tell(c, "set", set_args(c), &r);
-    int exit = show_change(c, &r);
+    int exit = change_done(c, &r);
     reply_done(&r);
     return exit;
 }

@@ -20,7 +20,7 @@ static int help_all(void)
          "~/.config/hoist/flagctl.yaml or /etc/hoist/flagctl.yaml, else this host's own store.\n"
          "Every command takes --json; most take --env NAME ($HOIST_ENV), changes -m MESSAGE.\n\n"
          "exit: 0 done or yes, 1 no or failed with nothing changed, 2 bad input, 3 moved on,\n"
-         "4 over a limit, 5 refused, 7 no answer");
+         "4 over a limit, 5 refused, 6 done, but not on every live host, 7 no answer");
     return EXIT_DONE;
 }
 
@@ -82,6 +82,7 @@ static const char script_end[] =
     "    apply | import | diff) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
     "    env) ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W 'list create diff epoch' -- "
     "\"$cur\")) ;;\n"
+    "    host) ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W retire -- \"$cur\")) ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$cur\")) ;;\n"
     "  esac\n"
     "  return 0\n"

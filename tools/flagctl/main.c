@@ -143,6 +143,8 @@ static enum hoist_err prepare(struct call *c)
     enum hoist_err err = check_words(c->sub, c->word_count);
     if (err == HOIST_OK && timeout)
         err = read_duration(timeout, &c->timeout_ms);
+    if (err == HOIST_OK)
+        err = wait_read(c);
     return err;
 }
 

@@ -188,6 +188,16 @@ void show_age(char out[64], const char *time)
         snprintf(out, 64, "%" PRId64 " days ago", ago / 86400);
 }
 
+void show_tame(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* U+0080 to U+009F */
+            p[0] = p[1] = '?';
+    }
+}
+
 /* ------------------------------------------------------------------ edits */
 
 static void show_definition(const char *sign, const json_t *definition)

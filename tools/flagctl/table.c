@@ -5,7 +5,7 @@
 #include "flagctl.h"
 
 #define READS " store primary env json timeout help "
-#define WRITES READS "author m if-version dry-run force "
+#define WRITES READS "author m if-version dry-run force wait "
 
 enum { WORDS_MAX = 10000 };
 
@@ -49,6 +49,13 @@ const struct subcommand subcommands[] = {
      "verify names the first change that does not follow the one before it; a FILE is what export\n"
      "wrote, - is standard input.", READS, 1, 2, run_audit, true},
     {"status", "", "Show how this host, or the primary, stands.", READS, 0, 0, run_status, false},
+    {"fleet", "", "Show the hosts, and how each of them stands.\n"
+     "current, behind, silent (not heard of for 10 s), refusing (a change, or a flag that it cannot "
+     "read).",
+     READS "behind watch label ", 0, 0, run_fleet, false},
+    {"host", "retire ID", "Forget a host that is gone: it is not waited for nor listed.\n"
+     "Should it speak again, it comes back as a new one.",
+     READS, 2, 2, run_host, false},
     {"env", "list | create NAME | diff NAME OTHER | epoch --new",
      "List environments, make one, compare two, or begin a new epoch.\n"
      "diff shows what the first would have to become the other; exit 0: nothing, 1: something.\n"
@@ -80,6 +87,11 @@ static const struct option all_options[] = {
     {"raw", NULL, NULL, NULL, "the bare value", false, true},
     {"prune", NULL, NULL, NULL, "delete the flags that the file, or the source, does not have", false, true},
     {"yes", NULL, NULL, NULL, "do not ask", false, true},
+    {"wait", "[=all|99%]", NULL, NULL,
+     "return when the live hosts have it; if they have not in --timeout: exit 6", false, true},
+    {"behind", NULL, NULL, NULL, "only hosts that are not current", false, true},
+    {"watch", NULL, NULL, NULL, "show it again when it changes, until interrupted", false, true},
+    {"label", "K=V", NULL, NULL, "only hosts with this label, as in ring=canary", true, true},
     {"new", NULL, NULL, NULL, "begin a new epoch", false, true},
     {"variant", "V", NULL, NULL, "the variant to yield, where it is not off", false, true},
     {"last", NULL, NULL, NULL, "undo the newest change", false, true},
@@ -91,7 +103,7 @@ static const struct option all_options[] = {
     {"since", "WHEN", NULL, NULL, "a version, how long ago (2h, 7d), or a time", false, true},
     {"limit", "N", "20", NULL, "how many changes", false, true},
     {"json", NULL, NULL, NULL, "answer and errors as JSON", false, true},
-    {"timeout", "TIME", "10s", NULL, "how long to wait for the primary: 500ms, 10s, 1m", false,
+    {"timeout", "TIME", "10s", NULL, "how long to wait for the primary, and for hosts: 500ms, 10s, 1m", false,
      true},
     {"help", NULL, NULL, NULL, "show this", false, true},
 };
