@@ -73,6 +73,18 @@ def test_log(lab):
     has(log["changes"][0]["edits"][0], {"key": "k", "before": None, "after": {"state": "ENABLED"}})
 
 
+def test_fleet(lab):
+    lab.primary()
+    lab.agent("--label", "ring=canary", name="host1")
+    one = wait_until(lambda: (f := lab.ok("fleet"))["counts"]["current"] == 1 and f)
+    has(one, {"env": "production", "head": 1, "counts": {"current": 1, "behind": 0, "silent": 0, "refusing": 0}, "hosts": list})
+    has(one["hosts"][0], {"id": "host1", "labels": {"ring": "canary"}, "via": "", "software": str, "state": "current", "version": 1, "lag": 0,
+                          "behind_ms": 0, "last_seen_ms": int, "refused": []})
+    waited = lab.ok("set", "k", "on", "--wait", "--timeout", "20s")
+    has(waited, {**CHANGED, "wait": {"ms": (int, float), "hosts": 1, "have": 1, "missing": [], "silent": []}})
+    has(lab.ok("host", "retire", "host1"), {"host": "host1", "result": "retired", "request": str})
+
+
 def test_errors(lab):
     lab.primary()
     unknown = lab.flagctl("get", "k", "--json", env="nowhere")

@@ -117,13 +117,15 @@ static void an_environment_more_is_written(void **state)
     hear_status(k, &status, now_ms);
     save(k);
     uint64_t before = commits(k);
+    struct store_env staging = kit_env(k, "staging");
     heads[1].name = SLICE("staging");
+    heads[1].epoch = staging.epoch;
+    heads[1].version = staging.head;
     status.env_count = 2;
     hear_status(k, &status, now_ms);
     save(k);
     assert_int_equal(commits(k), before + 1);
     start_anew(k, now_ms);
-    struct store_env staging = kit_env(k, "staging");
     uint32_t counts[FLEET_STATES];
     fleet_counts(k->fleet, &staging, now_ms, counts);
     assert_int_equal(counts[FLEET_CURRENT], 1);
