@@ -4,7 +4,6 @@ import os
 import pty
 import signal
 import subprocess
-import time
 
 from fake_host import FakeHost
 from hoist import BUILD, clean_env, wait_until
@@ -50,6 +49,23 @@ def test_each_change_can_be_waited_for_and_what_is_so_already_too(lab):
     dry = lab.ok("set", "z", "on", "--dry-run", "--wait")
     assert "wait" not in dry
     assert "wait" not in lab.ok("set", "z", "on")
+
+
+def test_a_kill_tells_how_long_it_took_and_the_others_when_asked(lab):
+    lab.primary()
+    stuck = lab.agent(name="stuck")
+    wait_for(lab, "stuck")
+    lab.ok("set", "k", "off")
+    lab.ok("set", "k", "on")
+    killed = lab.ok("kill", "k", "--timeout", "20s")
+    assert killed["wait"]["have"] == 1 and killed["wait"]["ms"] > 0
+    assert "wait" not in lab.ok("restore", "k")
+    assert lab.ok("rollback", "--last", "--wait", "--timeout", "20s")["wait"]["have"] == 1
+    stuck.signal(signal.SIGSTOP)
+    late = lab.flagctl("kill", "k", "--timeout", "200ms")
+    assert late.code == 6 and "it is committed" in late.err and "stuck" in late.err
+    assert lab.ok("get", "k")["variant"] == "off"
+    assert "wait" not in lab.ok("kill", "k", "--dry-run")
 
 
 def test_a_host_that_does_not_move_is_named_with_exit_6(lab):

@@ -26,7 +26,8 @@ const struct subcommand subcommands[] = {
     {"export", "", "Write all flags as a flag file.", READS, 0, 0, run_export, false},
     {"watch", "", "Print changes as they land, until interrupted.", READS, 0, 0, run_watch, false},
     {"kill", "KEY…", "Make flags yield one variant for everybody, whatever their rules say.\n"
-     "The variant is off, or the one given. Nothing holds a kill back, nothing but restore ends it.",
+     "The variant is off, or the one given. Nothing holds a kill back, nothing but restore ends it.\n"
+     "Says how long it took until every live host obeyed: --wait is implied.",
      WRITES "variant ", 1, WORDS_MAX, run_kill, false},
     {"restore", "KEY…", "End the kill of flags.", WRITES, 1, WORDS_MAX, run_restore, false},
     {"rollback", "--last | --to V | --flag KEY [--to V]",

@@ -20,15 +20,18 @@ static int override(struct call *c, const char *command, json_t *args)
         return EXIT_INPUT;
     }
     tell(c, command, args, &r);
-    int exit = show_change(c, &r);
+    int exit = change_done(c, &r);
     if (exit == EXIT_DONE && !c->json && *text_of(r.body, "why"))
         printf("not by the fast lane: %s\n", text_of(r.body, "why"));
     reply_done(&r);
     return exit;
 }
 
+/* Whoever stops something wants to know that it has stopped: a kill always waits for all. */
 int run_kill(struct call *c)
 {
+    if (!c->wait_percent)
+        c->wait_percent = 100;
     const char *variant = options_get(c->options, "variant");
     json_t *args = json_pack("{so}", "keys", all_words(c));
     if (variant)
@@ -86,7 +89,7 @@ int run_rollback(struct call *c)
     tell(c, "rollback", args, &r);
     if (!c->json && r.body && !json_object_get(r.body, "error"))
         show_undone(c, r.body);
-    int exit = show_change(c, &r);
+    int exit = change_done(c, &r);
     reply_done(&r);
     return exit;
 }
