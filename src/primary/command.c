@@ -5,185 +5,15 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/mem.h"
 #include "base/text.h"
-#include "flag/json_read.h"
 #include "primary/command_int.h"
+#include "primary/env_about.h"
 #include "primary/query_int.h"
-
-static const struct command_kind kinds[] = {
-    {"set", " env message if_version dry_run force key value type everyone only_default ",
-     command_set},
-    {"delete", " env message if_version dry_run force key ", command_delete},
-    {"apply", " env message if_version dry_run force file prune ", command_apply},
-    {"kill", " env message if_version dry_run keys variant ", command_kill},
-    {"restore", " env message if_version dry_run force keys ", command_restore},
-    {"rollback", " env message if_version dry_run force key to last with_overrides ",
-     command_rollback},
-    {"promote", " env message if_version dry_run force from keys prune with_percentages ",
-     command_promote},
-    {"env_create", " env message ", command_env_create},
-    {"host_retire", " env host ", command_host_retire},
-    {"env_epoch", " env message if_version new_epoch ", command_env_epoch},
-};
-
-static const struct command_kind *find_kind(struct slice name)
-{
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (slice_eq(slice_str(kinds[i].name), name))
-            return &kinds[i];
-    return NULL;
-}
-
-bool command_is(struct slice name)
-{
-    return find_kind(name) != NULL;
-}
 
 void answer_done(struct answer *a)
 {
     buf_done(&a->body);
     buf_done(&a->change);
-}
-
-/* ------------------------------------------------------------------ reading what was sent */
-
-static void refuse_input(struct command *c, const char *at, const char *mend)
-{
-    c->refused.exit =
-        query_error(&c->refused.body, EXIT_INPUT, "input", at, mend, NULL, "%s", err_last());
-}
-
-/* Arguments that this command does not take are refused, not ignored: somebody meant something by
- * them. */
-static bool takes_all(const struct command_kind *kind, json_t *body)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach(body, name, value)
-    {
-        char word[64];
-        snprintf(word, sizeof word, " %s ", name);
-        if (strlen(name) + 3 > sizeof word || !strstr(kind->takes, word)) {
-            (void)err_set(HOIST_EINVAL, "'%s' takes no argument '%.100s'", kind->name, name);
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool unpack(struct command *c)
-{
-    struct command_args *a = &c->args;
-    json_error_t e;
-    if (!takes_all(c->kind, c->body))
-        return false;
-    int rc = json_unpack_ex(
-        c->body, &e, 0,
-        "{s?s s?s s?s s?s s?s s?s s?s s?s s?s s?o s?s% s?b s?b s?b s?b s?b s?b s?b s?b s?b}", "env",
-        &a->env, "message", &a->message, "if_version", &a->if_version, "key", &a->key, "value",
-        &a->value, "type", &a->type, "variant", &a->variant, "to", &a->to, "from", &a->from, "keys",
-        &a->keys, "file", &a->file, &a->file_len, "dry_run", &a->dry_run, "force", &a->force,
-        "everyone", &a->everyone, "only_default", &a->only_default, "prune", &a->prune, "new_epoch",
-        &a->new_epoch, "last", &a->last, "with_overrides", &a->with_overrides, "with_percentages",
-        &a->with_percentages);
-    if (rc != 0)
-        (void)err_set(HOIST_EINVAL, "the arguments of '%s': %s", c->kind->name, e.text);
-    return rc == 0;
-}
-
-static bool check_texts(const struct command *c)
-{
-    bool plain = text_utf8(c->author);
-    for (size_t i = 0; i < c->author.len; i++)
-        plain = plain && c->author.ptr[i] >= 0x20 && c->author.ptr[i] != 0x7f;
-    if (c->author.len > CHANGE_AUTHOR_MAX || !plain) {
-        (void)err_set(HOIST_EINVAL,
-                      "the author's name is longer than %d bytes, not UTF-8, or has control "
-                      "characters in it",
-                      CHANGE_AUTHOR_MAX);
-        return false;
-    }
-    if (c->args.message && strlen(c->args.message) > CHANGE_MESSAGE_MAX) {
-        (void)err_set(HOIST_EINVAL, "the message is %zu bytes long: %d at most",
-                      strlen(c->args.message), CHANGE_MESSAGE_MAX);
-        return false;
-    }
-    return true;
-}
-
-/* A file's problems are the answer; only memory that is out fails. */
-static enum hoist_err read_file(struct command *c)
-{
-    struct problems problems = {0};
-    struct slice text = slice_of(c->args.file, c->args.file_len);
-    enum hoist_err err = flag_file_read(text, &c->file, &problems);
-    if (err != HOIST_OK && err != HOIST_ENOMEM) {
-        const char *first = problems.count ? problems.items[0].path : NULL;
-        c->refused.exit = query_error(&c->refused.body, EXIT_INPUT, "input", first,
-                                      "mend what is listed, and apply the file again", &problems,
-                                      "the file has %zu problem%s, nothing was changed",
-                                      problems.total, problems.total == 1 ? "" : "s");
-        err = HOIST_OK;
-    }
-    problems_done(&problems);
-    return err;
-}
-
-static enum hoist_err read_command(struct command *c, const struct frame_command *frame)
-{
-    enum hoist_err err = json_read(frame->body.len ? frame->body : SLICE("{}"), &c->body);
-    if (err == HOIST_ENOMEM)
-        return err;
-    if (err != HOIST_OK || !unpack(c) || !check_texts(c)) {
-        refuse_input(c, NULL, NULL);
-        return HOIST_OK;
-    }
-    if (c->kind->run != command_apply)
-        return HOIST_OK;
-    if (!c->args.file) {
-        (void)err_set(HOIST_EINVAL, "'apply' needs a file");
-        refuse_input(c, "file", NULL);
-        return HOIST_OK;
-    }
-    return read_file(c);
-}
-
-enum hoist_err command_new(const struct frame_command *frame, const char *author,
-                           struct command **ret)
-{
-    struct command *c = mem_zalloc(1, sizeof *c);
-    if (!c)
-        return err_set(HOIST_ENOMEM, "out of memory");
-    c->refused = ANSWER_INIT;
-    memcpy(c->request, frame->request, sizeof c->request);
-    c->author = frame->author.len ? frame->author : slice_str(author);
-    char *copy = mem_dup(c->author);
-    c->author.ptr = (const uint8_t *)copy;
-    c->kind = find_kind(frame->name);
-    enum hoist_err err = copy ? HOIST_OK : err_set(HOIST_ENOMEM, "out of memory");
-    if (err == HOIST_OK && !c->kind)
-        c->refused.exit = query_error(&c->refused.body, EXIT_INPUT, "input", NULL, NULL, NULL,
-                                      "'%.*s' is no command", SLICE_ARG(frame->name));
-    else if (err == HOIST_OK)
-        err = read_command(c, frame);
-    if (err != HOIST_OK) {
-        command_free(c);
-        return err;
-    }
-    *ret = c;
-    return HOIST_OK;
-}
-
-void command_free(struct command *c)
-{
-    if (!c)
-        return;
-    mem_free((void *)c->author.ptr);
-    json_decref(c->body);
-    flag_file_free(c->file);
-    answer_done(&c->refused);
-    mem_free(c);
 }
 
 /* ------------------------------------------------------------------ answers given before */
@@ -449,6 +279,45 @@ static bool check_version(struct command *c, struct answer *a)
     return false;
 }
 
+static bool may_always(const struct command *c)
+{
+    return c->kind->run == command_kill || c->kind->run == command_restore ||
+           c->kind->run == command_rollback || c->kind->run == command_env_set ||
+           c->kind->run == command_env_epoch;
+}
+
+/* Where people are careful, a change says why, and which version it was made for. */
+static bool check_protected(struct command *c, struct answer *a)
+{
+    char mend[128];
+    if (!c->is_protected || may_always(c) || c->args.dry_run)
+        return true;
+    if (!c->args.message || !*c->args.message) {
+        a->exit = query_error(&a->body, EXIT_INPUT, "protected", "message", "say why: -m MESSAGE",
+                              NULL, "%s is protected: a change needs a message", c->env.name);
+        return false;
+    }
+    if (c->args.if_version)
+        return true;
+    snprintf(mend, sizeof mend, "it is at %016" PRIx64 ":%" PRIu64 " now: --if-version",
+             c->env.epoch, c->env.head);
+    a->exit = query_error(&a->body, EXIT_INPUT, "version-needed", "if_version", mend, NULL,
+                          "%s is protected: a change names the version that it was made for",
+                          c->env.name);
+    return false;
+}
+
+static enum hoist_err look_about(struct command *c, struct store_read *r)
+{
+    struct env_about about;
+    enum hoist_err err = env_about_read(r, c->env.name, &about);
+    if (err != HOIST_OK)
+        return err;
+    c->is_protected = about.is_protected;
+    env_about_done(&about);
+    return HOIST_OK;
+}
+
 static bool check_set_back(struct command *c, struct answer *a)
 {
     char why[FLEET_WHY_SIZE], mend[256];
@@ -481,7 +350,10 @@ enum hoist_err command_run(struct command *c, struct store_write *w, struct flee
     if (!find_env(c, r, ret))
         return HOIST_OK;
     snprintf(ret->env, sizeof ret->env, "%s", c->env.name);
-    if (!check_set_back(c, ret) || !check_version(c, ret))
+    enum hoist_err err = look_about(c, r);
+    if (err != HOIST_OK)
+        return err;
+    if (!check_set_back(c, ret) || !check_version(c, ret) || !check_protected(c, ret))
         return HOIST_OK;
     return c->kind->run(c, w, ret);
 }

@@ -1,9 +1,10 @@
-/* Commands about environments: env_create, env_epoch. */
+/* Commands about environments: env_create, env_set, env_epoch. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "primary/command_int.h"
+#include "primary/env_about.h"
 #include "primary/query_int.h"
 
 /* An epoch: the time it begins, in seconds, then 24 random bits; always above `above`. */
@@ -69,6 +70,40 @@ enum hoist_err command_env_create(struct command *c, struct store_write *w, stru
     a->changed = a->announce = true;
     command_put_result(c, &c->env, c->env.head, "changed", NULL, a);
     return command_keep_answer(c, w, a);
+}
+
+static void put_about(struct json_writer *w, struct command *c)
+{
+    env_about_put(w, c->more);
+}
+
+/* No version: what is said about an environment is no part of its history. */
+enum hoist_err command_env_set(struct command *c, struct store_write *w, struct answer *a)
+{
+    struct env_about about;
+    bool changed = false;
+    enum hoist_err err = env_about_read(store_write_read(w), c->env.name, &about);
+    if (err != HOIST_OK)
+        return err;
+    err = env_about_change(&about, c->body, &changed);
+    if (err == HOIST_EINVAL) {
+        a->exit = query_error(&a->body, EXIT_INPUT, "input", NULL, NULL, NULL, "%s", err_last());
+        err = HOIST_OK;
+        goto out;
+    }
+    if (err != HOIST_OK)
+        goto out;
+    c->put_more = put_about;
+    c->more = &about;
+    command_put_result(c, &c->env, c->env.head, changed ? "changed" : "unchanged", NULL, a);
+    if (changed)
+        err = env_about_write(w, c->env.name, &about);
+    if (err == HOIST_OK && changed)
+        err = command_keep_answer(c, w, a);
+    a->wrote = changed && err == HOIST_OK;
+out:
+    env_about_done(&about);
+    return err;
 }
 
 /* A history ends here and another begins, above every epoch that was ever heard of: the way on for

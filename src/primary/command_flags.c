@@ -1,4 +1,5 @@
 /* Commands about flags: set, delete, apply. */
+#include <stdio.h>
 #include <string.h>
 
 #include "flag/edit.h"
@@ -76,6 +77,13 @@ static enum hoist_err plan_set(struct command *c, struct plan *plan, enum hoist_
         err = flag_edit_set(old, &wish, &new, mend, sizeof mend);
     if (err == HOIST_OK && !old)
         look_for_near_key(plan, wish.key);
+    if (err == HOIST_OK && !old && c->is_protected && !c->args.create) {
+        snprintf(mend, sizeof mend, "--create, if a new flag is meant%s%.*s%s",
+                 plan->near.len ? "; there is '" : "", SLICE_ARG(plan->near),
+                 plan->near.len ? "'" : "");
+        err = err_set(HOIST_EINVAL, "there is no flag '%s' in %s, which is protected", c->args.key,
+                      c->env.name);
+    }
     if (err == HOIST_OK)
         err = plan_put(plan, new);
     flag_free(old);

@@ -14,7 +14,7 @@ struct command_args { /* all that any command takes; absent is NULL or 0 */
     size_t file_len;
     json_t *keys;
     int dry_run, force, everyone, only_default, prune, new_epoch, last, with_overrides,
-        with_percentages;
+        with_percentages, create;
 };
 
 struct command_kind {
@@ -36,6 +36,7 @@ struct command {
     struct fleet *fleet;
     int64_t wall_ms;
     struct store_env env;
+    bool is_protected; /* the environment is */
     bool fast;         /* nothing may hold it back: no limits, no checks */
     uint64_t restores; /* a rollback's version, else 0 */
     void (*put_more)(struct json_writer *w, struct command *c); /* into the answer, or NULL */
@@ -80,6 +81,7 @@ enum hoist_err command_rollback(struct command *c, struct store_write *w, struct
 enum hoist_err command_promote(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_create(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_host_retire(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_env_set(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a);
 
 #endif

@@ -1,6 +1,7 @@
 #include "primary/query.h"
 
 #include "base/mem.h"
+#include "primary/env_about.h"
 #include "primary/query_int.h"
 #include "wire/record.h"
 
@@ -8,10 +9,10 @@ static const struct question {
     const char *name;
     uint32_t (*answer)(struct store_read *r, const json_t *args, struct buf *out);
 } questions[] = {
-    {"get", query_get},           {"is", query_is_on},  {"list", query_list},
-    {"export", query_export},     {"log", query_log},   {"history", query_history},
-    {"show", query_show},         {"diff", query_diff}, {"audit", query_audit},
-    {"env_diff", query_env_diff}, {"envs", query_envs},
+    {"get", query_get},           {"is", query_is_on},          {"list", query_list},
+    {"export", query_export},     {"log", query_log},           {"history", query_history},
+    {"show", query_show},         {"diff", query_diff},         {"audit", query_audit},
+    {"env_diff", query_env_diff}, {"env_show", query_env_show}, {"envs", query_envs},
 };
 
 static const struct question *find(struct slice name)
@@ -140,6 +141,33 @@ void query_put_record(struct json_writer *w, struct slice key, struct slice reco
     flag_free(f);
 }
 
+/* Its members, into an object that is open. */
+static enum hoist_err put_env(struct json_writer *w, struct store_read *r,
+                              const struct store_env *env)
+{
+    struct env_about about;
+    enum hoist_err err = env_about_read(r, env->name, &about);
+    if (err != HOIST_OK)
+        return err;
+    json_key(w, "env");
+    json_put_str(w, env->name);
+    json_key(w, "epoch");
+    json_put_hex64(w, env->epoch);
+    json_key(w, "version");
+    json_put_u64(w, env->head);
+    json_key(w, "digest");
+    json_put_hex(w, slice_of(env->digest, HASH_SIZE));
+    json_key(w, "flags");
+    json_put_u64(w, env->flags);
+    json_key(w, "bytes");
+    json_put_u64(w, env->bytes);
+    json_key(w, "time");
+    json_put_time(w, env->time_ms);
+    env_about_put(w, &about);
+    env_about_done(&about);
+    return HOIST_OK;
+}
+
 uint32_t query_envs(struct store_read *r, const json_t *args, struct buf *out)
 {
     (void)args;
@@ -150,23 +178,33 @@ uint32_t query_envs(struct store_read *r, const json_t *args, struct buf *out)
     json_array_begin(&w);
     for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++) {
         json_object_begin(&w);
-        json_key(&w, "env");
-        json_put_str(&w, env.name);
-        json_key(&w, "epoch");
-        json_put_hex64(&w, env.epoch);
-        json_key(&w, "version");
-        json_put_u64(&w, env.head);
-        json_key(&w, "digest");
-        json_put_hex(&w, slice_of(env.digest, HASH_SIZE));
-        json_key(&w, "flags");
-        json_put_u64(&w, env.flags);
-        json_key(&w, "bytes");
-        json_put_u64(&w, env.bytes);
-        json_key(&w, "time");
-        json_put_time(&w, env.time_ms);
+        enum hoist_err err = put_env(&w, r, &env);
+        if (err != HOIST_OK)
+            return query_fail(out, err, NULL);
         json_object_end(&w);
     }
     json_array_end(&w);
+    json_object_end(&w);
+    return query_done(out, EXIT_DONE);
+}
+
+uint32_t query_env_show(struct store_read *r, const json_t *args, struct buf *out)
+{
+    struct store_env env;
+    uint32_t exit = EXIT_DONE;
+    bool ok = true;
+    const char *name = query_str(args, "env", &ok);
+    if (!ok)
+        return query_bad_args(out, "env_show");
+    if (!query_env(r, name, &env, out, &exit))
+        return exit;
+    struct json_writer w = JSON_WRITER(out, 0);
+    json_object_begin(&w);
+    enum hoist_err err = put_env(&w, r, &env);
+    if (err != HOIST_OK)
+        return query_fail(out, err, NULL);
+    json_key(&w, "first");
+    json_put_u64(&w, env.log_first);
     json_object_end(&w);
     return query_done(out, EXIT_DONE);
 }

@@ -33,7 +33,7 @@ uint32_t query_error(struct buf *out, uint32_t exit, const char *code, const cha
 uint32_t query_fail(struct buf *out, enum hoist_err err, const char *mend);
 
 /* Whether `name` is a question that query_run() answers: get, is, list, export, log, history, show,
- * diff, audit, env_diff, envs. */
+ * diff, audit, env_diff, env_show, envs. */
 bool query_is(struct slice name);
 
 /*

@@ -2,6 +2,7 @@
  *
  *   meta      "format" → u32 · "store" → id, u64 starts · "env:NAME" → environment, see rows.c
  *             "first" → name of the environment that is named first, if one was
+ *             "about:NAME" → what was said about an environment
  *             "sum:" id → state hash · "load:" id, "gone:" id, "cut:" id → work under way
  *   flags     id key → record             held      id key → version, why, last good record
  *   log       id version → change         baseline  id key → tag, record before the log

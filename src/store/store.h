@@ -137,6 +137,10 @@ MUST_USE enum hoist_err store_env_get(struct store_read *r, const char *name,
                                       struct store_env *ret);
 MUST_USE enum hoist_err store_env_at(struct store_read *r, uint32_t n, struct store_env *ret);
 
+/* What was said about environment `env` (store_env_about_put()). ENOTFOUND: nothing. */
+MUST_USE enum hoist_err store_env_about_get(struct store_read *r, const char *env,
+                                            struct slice *ret);
+
 /*
  * The record of a flag as this host evaluates it: where the newest is held back, the last good one.
  * Borrowed from the map until store_read_end(). ENOTFOUND. `any_held` is env.held > 0: it saves a
@@ -202,6 +206,10 @@ struct store_read *store_write_read(struct store_write *w);
 /* Make environment `name` (EINVAL when there is one): no epoch, version 0, no flags. */
 MUST_USE enum hoist_err store_env_create(struct store_write *w, const char *name,
                                          struct store_env *ret);
+
+/* Keep `about` beside an environment: the caller's bytes, no part of its history. */
+MUST_USE enum hoist_err store_env_about_put(struct store_write *w, const char *env,
+                                            struct slice about);
 
 /* The order in which environments are named; those not in `names` come behind. Its own transaction.
  */

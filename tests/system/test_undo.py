@@ -123,3 +123,26 @@ def test_a_flag_is_promoted_and_keeps_what_is_the_targets(lab):
     same = lab.flagctl("env", "diff", "production", "staging")
     assert same.code == 0 and "no difference" in same.out
     assert lab.ok("log", env="production")["changes"][0]["kind"] == "promote"
+
+
+def test_a_protected_environment_wants_care_and_lets_the_fast_lane_through(lab):
+    lab.primary()
+    lab.ok("set", "k", "on")
+    lab.ok("env", "set", "production", "--protected", "on", "--metadata", "owner=ana")
+    shown = lab.ok("env", "show", "production")
+    has(shown, {"env": "production", "version": 2, "protected": True, "metadata": {"owner": "ana"}, "first": 1, "digest": HEX64})
+    assert "owner: \"ana\"" in lab.flagctl("env", "show", "production").out and "protected" in lab.flagctl("env", "list").out
+    refused = lab.flagctl("set", "k", "off", "--json")
+    assert refused.code == 2 and "-m" in refused.error["mend"]
+    lab.ok("set", "k", "off", "-m", "why")  # flagctl names the version by itself
+    assert lab.flagctl("set", "k", "on", "-m", "why", "--if-version", "2").code == 3
+    assert "--create" in lab.flagctl("set", "new", "on", "-m", "why").err
+    lab.ok("set", "new", "on", "-m", "why", "--create")
+    lab.ok("kill", "k")
+    lab.ok("restore", "k")
+    lab.ok("rollback", "--last")
+    for words in ([], ["--protected", "maybe"], ["--metadata", "nothing"]):
+        assert lab.flagctl("env", "set", "production", *words).code == 2
+    lab.ok("env", "set", "production", "--protected", "off", "--metadata", "owner=")
+    assert lab.ok("env", "show", "production")["metadata"] == {}
+    lab.ok("set", "k", "on")

@@ -1,5 +1,6 @@
 /* Who answers, and the asking. */
 #include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,6 +257,29 @@ void ask(struct call *c, const char *name, json_t *args, struct reply *ret)
     json_decref(args);
 }
 
+/* A protected environment wants the version that a change was made for: that is the one it has now,
+ * unless somebody else is just changing it, too. */
+static bool put_version(struct call *c, json_t *args)
+{
+    struct reply r;
+    char at[64];
+    const char *env = text_of(args, "env");
+    ask(c, "env_show", *env ? json_pack("{ss}", "env", env) : json_object(), &r);
+    bool ok = r.exit == EXIT_DONE && r.body;
+    if (ok) {
+        snprintf(at, sizeof at, "%s:%" PRIu64, text_of(r.body, "epoch"),
+                 number_of(r.body, "version"));
+        json_object_set_new(args, "if_version", json_string(at));
+    }
+    reply_done(&r);
+    return ok;
+}
+
+static bool wants_version(const struct reply *r)
+{
+    return strcmp(text_of(json_object_get(r->body, "error"), "code"), "version-needed") == 0;
+}
+
 void tell(struct call *c, const char *name, json_t *args, struct reply *ret)
 {
     const char *message = options_get(c->options, "m");
@@ -272,6 +296,12 @@ void tell(struct call *c, const char *name, json_t *args, struct reply *ret)
         json_object_set_new(args, "force", json_true());
     ask_primary(c, name, args, true, ret);
     read_body(ret);
+    if (wants_version(ret) && put_version(c, args)) {
+        reply_done(ret);
+        *ret = new_reply();
+        ask_primary(c, name, args, true, ret);
+        read_body(ret);
+    }
     if (!c->json)
         make_safe(ret->body);
     json_decref(args);

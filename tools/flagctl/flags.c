@@ -120,6 +120,8 @@ static json_t *set_args(const struct call *c)
         json_object_set_new(args, "everyone", json_true());
     if (options_on(c->options, "default"))
         json_object_set_new(args, "only_default", json_true());
+    if (options_on(c->options, "create"))
+        json_object_set_new(args, "create", json_true());
     return args;
 }
 

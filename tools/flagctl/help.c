@@ -80,7 +80,7 @@ static const char script_end[] =
     "\"$cur\" 2>/dev/null | "
     "sed 's/ = .*//; s/: .*//')\" -- \"$cur\")) ;;\n"
     "    apply | import | diff) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
-    "    env) ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W 'list create diff epoch' -- "
+    "    env) ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W 'list show create set diff epoch' -- "
     "\"$cur\")) ;;\n"
     "    host) ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W retire -- \"$cur\")) ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$cur\")) ;;\n"

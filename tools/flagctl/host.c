@@ -1,4 +1,4 @@
-/* status and env. */
+/* status: how a host, or the primary, stands. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -259,76 +259,4 @@ int run_status(struct call *c)
     }
     reply_done(&r);
     return exit;
-}
-
-/* ------------------------------------------------------------------ env */
-
-static int env_list(struct call *c)
-{
-    struct reply r;
-    int exit;
-    size_t i;
-    json_t *e;
-    if (!source_choose(c, false))
-        return EXIT_INPUT;
-    ask(c, "envs", json_object(), &r);
-    if (!show_if_error(c, &r, &exit)) {
-        exit = (int)r.exit;
-        if (c->json)
-            show_json(&r);
-        else
-            json_array_foreach(json_object_get(r.body, "environments"), i, e)
-            {
-                printf("%s%s%s  v%" PRIu64 "  epoch %s, %" PRIu64 " flags\n", look(c, LOOK_KEY),
-                       text_of(e, "env"), look(c, LOOK_PLAIN), number_of(e, "version"),
-                       text_of(e, "epoch"), number_of(e, "flags"));
-            }
-        show_source(c);
-    }
-    reply_done(&r);
-    return exit;
-}
-
-/* What `env` would have to become the other: exit 0 nothing, 1 something. */
-static int env_diff(struct call *c, const char *env, const char *other)
-{
-    struct reply r;
-    int exit;
-    if (!source_choose(c, false))
-        return EXIT_INPUT;
-    ask(c, "env_diff", json_pack("{ss ss}", "env", env, "other", other), &r);
-    if (!show_if_error(c, &r, &exit)) {
-        exit = show_difference(c, &r);
-        show_source(c);
-    }
-    reply_done(&r);
-    return exit;
-}
-
-static int env_change(struct call *c, const char *command, json_t *args)
-{
-    struct reply r;
-    if (!source_choose(c, true)) {
-        json_decref(args);
-        return EXIT_INPUT;
-    }
-    tell(c, command, args, &r);
-    int exit = show_change(c, &r);
-    reply_done(&r);
-    return exit;
-}
-
-int run_env(struct call *c)
-{
-    const char *what = c->words[0];
-    bool new = options_on(c->options, "new");
-    if (strcmp(what, "list") == 0 && c->word_count == 1 && !new)
-        return env_list(c);
-    if (strcmp(what, "diff") == 0 && c->word_count == 3 && !new)
-        return env_diff(c, c->words[1], c->words[2]);
-    if (strcmp(what, "create") == 0 && c->word_count == 2 && !new)
-        return env_change(c, "env_create", json_pack("{ss}", "env", c->words[1]));
-    if (strcmp(what, "epoch") == 0 && c->word_count == 1 && new)
-        return env_change(c, "env_epoch", json_pack("{sb}", "new_epoch", 1));
-    return show_failure(c, EXIT_INPUT, "input", NULL, "usage: flagctl env %s", c->sub->usage);
 }

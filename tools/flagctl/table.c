@@ -57,11 +57,13 @@ const struct subcommand subcommands[] = {
     {"host", "retire ID", "Forget a host that is gone: it is not waited for nor listed.\n"
      "Should it speak again, it comes back as a new one.",
      READS, 2, 2, run_host, false},
-    {"env", "list | create NAME | diff NAME OTHER | epoch --new",
-     "List environments, make one, compare two, or begin a new epoch.\n"
+    {"env", "list | show NAME | create NAME | set NAME | diff NAME OTHER | epoch --new",
+     "List environments, make one, say something about one, or compare two.\n"
+     "In a protected environment a change needs a message (-m), a new flag --create, and nobody's\n"
+     "change is lost to another's; kill, restore and rollback go on as ever.\n"
      "diff shows what the first would have to become the other; exit 0: nothing, 1: something.\n"
      "A new epoch is the way on for a primary that was set back to an older store.",
-     READS "author m if-version new ", 1, 3, run_env, false},
+     READS "author m if-version new protected metadata ", 1, 3, run_env, false},
     {"completion", "bash", "Print a completion script: source <(flagctl completion bash)", " help ",
      1, 1, run_completion, false},
     {"help", "[COMMAND]", "Show help.", " help ", 0, 1, run_help, false},
@@ -80,7 +82,7 @@ static const struct option all_options[] = {
      "only if the environment is still at V (or EPOCH:V), else exit 3", false, true},
     {"dry-run", NULL, NULL, NULL, "say what would change, and change nothing", false, true},
     {"force", NULL, NULL, NULL, "even if this would more than double the environment", false, true},
-    {"create", NULL, NULL, NULL, "a new key is meant: do not ask about one that looks like it",
+    {"create", NULL, NULL, NULL, "a new flag is meant: do not ask about one that looks like it",
      false, true},
     {"type", "TYPE", NULL, NULL, "boolean, number, string or object", false, true},
     {"everyone", NULL, NULL, NULL, "drop the targeting", false, true},
@@ -100,6 +102,8 @@ static const struct option all_options[] = {
     {"flag", "KEY", NULL, NULL, "of this flag alone", false, true},
     {"with-overrides", NULL, NULL, NULL, "restore overrides as they were, too", false, true},
     {"with-percentages", NULL, NULL, NULL, "take over the rollouts' percentages, too", false, true},
+    {"protected", "on|off", NULL, NULL, "whether changes need more care here", false, true},
+    {"metadata", "NAME=VALUE", NULL, NULL, "something to know about it; NAME= takes it away", true, true},
     {"at", "V", NULL, NULL, "as it was at this version", false, true},
     {"since", "WHEN", NULL, NULL, "a version, how long ago (2h, 7d), or a time", false, true},
     {"limit", "N", "20", NULL, "how many changes", false, true},
