@@ -311,10 +311,56 @@ void primary_stop(struct primary *p)
     primary_free(p);
 }
 
-enum hoist_err primary_status(struct primary *p, struct buf *out)
+/* All environments, once one of them was set back; until then status knows them from the store. */
+static enum hoist_err note_set_back(struct primary *p, struct arena *arena, struct status *status)
+{
+    struct store_read *r;
+    struct store_env env;
+    uint32_t count = 0;
+    bool any = false;
+    enum hoist_err err = store_read_begin(p->store, false, &r);
+    if (err != HOIST_OK)
+        return err;
+    while (store_env_at(r, count, &env) == HOIST_OK)
+        count++;
+    struct status_env *envs = arena_alloc(arena, count + 1, sizeof *envs);
+    for (uint32_t n = 0; envs && n < count && store_env_at(r, n, &env) == HOIST_OK; n++) {
+        char why[FLEET_WHY_SIZE] = "";
+        bool set_back = fleet_set_back(p->fleet, env.name, env.epoch, why);
+        struct slice name = slice_str(env.name), sentence = slice_str(why);
+        if (arena_own(arena, &name) != HOIST_OK || arena_own(arena, &sentence) != HOIST_OK)
+            envs = NULL;
+        else
+            envs[n] = (struct status_env){.name = (const char *)name.ptr,
+                                          .state = set_back ? ENV_REFUSING : ENV_CURRENT,
+                                          .head = env.head,
+                                          .why = (const char *)sentence.ptr};
+        any |= set_back;
+    }
+    store_read_end(r);
+    if (!envs)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    if (any) {
+        status->envs = envs;
+        status->env_count = count;
+    }
+    return HOIST_OK;
+}
+
+enum hoist_err primary_status_text(struct primary *p, size_t limit, struct buf *out)
 {
     struct status status = {.host = p->id, .role = p->role, .software = p->software};
-    return status_write(p->store, &status, 0, out);
+    struct arena arena = {0};
+    enum hoist_err err = note_set_back(p, &arena, &status);
+    if (err == HOIST_OK)
+        err = status_write(p->store, &status, limit, out);
+    arena_done(&arena);
+    return err;
+}
+
+enum hoist_err primary_status(struct primary *p, struct buf *out)
+{
+    return primary_status_text(p, 0, out);
 }
 
 bool primary_is_broken(const struct primary *p)

@@ -76,4 +76,7 @@ struct metric *primary_metrics_landing(struct primary *p, const char *env, uint3
 /* For metrics_on_write(). */
 void primary_metrics_update(void *primary);
 
+/* The `status` object, cut to `limit` bytes unless that is 0. Any thread. */
+MUST_USE enum hoist_err primary_status_text(struct primary *p, size_t limit, struct buf *out);
+
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "primary/fleet_int.h"
 
 /* An epoch beyond this is no clock's: nothing could follow it. */
@@ -61,6 +62,10 @@ void set_back_judge(struct fleet *f, struct store_read *r, const struct store_en
              "this primary was set back: host '%.*s' has version %" PRIu64
              " of %s, epoch %016" PRIx64 ", which is not in this store (its head is %" PRIu64 ")",
              SLICE_ARG(host), head->version, env->name, env->epoch, env->head);
+    log_error(
+        "primary: %s; changes of %s are refused until the newer store is back, or: flagctl env "
+        "epoch --new --env %s",
+        k->why, env->name, env->name);
 }
 
 bool fleet_set_back(struct fleet *f, const char *env, uint64_t epoch, char why[FLEET_WHY_SIZE])

@@ -230,8 +230,7 @@ static void run_all(struct primary *p, struct queue_item *item)
 static void put_status(struct primary *p)
 {
     struct buf json = BUF_INIT(STATUS_STORED_MAX);
-    struct status status = {.host = p->id, .role = p->role, .software = p->software};
-    enum hoist_err err = status_write(p->store, &status, STATUS_STORED_MAX, &json);
+    enum hoist_err err = primary_status_text(p, STATUS_STORED_MAX, &json);
     if (err == HOIST_OK)
         err = store_status_put(p->store, buf_slice(&json));
     if (err != HOIST_OK)

@@ -213,9 +213,11 @@ static void put_stuck(struct json_writer *w, struct store *s)
 
 static void put_upstream(struct json_writer *w, const struct status *status)
 {
-    if (!status->upstream)
-        return;
     json_key(w, "upstream");
+    if (!status->upstream) {
+        json_put_null(w);
+        return;
+    }
     json_object_begin(w);
     json_key(w, "url");
     json_put_str(w, status->upstream);

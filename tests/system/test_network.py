@@ -138,12 +138,16 @@ def test_a_primary_that_was_set_back_refuses_until_a_new_epoch(lab):
     primary.again()
     refused = wait_until(lambda: (r := lab.flagctl("set", "n", "99")).code != 0 and r, what="the primary refuses")
     assert "env epoch" in refused.err and "back" in refused.err
+    said = lab.state(primary)
+    assert said["state"] == "refusing" and "set back" in said["why"]
+    assert primary.text().count("was set back") == 1 and "env epoch --new" in primary.text()
     wait_until(lambda: lab.state(agent)["state"] == "diverged")
     assert lab.ok("get", "n", store=agent.store)["value"] == 14  # it goes on serving
     lab.ok("env", "epoch", "--new")
     lab.ok("set", "n", "77")
     lab.wait_equal(primary, agent)
     assert lab.state(agent)["epoch"] > old["epoch"]
+    assert lab.state(primary)["state"] == "current"
     assert lab.ok("get", "n", store=agent.store)["value"] == 77
 
 
