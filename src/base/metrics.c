@@ -257,6 +257,15 @@ void metrics_write(struct buf *out)
     pthread_mutex_unlock(&registry_lock);
 }
 
+void metric_clear(const char *name)
+{
+    pthread_mutex_lock(&registry_lock);
+    for (struct family *f = families; f; f = f->next)
+        for (struct metric *m = f->series; m && strcmp(f->name, name) == 0; m = m->next)
+            atomic_store(&m->value, 0);
+    pthread_mutex_unlock(&registry_lock);
+}
+
 void metric_label(struct buf *labels, const char *name, const char *value)
 {
     bool utf8 = text_utf8(slice_str(value));

@@ -31,6 +31,9 @@ void metric_set(struct metric *m, double v);     /* gauges */
 void metric_observe(struct metric *m, double v); /* histograms */
 double metric_value(const struct metric *m);
 
+/* Every series of `name` to 0: before the one of a set that is so now is set to 1. */
+void metric_clear(const char *name);
+
 /* All of it, in Prometheus's text format 0.0.4, sorted by name. */
 void metrics_write(struct buf *out);
 

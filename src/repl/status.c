@@ -1,5 +1,7 @@
 #include "repl/status.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -308,6 +310,18 @@ static void set_gauge(const char *name, const char *help, const char *labels, do
     metric_set(metric_series(METRIC_GAUGE, name, help, labels, NULL), v);
 }
 
+static void set_epoch_info(const struct store_env *env)
+{
+    struct buf labels = BUF_INIT(1024);
+    char epoch[24];
+    snprintf(epoch, sizeof epoch, "%016" PRIx64, env->epoch);
+    metric_label(&labels, "env", env->name);
+    metric_label(&labels, "epoch", epoch);
+    set_gauge("hoist_epoch_info", "1 for the epoch that the environment is in.", buf_str(&labels),
+              1);
+    buf_done(&labels);
+}
+
 static void set_env_gauges(const struct entry *e)
 {
     struct buf labels = BUF_INIT(1024);
@@ -321,6 +335,8 @@ static void set_env_gauges(const struct entry *e)
               (double)(e->told.head - e->env.head));
     set_gauge("hoist_replication_lag_seconds", "How long this store has been behind.", env,
               (double)e->told.behind_ms / 1000);
+    if (e->env.epoch)
+        set_epoch_info(&e->env);
     set_gauge("hoist_store_flags", "Flags of the environment in this store.", env,
               (double)e->env.flags);
     set_gauge("hoist_store_held_flags", "Flags held back here: the newest record is not readable.",
@@ -362,6 +378,8 @@ void status_gauges(struct store *s, const struct status *status)
     enum hoist_err err = store_read_begin(s, false, &r);
     if (err == HOIST_OK)
         err = entries_read(r, status, &entries, &count);
+    if (err == HOIST_OK)
+        metric_clear("hoist_epoch_info");
     for (uint32_t i = 0; err == HOIST_OK && i < count; i++)
         set_env_gauges(&entries[i]);
     set_store_gauges(s);

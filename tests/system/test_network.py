@@ -138,6 +138,8 @@ def test_a_primary_that_was_set_back_refuses_until_a_new_epoch(lab):
     primary.again()
     refused = wait_until(lambda: (r := lab.flagctl("set", "n", "99")).code != 0 and r, what="the primary refuses")
     assert "env epoch" in refused.err and "back" in refused.err
+    epoch_info = lambda daemon, epoch: daemon.metric(f'hoist_epoch_info{{env="production",epoch="{epoch}"}}')
+    assert epoch_info(primary, old["epoch"]) == epoch_info(agent, old["epoch"]) == 1
     said = lab.state(primary)
     assert said["state"] == "refusing" and "set back" in said["why"]
     assert primary.text().count("was set back") == 1 and "env epoch --new" in primary.text()
@@ -148,6 +150,9 @@ def test_a_primary_that_was_set_back_refuses_until_a_new_epoch(lab):
     lab.wait_equal(primary, agent)
     assert lab.state(agent)["epoch"] > old["epoch"]
     assert lab.state(primary)["state"] == "current"
+    for daemon in (primary, agent):  # one epoch is the present one
+        assert epoch_info(daemon, lab.state(daemon)["epoch"]) == 1
+        assert epoch_info(daemon, old["epoch"]) == 0
     assert lab.ok("get", "n", store=agent.store)["value"] == 77
 
 

@@ -57,6 +57,21 @@ static void the_same_name_and_labels_are_the_same_series(void **state)
                    "t_same{env=\"a\"} -1\nt_same{env=\"b\"} 7\n");
 }
 
+static void all_series_of_a_name_are_cleared_and_no_others(void **state)
+{
+    (void)state;
+    struct metric *a = metric_series(METRIC_GAUGE, "t_set", "One.", "x=\"a\"", NULL);
+    struct metric *b = metric_series(METRIC_GAUGE, "t_set", "One.", "x=\"b\"", NULL);
+    struct metric *other = metric_series(METRIC_GAUGE, "t_set_other", "One.", "", NULL);
+    metric_set(a, 1);
+    metric_set(b, 1);
+    metric_set(other, 1);
+    metric_clear("t_set");
+    metric_set(b, 1);
+    assert_true(metric_value(a) == 0 && metric_value(b) == 1 && metric_value(other) == 1);
+    metric_clear("t_nobody");
+}
+
 static void metrics_are_sorted_by_name(void **state)
 {
     (void)state;
@@ -204,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_series_stands_at_zero_before_it_is_counted),
         cmocka_unit_test(the_same_name_and_labels_are_the_same_series),
+        cmocka_unit_test(all_series_of_a_name_are_cleared_and_no_others),
         cmocka_unit_test(metrics_are_sorted_by_name),
         cmocka_unit_test(a_histogram_counts_up_to_each_bound),
         cmocka_unit_test(odd_values_are_spelled_as_prometheus_does),
