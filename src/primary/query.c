@@ -74,6 +74,16 @@ bool query_env(struct store_read *r, const char *name, struct store_env *ret, st
     return false;
 }
 
+bool query_env_of(struct store_read *r, const json_t *args, bool ok, const char *question,
+                  struct store_env *ret, struct buf *out, uint32_t *ret_exit)
+{
+    const char *name = query_str(args, "env", &ok);
+    if (ok)
+        return query_env(r, name, ret, out, ret_exit);
+    *ret_exit = query_bad_args(out, question);
+    return false;
+}
+
 const char *query_str(const json_t *args, const char *name, bool *ok)
 {
     json_t *v = json_object_get(args, name);
@@ -129,6 +139,30 @@ const char *query_type_name(enum hoist_type type)
         return "object";
     }
     return "unknown";
+}
+
+void query_put_header(struct json_writer *w, const struct change *c)
+{
+    json_key(w, "version");
+    json_put_u64(w, c->head.version);
+    json_key(w, "epoch");
+    json_put_hex64(w, c->head.epoch);
+    json_key(w, "time");
+    json_put_time(w, c->head.time_ms);
+    json_key(w, "author");
+    json_put_slice(w, c->head.author);
+    json_key(w, "message");
+    json_put_slice(w, c->head.message);
+    json_key(w, "kind");
+    json_put_str(w, change_kind_name(c->head.kind));
+    if (c->head.restores) {
+        json_key(w, "restores");
+        json_put_u64(w, c->head.restores);
+    }
+    json_key(w, "hash");
+    json_put_hex(w, slice_of(c->hash, HASH_SIZE));
+    json_key(w, "prev");
+    json_put_hex(w, slice_of(c->head.prev, HASH_SIZE));
 }
 
 void query_put_record(struct json_writer *w, struct slice key, struct slice record)
@@ -192,11 +226,7 @@ uint32_t query_env_show(struct store_read *r, const json_t *args, struct buf *ou
 {
     struct store_env env;
     uint32_t exit = EXIT_DONE;
-    bool ok = true;
-    const char *name = query_str(args, "env", &ok);
-    if (!ok)
-        return query_bad_args(out, "env_show");
-    if (!query_env(r, name, &env, out, &exit))
+    if (!query_env_of(r, args, true, "env_show", &env, out, &exit))
         return exit;
     struct json_writer w = JSON_WRITER(out, 0);
     json_object_begin(&w);

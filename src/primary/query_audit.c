@@ -8,22 +8,7 @@ static void put_line(struct json_writer *w, const struct change *c)
     json_object_begin(w);
     json_key(w, "env");
     json_put_slice(w, c->head.env);
-    json_key(w, "epoch");
-    json_put_hex64(w, c->head.epoch);
-    json_key(w, "version");
-    json_put_u64(w, c->head.version);
-    json_key(w, "time");
-    json_put_time(w, c->head.time_ms);
-    json_key(w, "author");
-    json_put_slice(w, c->head.author);
-    json_key(w, "message");
-    json_put_slice(w, c->head.message);
-    json_key(w, "kind");
-    json_put_str(w, change_kind_name(c->head.kind));
-    json_key(w, "hash");
-    json_put_hex(w, slice_of(c->hash, HASH_SIZE));
-    json_key(w, "prev");
-    json_put_hex(w, slice_of(c->head.prev, HASH_SIZE));
+    query_put_header(w, c);
     json_key(w, "change");
     json_put_hex(w, c->bytes);
     json_object_end(w);
@@ -45,11 +30,8 @@ uint32_t query_audit(struct store_read *r, const json_t *args, struct buf *out)
     struct store_env env;
     uint32_t exit = EXIT_DONE;
     bool ok = true;
-    const char *name = query_str(args, "env", &ok);
     uint64_t after = query_u64(args, "after", 0, &ok);
-    if (!ok)
-        return query_bad_args(out, "audit");
-    if (!query_env(r, name, &env, out, &exit))
+    if (!query_env_of(r, args, ok, "audit", &env, out, &exit))
         return exit;
     uint64_t v = env.log_first > after + 1 ? env.log_first : after + 1, shown = 0;
     struct json_writer w = JSON_WRITER(out, 0);

@@ -77,11 +77,8 @@ uint32_t query_diff(struct store_read *r, const json_t *args, struct buf *out)
     struct store_env env;
     uint32_t exit = EXIT_DONE;
     bool ok = true;
-    const char *name = query_str(args, "env", &ok);
     uint64_t from = query_u64(args, "from", 0, &ok), to = query_u64(args, "to", 0, &ok);
-    if (!ok)
-        return query_bad_args(out, "diff");
-    if (!query_env(r, name, &env, out, &exit))
+    if (!query_env_of(r, args, ok, "diff", &env, out, &exit))
         return exit;
     uint64_t least = query_first_version(&env);
     if (from < least || from > env.head)

@@ -263,11 +263,8 @@ uint32_t query_list(struct store_read *r, const json_t *args, struct buf *out)
     struct store_env env;
     uint32_t exit = EXIT_DONE;
     bool ok = true;
-    const char *name = query_str(args, "env", &ok);
     struct slice prefix = slice_str(query_str(args, "prefix", &ok));
-    if (!ok)
-        return query_bad_args(out, "list");
-    if (!query_env(r, name, &env, out, &exit))
+    if (!query_env_of(r, args, ok, "list", &env, out, &exit))
         return exit;
     struct json_writer w = JSON_WRITER(out, 0);
     json_object_begin(&w);
@@ -334,11 +331,7 @@ uint32_t query_export(struct store_read *r, const json_t *args, struct buf *out)
 {
     struct store_env env;
     uint32_t exit = EXIT_DONE;
-    bool ok = true;
-    const char *name = query_str(args, "env", &ok);
-    if (!ok)
-        return query_bad_args(out, "export");
-    if (!query_env(r, name, &env, out, &exit))
+    if (!query_env_of(r, args, true, "export", &env, out, &exit))
         return exit;
     struct flag **flags = NULL;
     size_t count = 0;

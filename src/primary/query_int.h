@@ -10,6 +10,11 @@
 MUST_USE bool query_env(struct store_read *r, const char *name, struct store_env *ret,
                         struct buf *out, uint32_t *ret_exit);
 
+/* The same for the environment that `args` names. `ok`: whether the other arguments were right; if not,
+ * that is the error. */
+MUST_USE bool query_env_of(struct store_read *r, const json_t *args, bool ok, const char *question,
+                           struct store_env *ret, struct buf *out, uint32_t *ret_exit);
+
 /* The names of all environments, ", " between them. */
 void query_env_names(struct store_read *r, struct buf *names);
 
@@ -45,6 +50,9 @@ uint32_t query_no_flag(struct store_read *r, const struct store_env *env, struct
                        struct buf *out);
 
 const char *query_type_name(enum hoist_type type);
+
+/* What a change's header says, and its hash: members into an object that is open. */
+void query_put_header(struct json_writer *w, const struct change *c);
 
 /* A flag's definition from its record as JSON; null when the record cannot be read (it is newer
  * than this program, or held back). */

@@ -53,29 +53,10 @@ static void put_edits(struct json_writer *w, struct store_read *r, const struct 
 static void put_members(struct json_writer *w, struct store_read *r, const struct store_env *env,
                         const struct change *c, struct slice only)
 {
-    json_key(w, "version");
-    json_put_u64(w, c->head.version);
-    json_key(w, "epoch");
-    json_put_hex64(w, c->head.epoch);
-    json_key(w, "time");
-    json_put_time(w, c->head.time_ms);
-    json_key(w, "author");
-    json_put_slice(w, c->head.author);
-    json_key(w, "message");
-    json_put_slice(w, c->head.message);
-    json_key(w, "kind");
-    json_put_str(w, change_kind_name(c->head.kind));
-    if (c->head.restores) {
-        json_key(w, "restores");
-        json_put_u64(w, c->head.restores);
-    }
+    query_put_header(w, c);
     json_key(w, "request");
     json_put_hex(w, slice_of(c->head.request, REQUEST_ID_SIZE));
     put_edits(w, r, env, c, only);
-    json_key(w, "hash");
-    json_put_hex(w, slice_of(c->hash, HASH_SIZE));
-    json_key(w, "prev");
-    json_put_hex(w, slice_of(c->head.prev, HASH_SIZE));
 }
 
 enum hoist_err query_change(struct store_read *r, const struct store_env *env, uint64_t v,
@@ -161,16 +142,13 @@ uint32_t query_log(struct store_read *r, const json_t *args, struct buf *out)
     struct store_env env;
     uint32_t exit = EXIT_DONE;
     bool ok = true;
-    const char *name = query_str(args, "env", &ok);
     struct wanted x = {.author = slice_str(query_str(args, "author", &ok)),
                        .flag = slice_str(query_str(args, "flag", &ok)),
                        .from_ms = (int64_t)query_u64(args, "from_ms", 0, &ok),
                        .limit = query_u64(args, "limit", LIMIT_DEFAULT, &ok)};
     uint64_t since = query_u64(args, "since", UINT64_MAX, &ok);
     uint64_t from = query_u64(args, "from", 1, &ok);
-    if (!ok)
-        return query_bad_args(out, "log");
-    if (!query_env(r, name, &env, out, &exit))
+    if (!query_env_of(r, args, ok, "log", &env, out, &exit))
         return exit;
     uint64_t newest = env.head, oldest = env.log_first ? env.log_first : 1;
     if (since != UINT64_MAX) {
@@ -224,11 +202,8 @@ uint32_t query_show(struct store_read *r, const json_t *args, struct buf *out)
     struct change c;
     uint32_t exit = EXIT_DONE;
     bool ok = true;
-    const char *name = query_str(args, "env", &ok);
     uint64_t version = query_u64(args, "version", 0, &ok);
-    if (!ok)
-        return query_bad_args(out, "show");
-    if (!query_env(r, name, &env, out, &exit))
+    if (!query_env_of(r, args, ok, "show", &env, out, &exit))
         return exit;
     if (version == 0 || query_change(r, &env, version, &c) != HOIST_OK)
         return query_no_version(&env, "version", version, env.log_first ? env.log_first : 1, out);

@@ -17,6 +17,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "primary/command.h"
 #include "primary/query.h"
 
@@ -196,6 +197,34 @@ static inline char *kit_file(const char *file, const char *more)
     char *body = json_dumps(args, 0);
     json_decref(args);
     return body;
+}
+
+/* For each test: a store with the environment production, empty. */
+static inline int kit_setup(void **state)
+{
+    struct kit *k = mem_zalloc(1, sizeof *k);
+    kit_init(k, 0);
+    kit_do(k, "env_create", "{\"env\":\"production\"}", "changed");
+    *state = k;
+    return 0;
+}
+
+static inline int kit_teardown(void **state)
+{
+    kit_done(*state);
+    mem_free(*state);
+    return 0;
+}
+
+/* A series' value as a scrape has it, written as there with a space behind; -1: it is not there. */
+static inline double kit_metric(const char *series)
+{
+    struct buf text = BUF_INIT(1 << 20);
+    metrics_write(&text);
+    const char *at = strstr(buf_str(&text), series);
+    double v = at ? strtod(at + strlen(series), NULL) : -1;
+    buf_done(&text);
+    return v;
 }
 
 #endif

@@ -2,22 +2,6 @@
 
 #include <inttypes.h>
 
-static int setup(void **state)
-{
-    struct kit *k = mem_zalloc(1, sizeof *k);
-    kit_init(k, 0);
-    kit_do(k, "env_create", "{\"env\":\"production\"}", "changed");
-    *state = k;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    mem_free(*state);
-    return 0;
-}
-
 /* Names in one of an answer's lists, with commas between. */
 static void assert_names(const struct told *t, const char *list, const char *want)
 {
@@ -588,7 +572,7 @@ static void a_command_survives_any_lack_of_memory(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         T(set_creates_moves_and_leaves_alone),
         T(a_dry_run_says_what_would_change_and_changes_nothing),

@@ -3,18 +3,9 @@
 
 static int setup(void **state)
 {
-    struct kit *k = mem_zalloc(1, sizeof *k);
-    kit_init(k, 0);
-    kit_do(k, "env_create", "{\"env\":\"production\"}", "changed");
+    kit_setup(state);
+    struct kit *k = *state;
     kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed"); /* v2 */
-    *state = k;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    mem_free(*state);
     return 0;
 }
 
@@ -118,7 +109,7 @@ static void what_is_done_at_the_worst_moment_is_never_held_back(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, kit_teardown)
     static const struct CMUnitTest tests[] = {
         CASE(what_is_said_is_kept_and_is_no_version),
         CASE(what_cannot_be_said_is_refused_and_changes_nothing),

@@ -6,23 +6,14 @@
 
 static int setup(void **state)
 {
-    struct kit *k = mem_zalloc(1, sizeof *k);
-    kit_init(k, 0);
-    kit_do(k, "env_create", "{\"env\":\"production\"}", "changed"); /* v1 */
+    kit_setup(state);
+    struct kit *k = *state;
     kit_do(k, "set", "{\"key\":\"a\",\"value\":\"on\"}", "changed");
     k->author = "bob";
     kit_do(k, "set", "{\"key\":\"b\",\"value\":\"on\"}", "changed"); /* v3 */
     kit_do(k, "set", "{\"key\":\"a\",\"value\":\"off\",\"message\":\"why\"}", "changed");
     k->author = NULL;
     kit_do(k, "delete", "{\"key\":\"b\"}", "changed"); /* v5 */
-    *state = k;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    mem_free(*state);
     return 0;
 }
 
@@ -252,7 +243,7 @@ static void every_changed_byte_breaks_the_chain(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, kit_teardown)
     static const struct CMUnitTest tests[] = {
         CASE(the_log_is_narrowed_by_author_flag_version_and_time),
         CASE(a_flags_history_has_its_edits_alone),

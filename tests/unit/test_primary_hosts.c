@@ -168,28 +168,18 @@ static void a_host_that_cannot_read_one_flag_is_shown_with_why_and_has_all_else(
     json_decref(host);
 }
 
-static double metric_of(const char *series)
-{
-    struct buf text = BUF_INIT(1 << 20);
-    metrics_write(&text);
-    const char *at = strstr(buf_str(&text), series);
-    double v = at ? strtod(at + strlen(series), NULL) : -1;
-    buf_done(&text);
-    return v;
-}
-
 static void a_change_is_waited_for_and_measured(void **state)
 {
     struct site *s = *state;
     static const char count[] =
         "hoist_convergence_duration_seconds_count{env=\"production\",kind=\"change\"} ";
     primary_begin(s);
-    assert_true(metric_of(count) >= 0); /* there before the first is measured */
-    assert_true(metric_of("_duration_seconds_count{env=\"production\",kind=\"kill\"} ") == 0);
-    assert_true(metric_of("_duration_seconds_count{env=\"production\",kind=\"rollback\"} ") == 0);
+    assert_true(kit_metric(count) >= 0); /* there before the first is measured */
+    assert_true(kit_metric("_duration_seconds_count{env=\"production\",kind=\"kill\"} ") == 0);
+    assert_true(kit_metric("_duration_seconds_count{env=\"production\",kind=\"rollback\"} ") == 0);
     agent_begin(s);
     json_decref(wait_for(s, "state", "current"));
-    double before = metric_of(count);
+    double before = kit_metric(count);
     struct told t = call(s, "set", "{\"key\":\"k\",\"value\":\"on\"}"), asked = {0, NULL};
     char body[128];
     snprintf(body, sizeof body, "{\"epoch\":\"%s\",\"version\":2}", kit_text(t.body, "epoch"));
@@ -204,7 +194,7 @@ static void a_change_is_waited_for_and_measured(void **state)
     assert_int_equal(json_integer_value(json_object_get(asked.body, "hosts")), 1);
     assert_int_equal(json_integer_value(json_object_get(asked.body, "have")), 1);
     assert_true(json_number_value(json_object_get(asked.body, "ms")) > 0);
-    assert_true(metric_of(count) == before + 1);
+    assert_true(kit_metric(count) == before + 1);
     told_done(&asked);
 }
 

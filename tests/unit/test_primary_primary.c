@@ -279,23 +279,13 @@ static void a_big_file_takes_the_long_way_and_arrives(void **state)
     free(body);
 }
 
-static double metric_of(const char *series)
-{
-    struct buf text = BUF_INIT(1 << 20);
-    metrics_write(&text);
-    const char *at = strstr(buf_str(&text), series);
-    double v = at ? strtod(at + strlen(series), NULL) : -1;
-    buf_done(&text);
-    return v;
-}
-
 static void changes_are_counted_by_what_came_of_them(void **state)
 {
     struct site *s = *state;
     static const char applied[] = "hoist_changes_total{env=\"production\",result=\"applied\"} ",
                       conflict[] = "hoist_changes_total{env=\"production\",result=\"conflict\"} ",
                       rejected[] = "hoist_changes_total{env=\"production\",result=\"rejected\"} ";
-    double a = metric_of(applied), c = metric_of(conflict), r = metric_of(rejected);
+    double a = kit_metric(applied), c = kit_metric(conflict), r = kit_metric(rejected);
     assert_true(a >= 0 && c >= 0 && r >= 0); /* there before the first is counted */
     call_ok(s, "set", "{\"key\":\"k\",\"value\":\"on\"}");
     call_ok(s, "set", "{\"key\":\"k\",\"value\":\"on\"}"); /* unchanged: not counted */
@@ -304,12 +294,12 @@ static void changes_are_counted_by_what_came_of_them(void **state)
     told_done(&t);
     t = call(s->url, next_request(), "delete", "", "{\"key\":\"nobody\"}");
     told_done(&t);
-    assert_true(metric_of(applied) == a + 1);
-    assert_true(metric_of(conflict) == c + 1);
-    assert_true(metric_of(rejected) == r + 1);
-    assert_true(metric_of("hoist_hosts{env=\"production\",state=\"current\"} ") == 0);
-    assert_true(metric_of("hoist_txn_duration_seconds_count ") > 0);
-    assert_true(metric_of("hoist_store_version{env=\"production\"} ") == 2);
+    assert_true(kit_metric(applied) == a + 1);
+    assert_true(kit_metric(conflict) == c + 1);
+    assert_true(kit_metric(rejected) == r + 1);
+    assert_true(kit_metric("hoist_hosts{env=\"production\",state=\"current\"} ") == 0);
+    assert_true(kit_metric("hoist_txn_duration_seconds_count ") > 0);
+    assert_true(kit_metric("hoist_store_version{env=\"production\"} ") == 2);
 }
 
 static void it_goes_on_where_it_stopped(void **state)

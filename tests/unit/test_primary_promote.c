@@ -18,20 +18,11 @@ static void apply(struct kit *k, const char *env, const char *file)
 
 static int setup(void **state)
 {
-    struct kit *k = mem_zalloc(1, sizeof *k);
-    kit_init(k, 0);
-    kit_do(k, "env_create", "{\"env\":\"production\"}", "changed");
+    kit_setup(state);
+    struct kit *k = *state;
     kit_do(k, "env_create", "{\"env\":\"staging\"}", "changed");
     apply(k, "staging",
           "{\"flags\":{\"a\":" FLAG("on") ",\"b\":" FLAG("on") ",\"roll\":" ROLLOUT(80, 20) "}}");
-    *state = k;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    mem_free(*state);
     return 0;
 }
 
@@ -156,7 +147,7 @@ static void wrong_arguments_are_refused(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, kit_teardown)
     static const struct CMUnitTest tests[] = {
         CASE(all_flags_become_those_of_the_source_in_one_change),
         CASE(only_those_named_go_along),

@@ -1,21 +1,5 @@
 #include "primary_kit.h"
 
-static int setup(void **state)
-{
-    struct kit *k = mem_zalloc(1, sizeof *k);
-    kit_init(k, 0);
-    kit_do(k, "env_create", "{\"env\":\"production\"}", "changed");
-    *state = k;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    mem_free(*state);
-    return 0;
-}
-
 static void set(struct kit *k, const char *key, const char *value)
 {
     char body[256];
@@ -261,7 +245,7 @@ static void errors_have_an_exit_a_code_and_a_mend(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         T(get_tells_value_definition_and_who_touched_it),
         T(a_flag_that_is_not_there_is_a_no_that_names_a_near_one),

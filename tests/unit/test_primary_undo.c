@@ -3,22 +3,6 @@
 
 #include "wire/record.h"
 
-static int setup(void **state)
-{
-    struct kit *k = mem_zalloc(1, sizeof *k);
-    kit_init(k, 0);
-    kit_do(k, "env_create", "{\"env\":\"production\"}", "changed");
-    *state = k;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_done(*state);
-    mem_free(*state);
-    return 0;
-}
-
 /* ------------------------------------------------------------------ looking */
 
 static void set_by(struct kit *k, const char *author, const char *key, const char *value)
@@ -370,7 +354,7 @@ static void what_cannot_be_gone_back_to_is_named(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
     static const struct CMUnitTest tests[] = {
         CASE(a_kill_alters_the_override_and_nothing_else),
         CASE(a_kill_takes_the_variant_that_is_off_or_the_one_named),
