@@ -90,6 +90,13 @@ $(BUILD)/examples/read: examples/read/read.c $(BUILD)/libhoist.a
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -Wall -Wextra $(WERROR) $(OPT) $(SAN) -Iinclude $< $(BUILD)/libhoist.a $(CLIENT_LIBS) -pthread -o $@
 
+# What a page says of a command is what the program itself says of it.
+$(BUILD)/man/%.1: docs/man/%.1.scd tools/man-page $(BUILD)/%
+	@mkdir -p $(@D)
+	tools/man-page $(BUILD)/$* $< > $@.scd
+	scdoc < $@.scd > $@
+man: $(BUILD)/man/flagctl.1 $(BUILD)/man/hoistd.1  ## the manual pages
+
 # ---------------------------------------------------------------- tests
 
 unit: $(UNIT)  ## the unit tests (ONLY=part of a name)
@@ -150,7 +157,7 @@ run: deps  ## a primary and three agents here, flags imported, one set and seen;
 gdb: all  ## a primary under gdb, stopping where an error is born
 	gdb -q -ex 'break err_set' -ex run --args $(BUILD)/hoistd dev --store $(BUILD)/gdb-store
 
-install: all  ## into DESTDIR/PREFIX: programs, library, header, pkg-config, units, completion
+install: all man  ## into DESTDIR/PREFIX: programs, library, header, pkg-config, units, manual, completion
 	install -D -m 755 $(BUILD)/hoistd $(DESTDIR)$(PREFIX)/bin/hoistd
 	install -D -m 755 $(BUILD)/flagctl $(DESTDIR)$(PREFIX)/bin/flagctl
 	install -D -m 644 include/hoist.h $(DESTDIR)$(PREFIX)/include/hoist.h
@@ -162,6 +169,8 @@ install: all  ## into DESTDIR/PREFIX: programs, library, header, pkg-config, uni
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' deploy/hoist.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hoist.pc
 	for unit in deploy/*.service; do \
 	  sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/doc/hoist
 	$(BUILD)/flagctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/flagctl
 	install -m 644 README.md CHANGELOG.md LICENSE deploy/hoistd.yaml $(DESTDIR)$(PREFIX)/share/doc/hoist
@@ -181,7 +190,7 @@ deps-bench:  ## install what the benches compare with
 help:  ## this list
 	@awk -F ':.*##  *' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all unit system corpus rooms fmt fmt-check clang-check check asan tsan soak fuzz bench run gdb install clean \
+.PHONY: all man unit system corpus rooms fmt fmt-check clang-check check asan tsan soak fuzz bench run gdb install clean \
         deps deps-check deps-bench help
 
 .SECONDARY:

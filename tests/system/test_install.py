@@ -1,5 +1,6 @@
 """What `make install` leaves: a library that C and C++ programs link by pkg-config, with no name but its own."""
 import os
+import re
 import subprocess
 
 import pytest
@@ -50,6 +51,31 @@ def test_a_program_links_it(lab, installed, compiler, static):
                            capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     assert subprocess.run([lab.dir / "p", lab.dir / "primary"], capture_output=True, text=True, env=clean_env()).stdout == "on\n"
+
+
+def test_the_manual_has_every_command(installed):
+    """As the programs tell them themselves, with all their options."""
+    for program, listing in (("flagctl", ["help"]), ("hoistd", ["--help"])):
+        page = (installed / f"usr/share/man/man1/{program}.1").read_text().replace("\\", "")
+        listed = subprocess.run([BUILD / program, *listing], capture_output=True, text=True, check=True).stdout
+        commands = re.findall(r"^  (?:hoistd )?([a-z]+)  +\S", listed, re.M)
+        assert len(commands) >= 3 and f".SS {commands[0]}" in page
+        for command in commands:
+            told = subprocess.run([BUILD / program, command, "--help"], capture_output=True, text=True, check=True).stdout
+            for option in re.findall(r"^ +(--[a-z-]+)", told, re.M):
+                assert option in page.split(f".SS {command}\n", 1)[1].split(".SS ", 1)[0], (command, option)
+
+
+def test_a_program_is_built_as_the_readme_says(lab, installed):
+    lab.primary()
+    lab.ok("set", "k", "on")
+    env = clean_env(PKG_CONFIG_PATH=installed / "usr/lib/pkgconfig", PKG_CONFIG_SYSROOT_DIR=installed)
+    words = subprocess.run(["pkg-config", "--cflags", "--libs", "hoist"], env=env, capture_output=True, text=True, check=True).stdout.split()
+    built = subprocess.run(["cc", "-std=c11", TOP / "examples/read/read.c", "-o", lab.dir / "read", *words], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    env = clean_env(LD_LIBRARY_PATH=installed / "usr/lib")
+    said = subprocess.run([lab.dir / "read", "--store", lab.dir / "primary", "k"], env=env, capture_output=True, text=True)
+    assert "k = true" in said.stdout, said
 
 
 def test_the_library_shows_no_other_name(installed):
