@@ -113,7 +113,7 @@ static int verify(struct call *c)
         if (text_unhex(slice_str(text_of(r.body, "hash")), head, sizeof head) == HOIST_OK)
             (void)audit_end(&a, number_of(r.body, "head"), head);
         exit = show_verdict(c, &a);
-        show_source(c);
+        show_source(c, r.body);
     }
     reply_done(&r);
     return exit;

@@ -32,7 +32,7 @@ static int env_list(struct call *c)
             {
                 show_env(c, e);
             }
-        show_source(c);
+        show_source(c, r.body);
     }
     reply_done(&r);
     return exit;
@@ -68,7 +68,7 @@ static int env_show(struct call *c, const char *env)
             show_json(&r);
         else
             show_about(c, r.body);
-        show_source(c);
+        show_source(c, r.body);
     }
     reply_done(&r);
     return exit;
@@ -128,7 +128,7 @@ static int env_diff(struct call *c, const char *env, const char *other)
     ask(c, "env_diff", json_pack("{ss ss}", "env", env, "other", other), &r);
     if (!show_if_error(c, &r, &exit)) {
         exit = show_difference(c, &r);
-        show_source(c);
+        show_source(c, r.body);
     }
     reply_done(&r);
     return exit;

@@ -125,7 +125,7 @@ int run_export(struct call *c)
             show_json(&r);
         else
             fwrite(json_string_value(file), 1, json_string_length(file), stdout);
-        show_source(c);
+        show_source(c, r.body);
     }
     reply_done(&r);
     return exit;

@@ -105,8 +105,8 @@ void show_tame(char *text);
 enum look { LOOK_PLAIN, LOOK_KEY, LOOK_VALUE, LOOK_GOOD, LOOK_BAD, LOOK_FAINT };
 const char *look(const struct call *c, enum look l); /* an escape sequence, or "" */
 
-/* On a terminal: who answered, and how old that is. */
-void show_source(struct call *c);
+/* On a terminal: of which environment the answer is, who gave it, and how old that is. */
+void show_source(struct call *c, const json_t *answer);
 
 /* A yes or no from the terminal; no at the end of input. */
 bool confirm(const char *question);

@@ -214,7 +214,7 @@ static int show_get(struct call *c, const json_t *flag)
     putchar('\n');
     if (*text_of(flag, "why"))
         printf("  %s\n", text_of(flag, "why"));
-    show_source(c);
+    show_source(c, flag);
     return EXIT_DONE;
 }
 
@@ -315,7 +315,7 @@ int run_list(struct call *c)
             {
                 show_listed(c, flag);
             }
-        show_source(c);
+        show_source(c, r.body);
     }
     reply_done(&r);
     return exit;

@@ -259,7 +259,7 @@ static int show_fleet(struct call *c, json_t *args)
     if (!show_if_error(c, &r, &exit)) {
         exit = (int)r.exit;
         print_fleet(c, &r);
-        show_source(c);
+        show_source(c, r.body);
     }
     reply_done(&r);
     return exit;

@@ -41,7 +41,7 @@ static int show_changes(struct call *c, const char *question, json_t *args)
             {
                 show_logged(c, change);
             }
-        show_source(c);
+        show_source(c, r.body);
     }
     reply_done(&r);
     return exit;
@@ -142,7 +142,7 @@ int run_show(struct call *c)
             show_json(&r);
         else
             show_logged(c, r.body);
-        show_source(c);
+        show_source(c, r.body);
     }
     reply_done(&r);
     return exit;
@@ -179,7 +179,7 @@ int run_diff(struct call *c)
     ask(c, "diff", args, &r);
     if (!show_if_error(c, &r, &exit)) {
         exit = show_difference(c, &r);
-        show_source(c);
+        show_source(c, r.body);
     }
     reply_done(&r);
     return exit;

@@ -256,12 +256,14 @@ static void put_store_age(struct call *c, struct buf *out)
     buf_done(&json);
 }
 
-void show_source(struct call *c)
+void show_source(struct call *c, const json_t *answer)
 {
     if (!c->terminal)
         return;
     struct buf line = BUF_INIT(8192);
-    buf_printf(&line, "%s %s", c->source.local ? "store" : "primary", c->source.where);
+    const char *env = text_of(answer, "env");
+    buf_printf(&line, "%s%s%s %s", env, *env ? ", " : "", c->source.local ? "store" : "primary",
+               c->source.where);
     if (c->source.local)
         put_store_age(c, &line);
     else
