@@ -93,6 +93,8 @@ struct fleet_commit {
     const char *env;
     uint64_t epoch, first, version; /* versions first … version, committed together */
     struct metric *duration;        /* a histogram: until the last live host has it; or NULL */
+    struct metric *since_asked;     /* another: the same from `asked_ns` on; or NULL */
+    int64_t asked_ns;
 };
 void fleet_committed(struct fleet *f, const struct fleet_commit *c, int64_t mono_ns);
 

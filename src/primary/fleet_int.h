@@ -58,7 +58,8 @@ struct landing {
     int64_t commit_ns, last_ns; /* last_ns: when the last one that has it said so */
     uint32_t hosts, left;       /* how many it lands on; how many have not got it */
     int64_t asked_ms;           /* when somebody last waited; FLEET_NEVER */
-    struct metric *duration;
+    struct metric *duration, *since_asked;
+    int64_t asked_ns;
 };
 
 struct known { /* what is known of an environment from all hosts */

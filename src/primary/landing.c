@@ -24,6 +24,15 @@ static double seconds(int64_t ns)
     return ns > 0 ? (double)ns / 1e9 : 0;
 }
 
+/* The last live host has it. */
+static void measure(const struct landing *l)
+{
+    if (l->duration)
+        metric_observe(l->duration, seconds(l->last_ns - l->commit_ns));
+    if (l->since_asked)
+        metric_observe(l->since_asked, seconds(l->last_ns - l->asked_ns));
+}
+
 /* `h` is not waited for any more: it reported (`ns`), or it left. */
 static void settle(struct fleet *f, struct landing *l, struct host *h, bool has, int64_t ns)
 {
@@ -35,8 +44,8 @@ static void settle(struct fleet *f, struct landing *l, struct host *h, bool has,
     }
     l->last_ns = ns;
     metric_observe(f->propagation, seconds(ns - l->commit_ns));
-    if (l->left == 0 && l->duration)
-        metric_observe(l->duration, seconds(ns - l->commit_ns));
+    if (l->left == 0)
+        measure(l);
 }
 
 void landings_heard(struct fleet *f, struct host *h, int64_t mono_ns)
@@ -111,7 +120,9 @@ static struct landing *begin(struct fleet *f, const struct fleet_commit *c, int6
                             .commit_ns = mono_ns,
                             .last_ns = mono_ns,
                             .asked_ms = FLEET_NEVER,
-                            .duration = c->duration};
+                            .duration = c->duration,
+                            .since_asked = c->since_asked,
+                            .asked_ns = c->asked_ns};
     snprintf(begun.env, sizeof begun.env, "%s", c->env);
     if (l)
         *l = begun;
@@ -135,8 +146,8 @@ void fleet_committed(struct fleet *f, const struct fleet_commit *c, int64_t mono
     pthread_mutex_lock(&f->lock);
     const struct landing *l = begin(f, c, mono_ns);
     /* All of them reported it before this primary came to look. */
-    if (l && l->hosts > 0 && l->left == 0 && l->duration)
-        metric_observe(l->duration, seconds(l->last_ns - l->commit_ns));
+    if (l && l->hosts > 0 && l->left == 0)
+        measure(l);
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -80,6 +80,7 @@ static enum hoist_err on_command(void *arg, struct server_request *request,
         return err_set(HOIST_ENOMEM, "out of memory");
     j->request = request;
     j->frame = *frame;
+    j->asked_ns = clock_mono_ns();
     j->answer = ANSWER_INIT;
     snprintf(j->peer, sizeof j->peer, "%s", peer);
     struct queue *q = change && frame->body.len < LONG_BODY ? &p->changes : &p->questions;

@@ -24,6 +24,7 @@ struct job { /* a command or a question that came by rpc */
     struct frame_command frame;
     char peer[PEER_SIZE];
     struct command *command; /* NULL: not read yet, or a question */
+    int64_t asked_ns;        /* when it came */
     struct answer answer;
 };
 
@@ -33,7 +34,8 @@ enum change_result { CHANGE_APPLIED, CHANGE_REJECTED, CHANGE_CONFLICT, CHANGE_RE
 struct env_metrics {
     char env[STORE_ENV_NAME_MAX + 1];
     struct metric *results[CHANGE_RESULTS];
-    struct metric *landings[LANDING_KINDS]; /* until the last live host has it */
+    struct metric *landings[LANDING_KINDS]; /* from the commit until the last live host has it */
+    struct metric *kill;                    /* from the request on */
 };
 
 struct primary {
@@ -70,8 +72,9 @@ void *reader_main(void *primary);
 /* Make the environment's series, at 0. The writer's thread, or before there is one. */
 void primary_metrics_env(struct primary *p, const char *env);
 void primary_metrics_count(struct primary *p, const struct answer *a);
-/* Where the time is counted that a change of that kind (enum change_kind) takes to land; NULL: not
- * at all. The writer's thread. */
+/* Where the time is counted that a change of that kind (enum change_kind) takes to land, and that a
+ * kill takes from its request on; NULL: not at all. The writer's thread. */
+struct metric *primary_metrics_kill(struct primary *p, const char *env, uint32_t change_kind);
 struct metric *primary_metrics_landing(struct primary *p, const char *env, uint32_t change_kind);
 /* For metrics_on_write(). */
 void primary_metrics_update(void *primary);

@@ -49,6 +49,15 @@ void primary_metrics_env(struct primary *p, const char *env)
         m->landings[i] = series(METRIC_HISTOGRAM, "hoist_convergence_duration_seconds",
                                 "Time from a commit until the last live host reported it.", env,
                                 "kind", landing_names[i], fleet_landing_buckets);
+    m->kill = series(METRIC_HISTOGRAM, "hoist_kill_duration_seconds",
+                     "Time from asking for a kill until the last live host reported it.", env,
+                     "trigger", "operator", fleet_landing_buckets);
+}
+
+struct metric *primary_metrics_kill(struct primary *p, const char *env, uint32_t change_kind)
+{
+    struct env_metrics *m = find(p, env);
+    return m && change_kind == CHANGE_KILL ? m->kill : NULL;
 }
 
 struct metric *primary_metrics_landing(struct primary *p, const char *env, uint32_t change_kind)

@@ -94,8 +94,9 @@ struct landings {
     uint32_t count;
 };
 
-static void add_landing(struct primary *p, struct landings *l, const struct answer *a)
+static void add_landing(struct primary *p, struct landings *l, const struct job *j)
 {
+    const struct answer *a = &j->answer;
     struct change c;
     if (change_decode(buf_slice(&a->change), &c) != HOIST_OK)
         return; /* it was encoded a moment ago */
@@ -110,11 +111,14 @@ static void add_landing(struct primary *p, struct landings *l, const struct answ
     if (l->count == LANDINGS)
         return;
     snprintf(l->envs[l->count], sizeof l->envs[0], "%s", a->env);
-    l->commits[l->count] = (struct fleet_commit){.env = l->envs[l->count],
-                                                 .epoch = c.head.epoch,
-                                                 .first = c.head.version,
-                                                 .version = c.head.version,
-                                                 .duration = duration};
+    l->commits[l->count] =
+        (struct fleet_commit){.env = l->envs[l->count],
+                              .epoch = c.head.epoch,
+                              .first = c.head.version,
+                              .version = c.head.version,
+                              .duration = duration,
+                              .since_asked = primary_metrics_kill(p, a->env, c.head.kind),
+                              .asked_ns = j->asked_ns};
     l->count++;
 }
 
@@ -124,7 +128,7 @@ static void land(struct primary *p, const struct batch *b, int64_t commit_ns)
     struct landings l = {.count = 0};
     for (uint32_t i = 0; i < b->count; i++)
         if (b->jobs[i]->answer.changed)
-            add_landing(p, &l, &b->jobs[i]->answer);
+            add_landing(p, &l, b->jobs[i]);
     for (uint32_t i = 0; i < l.count; i++)
         fleet_committed(p->fleet, &l.commits[i], commit_ns);
 }

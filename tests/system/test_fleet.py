@@ -66,6 +66,8 @@ def test_a_kill_tells_how_long_it_took_and_the_others_when_asked(lab):
     assert late.code == 6 and "it is committed" in late.err and "stuck" in late.err
     assert lab.ok("get", "k")["variant"] == "off"
     assert "wait" not in lab.ok("kill", "k", "--dry-run")
+    primary = next(d for d in lab.all if getattr(d, "role", "") == "primary")
+    wait_until(lambda: primary.metric('hoist_kill_duration_seconds_count{env="production",trigger="operator"}') >= 1)
 
 
 def test_a_host_that_does_not_move_is_named_with_exit_6(lab):

@@ -176,6 +176,9 @@ static void a_change_is_waited_for_and_measured(void **state)
     primary_begin(s);
     assert_true(kit_metric(count) >= 0); /* there before the first is measured */
     assert_true(kit_metric("_duration_seconds_count{env=\"production\",kind=\"kill\"} ") == 0);
+    assert_true(
+        kit_metric("hoist_kill_duration_seconds_count{env=\"production\",trigger=\"operator\"} ") >=
+        0);
     assert_true(kit_metric("_duration_seconds_count{env=\"production\",kind=\"rollback\"} ") == 0);
     agent_begin(s);
     json_decref(wait_for(s, "state", "current"));

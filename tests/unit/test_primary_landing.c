@@ -256,6 +256,22 @@ static void the_time_of_the_last_report_is_measured_once(void **state)
     assert_true(metric_value(duration()) == after);
 }
 
+static void a_kill_is_measured_from_its_request_on(void **state)
+{
+    struct kit *k = *state;
+    struct metric *since =
+        metric_series(METRIC_HISTOGRAM, "landing_since_asked", "", "", fleet_landing_buckets);
+    report(k, "a", 3, START_MS);
+    kit_do(k, "set", "{\"key\":\"z\",\"value\":\"on\"}", "changed");
+    struct fleet_commit c = commit_of(k, 4, 4);
+    c.since_asked = since;
+    c.asked_ns = (START_MS + 1) * NS;
+    fleet_committed(k->fleet, &c, (START_MS + 500) * NS);
+    assert_true(metric_value(since) == 0);
+    report(k, "a", 4, START_MS + 1001);
+    assert_true(metric_value(since) > 0.999 && metric_value(since) < 1.001);
+}
+
 static void a_version_of_long_ago_is_watched_from_when_it_is_asked_for(void **state)
 {
     struct kit *k = *state;
@@ -361,6 +377,7 @@ int main(void)
         T(enough_of_them_may_be_enough),
         T(a_report_that_overtakes_the_commits_own_word_counts),
         T(the_time_of_the_last_report_is_measured_once),
+        T(a_kill_is_measured_from_its_request_on),
         T(a_version_of_long_ago_is_watched_from_when_it_is_asked_for),
         T(of_many_commits_those_that_are_waited_for_stay),
         T(what_was_waited_for_in_vain_is_not_mixed_up_with_what_comes_later),
