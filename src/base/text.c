@@ -24,10 +24,12 @@ void text_time(char out[TEXT_TIME_SIZE], int64_t wall_ms)
 enum hoist_err text_time_read(const char *in, int64_t *ret_wall_ms)
 {
     struct tm tm = {0};
-    int ms, used = 0;
-    if (sscanf(in, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms, &used) != 7 ||
-        used == 0 || in[used])
+    int ms = 0, used = 0, more = 0;
+    (void)sscanf(in, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+                 &tm.tm_min, &tm.tm_sec, &used);
+    if (used > 0 && in[used] == '.' && sscanf(in + used, ".%3d%n", &ms, &more) == 1)
+        used += more;
+    if (used == 0 || strcmp(in + used, "Z") != 0)
         return err_set(HOIST_EINVAL, "'%s' is no time such as 2026-11-24T14:02:03.123Z", in);
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;

@@ -33,7 +33,16 @@ static void a_time_is_rfc_3339_with_milliseconds(void **state)
         assert_int_equal(text_time_read(out, &back), HOIST_OK);
         assert_int_equal(back, cases[i].ms);
     }
-    static const char *const bad[] = {"", "yesterday", "2026-11-24", "2026-11-24T14:02:03.123",
+    int64_t whole;
+    assert_int_equal(text_time_read("1970-01-01T00:00:07Z", &whole), HOIST_OK);
+    assert_int_equal(whole, 7000);
+    static const char *const bad[] = {"",
+                                      "yesterday",
+                                      "2026-11-24",
+                                      "2026-11-24T14:02:03.123",
+                                      "2026-11-24T14:02:03",
+                                      "2026-11-24T14:02:03.Z",
+                                      "2026-11-24T14:02:03.1234Z",
                                       "2026-11-24T14:02:03.123Z "};
     int64_t untouched = 7;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -1,0 +1,38 @@
+"""What the docs say to type works as it stands there."""
+import re
+import subprocess
+
+from hoist import BUILD, TOP, clean_env, wait_until
+
+
+def typed(page):
+    """The commands of a page's shell blocks, without their comments."""
+    for block in re.findall(r"^```sh\n(.*?)^```", (TOP / page).read_text(), re.M | re.S):
+        for line in block.splitlines():
+            command = re.sub(r"\s+#\s.*", "", line).strip()
+            if command.startswith("flagctl "):
+                yield command
+
+
+def test_operations_as_typed(lab):
+    lab.primary("--env", "production", "--env", "staging")
+    lab.agent(name="host9")
+    lab.ok("import", lab.file("price.json", {"flags": {"price.model": {"state": "ENABLED", "variants": {"classic": 1, "new": 2},
+                                                                       "defaultVariant": "new"}}}), env="production")
+    lab.ok("set", "sync.enabled", "on", env="staging")
+    for n in range(45):
+        lab.ok("set", "sync.enabled", "on" if n % 2 else "off", env="production")
+    wait_until(lambda: lab.ok("fleet", env="production")["counts"]["current"] == 1)
+    env = clean_env(HOIST_PRIMARY=lab.url, HOIST_ENV="production", HOME=lab.dir, PATH=f"{BUILD.resolve()}:/usr/bin:/bin")
+    seen = 0
+    for command in typed("docs/operations.md"):
+        if command == "flagctl watch" or "--watch" in command:
+            command = f"timeout 1 {command}"
+        elif command.startswith("flagctl promote") and "--yes" not in command:
+            command += " --dry-run"  # nobody is there to be asked
+        done = subprocess.run(["sh", "-c", command], cwd=lab.dir, env=env, capture_output=True, text=True, timeout=60)
+        answered = (0, 1) if " diff " in command else (0, 124) if command.startswith("timeout") else (0,)
+        assert done.returncode in answered, (command, done.returncode, done.stdout, done.stderr)
+        assert done.returncode != 1 or not done.stderr, (command, done.stderr)
+        seen += 1
+    assert seen > 30
