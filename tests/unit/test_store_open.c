@@ -111,19 +111,25 @@ static void a_child_does_not_keep_the_lock_of_its_parent(void **state)
 {
     char *dir = kit_dir();
     struct store *s = kit_open(dir);
-    int gate[2];
+    int gate[2], born[2];
+    char byte;
     assert_int_equal(pipe(gate), 0);
+    assert_int_equal(pipe(born), 0);
     pid_t child = fork();
     if (child == 0) {
-        char byte;
         close(gate[1]);
+        if (write(born[1], "b", 1) != 1)
+            _exit(1);
         _exit(read(gate[0], &byte, 1) < 0); /* lives until the parent is done */
     }
+    assert_int_equal(read(born[0], &byte, 1), 1); /* it has run, and given up what it inherited */
     store_close(s);
     assert_false(store_is_written(dir, NULL));
     store_close(kit_open(dir));
     close(gate[0]);
     close(gate[1]);
+    close(born[0]);
+    close(born[1]);
     waitpid(child, NULL, 0);
     kit_remove(dir);
     (void)state;
