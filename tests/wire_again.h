@@ -113,6 +113,15 @@ static inline enum hoist_err status_reply_again(struct slice in, struct arena *a
     return err;
 }
 
+static inline enum hoist_err subtree_again(struct slice in, struct arena *a, struct buf *out)
+{
+    struct frame_subtree f;
+    enum hoist_err err = frame_get_subtree(in, a, &f);
+    if (err == HOIST_OK)
+        frame_put_subtree(out, f.hosts, f.count);
+    return err;
+}
+
 static inline enum hoist_err command_again(struct slice in, struct arena *a, struct buf *out)
 {
     struct frame_command f;
@@ -193,6 +202,7 @@ static again_fn *const frames_again[] = {
     [FRAME_SNAPSHOT] = snapshot_again,
     [FRAME_STATUS] = status_again,
     [FRAME_COMMAND] = command_again,
+    [FRAME_SUBTREE] = subtree_again,
     [FRAME_HELLO_REPLY] = hello_reply_again,
     [FRAME_FETCH_REPLY] = fetch_reply_again,
     [FRAME_SNAPSHOT_REPLY] = snapshot_reply_again,

@@ -413,6 +413,16 @@ static inline void sample_status_reply(struct buf *out)
     frame_put_status_reply(out, REPLY_OK);
 }
 
+static inline void sample_subtree(struct buf *out)
+{
+    struct buf status = BUF_INIT(FRAME_STATUS_MAX);
+    sample_status(&status);
+    struct subtree_host hosts[] = {{SLICE("relay1"), 0, buf_slice(&status)},
+                                   {SLICE("relay2"), 1999, buf_slice(&status)}};
+    frame_put_subtree(out, hosts, 2);
+    buf_done(&status);
+}
+
 static inline void sample_command(struct buf *out)
 {
     struct frame_command f = {.name = SLICE("set"),
@@ -468,6 +478,7 @@ static const struct sample samples[] = {
     {"frame-command", sample_command, command_again},
     {"frame-command-reply", sample_command_reply, command_reply_again},
     {"frame-error-reply", sample_error_reply, error_reply_again},
+    {"frame-subtree", sample_subtree, subtree_again},
 };
 
 enum { SAMPLES = sizeof samples / sizeof *samples };

@@ -27,8 +27,11 @@ enum {
     FRAME_CHANGES_MAX = 65536,
     FRAME_RECORDS_MAX = 65536,
     FRAME_REFUSALS_MAX = 16,
-    FRAME_ID_MAX = 255,    /* an id, a label, a role, a command's name */
-    FRAME_TEXT_MAX = 1024, /* a sentence: why a flag is refused, why a request is */
+    FRAME_STATUS_MAX = 512 << 10, /* a host's status, where a relay passes it on … */
+    FRAME_SUBTREE_HOSTS = 4096,   /* … so many of them in a frame … */
+    FRAME_SUBTREE_MAX = 1 << 20,  /* … of about so many bytes */
+    FRAME_ID_MAX = 255,           /* an id, a label, a role, a command's name */
+    FRAME_TEXT_MAX = 1024,        /* a sentence: why a flag is refused, why a request is */
 };
 
 enum frame_kind {
@@ -39,6 +42,7 @@ enum frame_kind {
     FRAME_SNAPSHOT = 12,
     FRAME_STATUS = 13,
     FRAME_COMMAND = 14,
+    FRAME_SUBTREE = 15,
     FRAME_HELLO_REPLY = 20, /* REP */
     FRAME_FETCH_REPLY = 21,
     FRAME_SNAPSHOT_REPLY = 22,
@@ -98,7 +102,7 @@ struct frame_hello {
     uint64_t incarnation; /* random, per start */
     struct slice software;
     uint32_t format;   /* record major it can read */
-    struct slice role; /* "primary", "agent" */
+    struct slice role; /* "primary", "relay", "agent" */
     struct env_head *envs;
     uint32_t env_count;
     int64_t time_ms;
@@ -176,6 +180,20 @@ struct frame_status {
     uint32_t refusal_count;
 };
 
+/* FRAME_SUBTREE: [kind, major, [[via, age_ms, status: bin], …]]
+ * The statuses of hosts, as they came, from the relay that they were told to; answered by
+ * FRAME_STATUS_REPLY. */
+struct subtree_host {
+    struct slice via;    /* the id of the relay that the host itself told it to */
+    uint32_t age_ms;     /* since that relay heard it */
+    struct slice status; /* a FRAME_STATUS, not decoded yet */
+};
+
+struct frame_subtree {
+    struct subtree_host *hosts;
+    uint32_t count;
+};
+
 /* FRAME_COMMAND: [kind, major, request, name, author, body]; body: a JSON object of arguments */
 struct frame_command {
     uint8_t request[REQUEST_ID_SIZE];
@@ -213,6 +231,7 @@ void frame_put_snapshot(struct buf *out, const struct frame_snapshot *f);
 void frame_put_snapshot_reply(struct buf *out, const struct frame_snapshot_reply *f);
 void frame_put_status(struct buf *out, const struct frame_status *f);
 void frame_put_status_reply(struct buf *out, enum reply_status status);
+void frame_put_subtree(struct buf *out, const struct subtree_host *hosts, uint32_t count);
 void frame_put_command(struct buf *out, const struct frame_command *f);
 void frame_put_command_reply(struct buf *out, const struct frame_command_reply *f);
 void frame_put_error_reply(struct buf *out, struct slice message);
@@ -236,6 +255,8 @@ MUST_USE enum hoist_err frame_get_snapshot_reply(struct slice in, struct arena *
 MUST_USE enum hoist_err frame_get_status(struct slice in, struct arena *arena,
                                          struct frame_status *ret);
 MUST_USE enum hoist_err frame_get_status_reply(struct slice in, uint32_t *ret_status);
+MUST_USE enum hoist_err frame_get_subtree(struct slice in, struct arena *arena,
+                                          struct frame_subtree *ret);
 MUST_USE enum hoist_err frame_get_command(struct slice in, struct frame_command *ret);
 MUST_USE enum hoist_err frame_get_command_reply(struct slice in, struct frame_command_reply *ret);
 MUST_USE enum hoist_err frame_get_error_reply(struct slice in, struct slice *ret_message);

@@ -206,6 +206,22 @@ static void status_comes_back(void **state)
     assert_int_equal(status, REPLY_OK);
 }
 
+static void a_subtree_comes_back_with_its_statuses_bytes(void **state)
+{
+    struct buf status = BUF_INIT(FRAME_STATUS_MAX);
+    struct frame_subtree f;
+    (void)state;
+    sample_status(&status);
+    assert_int_equal(frame_get_subtree(made(sample_subtree), &arena, &f), HOIST_OK);
+    assert_int_equal(f.count, 2);
+    assert_true(slice_eq(f.hosts[0].via, SLICE("relay1")));
+    assert_true(slice_eq(f.hosts[1].via, SLICE("relay2")));
+    assert_int_equal(f.hosts[0].age_ms, 0);
+    assert_int_equal(f.hosts[1].age_ms, 1999);
+    assert_true(slice_eq(f.hosts[1].status, buf_slice(&status)));
+    buf_done(&status);
+}
+
 static void command_and_its_reply_come_back(void **state)
 {
     struct frame_command c;
@@ -365,6 +381,19 @@ static void counts_over_their_limits_are_refused_before_anything_is_allocated(vo
         mp_put_bin(&out, SLICE(""));
     assert_int_equal(frame_get_changes(buf_slice(&out), &arena, &f), HOIST_ELIMIT);
     assert_int_equal(arena.total, 0);
+
+    struct frame_subtree s;
+    struct subtree_host *many = sure(calloc(FRAME_SUBTREE_HOSTS + 1, sizeof *many));
+    for (int i = 0; i <= FRAME_SUBTREE_HOSTS; i++)
+        many[i].via = SLICE("r");
+    buf_clear(&out);
+    frame_put_subtree(&out, many, FRAME_SUBTREE_HOSTS + 1);
+    assert_int_equal(frame_get_subtree(buf_slice(&out), &arena, &s), HOIST_ELIMIT);
+    assert_int_equal(arena.total, 0);
+    buf_clear(&out);
+    frame_put_subtree(&out, many, FRAME_SUBTREE_HOSTS);
+    assert_int_equal(frame_get_subtree(buf_slice(&out), &arena, &s), HOIST_OK);
+    free(many);
 }
 
 static void ids_must_be_there_and_be_utf8(void **state)
@@ -466,6 +495,25 @@ static void no_more_refusals_are_sent_than_are_read(void **state)
     assert_int_equal(back.refusal_count, FRAME_REFUSALS_MAX);
 }
 
+static void what_a_relay_passes_on_has_a_via_and_is_bounded(void **state)
+{
+    uint8_t *bytes = sure(calloc(1, FRAME_STATUS_MAX + 1));
+    struct subtree_host h = {SLICE("r"), 0, slice_of(bytes, FRAME_STATUS_MAX)};
+    struct frame_subtree back;
+    (void)state;
+    frame_put_subtree(&out, &h, 1);
+    assert_int_equal(frame_get_subtree(buf_slice(&out), &arena, &back), HOIST_OK);
+    h.status.len++;
+    buf_clear(&out);
+    frame_put_subtree(&out, &h, 1);
+    assert_int_equal(frame_get_subtree(buf_slice(&out), &arena, &back), HOIST_ELIMIT);
+    h = (struct subtree_host){SLICE(""), 0, SLICE("s")};
+    buf_clear(&out);
+    frame_put_subtree(&out, &h, 1);
+    assert_int_equal(frame_get_subtree(buf_slice(&out), &arena, &back), HOIST_ECORRUPT);
+    free(bytes);
+}
+
 static void outputs_are_untouched_on_error(void **state)
 {
     struct frame_fetch f = {.after = 77};
@@ -518,6 +566,7 @@ int main(void)
         CASE(snapshot_comes_back),
         CASE(a_snapshot_page_comes_back),
         CASE(status_comes_back),
+        CASE(a_subtree_comes_back_with_its_statuses_bytes),
         CASE(command_and_its_reply_come_back),
         CASE(every_sample_comes_out_byte_for_byte),
         CASE(the_kind_of_every_frame_is_told),
@@ -535,6 +584,7 @@ int main(void)
         CASE(a_pages_keys_must_be_sorted_and_distinct),
         CASE(a_sentence_is_cut_and_mended_on_its_way_out),
         CASE(no_more_refusals_are_sent_than_are_read),
+        CASE(what_a_relay_passes_on_has_a_via_and_is_bounded),
         CASE(outputs_are_untouched_on_error),
         CASE(running_out_of_memory_anywhere_is_said),
     };
