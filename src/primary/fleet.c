@@ -38,6 +38,7 @@ static void host_free(struct fleet *f, struct host *h)
 {
     host_free_told(f, h);
     mem_free((void *)h->id.ptr);
+    mem_free((void *)h->via.ptr);
     mem_free(h->said);
     mem_free(h);
 }
@@ -211,16 +212,23 @@ static void warn_of_refusal(struct host *h, int64_t mono_ms)
                  (uintmax_t)p->version, SLICE_ARG(p->env), SLICE_ARG(p->why));
 }
 
-void fleet_heard(struct fleet *f, struct store_read *r, const struct frame_status *status,
-                 bool whole, int64_t mono_ns)
+/* It left one relay for another, or for this primary, and what it told the first comes last. */
+static bool is_overtaken(const struct host *h, int64_t heard_ms)
 {
-    int64_t mono_ms = mono_ns / FLEET_NS;
+    return h->heard && heard_ms < h->heard_ms;
+}
+
+void fleet_heard(struct fleet *f, struct store_read *r, const struct told_host *told,
+                 int64_t mono_ns)
+{
+    int64_t mono_ms = mono_ns / FLEET_NS, heard_ms = mono_ms - told->age_ms;
     pthread_mutex_lock(&f->lock);
-    struct host *h = host_get(f, status->id);
-    if (h && host_take(f, h, r, status, whole, true, mono_ns)) {
-        look_for_twins(h, status->incarnation, mono_ms);
+    struct host *h = host_get(f, told->status.id);
+    if (h && !is_overtaken(h, heard_ms) && host_take_via(h, told->via) &&
+        host_take(f, h, r, &told->status, told->whole, true, mono_ns)) {
+        look_for_twins(h, told->status.incarnation, mono_ms);
         h->heard = true;
-        h->heard_ms = mono_ms;
+        h->heard_ms = heard_ms;
         h->silence_saved = false;
         landings_heard(f, h, mono_ns);
         warn_of_refusal(h, mono_ms);
@@ -250,6 +258,7 @@ static struct fleet_host show_of(const struct host *h, const struct said *said,
     return (struct fleet_host){
         .id = h->id,
         .software = h->software,
+        .via = h->via,
         .labels = h->labels,
         .label_count = h->label_count,
         .state = said_state(h, said, env, mono_ms),

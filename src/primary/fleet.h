@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/metrics.h"
+#include "repl/told.h"
 #include "store/store.h"
 #include "wire/frame.h"
 
@@ -37,11 +38,11 @@ void fleet_free(struct fleet *f);
 /* "current", "behind", "silent", "refusing". */
 const char *fleet_state_name(enum fleet_state state);
 
-/* A host told its status; `whole`: not only what a hello has, which tells neither labels nor
- * refusals. `r` was begun after that was received, so that what the host has and the store has not
- * can only come from a later past. */
-void fleet_heard(struct fleet *f, struct store_read *r, const struct frame_status *status,
-                 bool whole, int64_t mono_ns);
+/* A host told something of itself. `r` was begun after that was received, so that what the host has
+ * and the store has not can only come from a later past. What a relay passes on counts from when
+ * the relay heard it: it is dropped if the host was heard later by another way. */
+void fleet_heard(struct fleet *f, struct store_read *r, const struct told_host *told,
+                 int64_t mono_ns);
 
 /* Whether a version of `epoch` was heard of that this primary does not have, with the sentence. */
 bool fleet_set_back(struct fleet *f, const char *env, uint64_t epoch, char why[FLEET_WHY_SIZE]);
@@ -54,6 +55,7 @@ uint64_t fleet_epoch(struct fleet *f, const char *env);
 /* A host that follows an environment, as it stands there. Borrowed while it is shown. */
 struct fleet_host {
     struct slice id, software;
+    struct slice via; /* the relay it hangs on; empty: this primary */
     const struct label *labels;
     uint32_t label_count;
     enum fleet_state state;

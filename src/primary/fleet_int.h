@@ -35,6 +35,7 @@ struct host {
     int64_t twins_ms;              /* when two were seen to take turns; FLEET_NEVER */
     int64_t warned_ms;             /* when the log last spoke of it; FLEET_NEVER */
 
+    struct slice via; /* owned: the relay it hangs on; empty: this primary */
     struct arena about_room, refusals_room;
     struct slice software;
     struct label *labels;
@@ -102,6 +103,8 @@ bool host_is_live(const struct host *h, int64_t mono_ms);
 bool host_take(struct fleet *f, struct host *h, struct store_read *r,
                const struct frame_status *status, bool whole, bool judge, int64_t mono_ns);
 void host_free_told(struct fleet *f, struct host *h);
+/* Keep by which way it was heard. False: no memory. */
+bool host_take_via(struct host *h, struct slice via);
 struct said *said_of(const struct host *h, const char *env);
 /* Whether it has committed that version, or what comes behind it. */
 bool said_has(const struct said *said, uint64_t epoch, uint64_t version);

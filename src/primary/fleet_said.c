@@ -95,6 +95,19 @@ static void take_refusals(struct fleet *f, struct host *h, const struct frame_st
     h->refusals_logged = false;
 }
 
+bool host_take_via(struct host *h, struct slice via)
+{
+    if (slice_eq(h->via, via))
+        return true;
+    char *copy = mem_dup(via);
+    if (!copy)
+        return false;
+    mem_free((void *)h->via.ptr);
+    h->via = slice_of(copy, via.len);
+    h->edition++;
+    return true;
+}
+
 /* ------------------------------------------------------------------ environments */
 
 struct said *said_of(const struct host *h, const char *env)

@@ -9,8 +9,9 @@
 #include "primary/fleet_int.h"
 
 /*
- * A row: when the host was last heard (i64, wall clock), then what it said, as the status frame
- * that a host sends: the one decoder bounds both.
+ * A row: when the host was last heard (i64, wall clock), then what it said, as the frame that
+ * brought it, so that the wire's decoders bound both: a status, or for a host that hangs on a relay
+ * a subtree of this one host. Rows from before there were relays are statuses, too.
  */
 enum {
     HEARD_SIZE = 8,
@@ -22,17 +23,36 @@ enum {
 
 /* ------------------------------------------------------------------ loading */
 
+static enum hoist_err read_frame(struct slice frame, struct arena *arena, struct slice *ret_via,
+                                 struct frame_status *ret)
+{
+    enum frame_kind kind;
+    struct frame_subtree subtree;
+    enum hoist_err err = frame_kind_of(frame, &kind);
+    if (err != HOIST_OK || kind != FRAME_SUBTREE)
+        return err == HOIST_OK ? frame_get_status(frame, arena, ret) : err;
+    err = frame_get_subtree(frame, arena, &subtree);
+    if (err == HOIST_OK && subtree.count != 1)
+        err = err_set(HOIST_ECORRUPT, "a row of the ledger is one host's");
+    if (err == HOIST_OK)
+        err = frame_get_status(subtree.hosts[0].status, arena, ret);
+    if (err == HOIST_OK)
+        *ret_via = subtree.hosts[0].via;
+    return err;
+}
+
 static bool read_row(struct fleet *f, struct store_read *r, struct slice id, struct slice row,
                      struct arena *arena, int64_t mono_ns)
 {
     struct frame_status status;
+    struct slice via = {0};
     if (row.len < HEARD_SIZE)
         return false;
     struct slice frame = slice_of(row.ptr + HEARD_SIZE, row.len - HEARD_SIZE);
-    if (frame_get_status(frame, arena, &status) != HOIST_OK || !slice_eq(status.id, id))
+    if (read_frame(frame, arena, &via, &status) != HOIST_OK || !slice_eq(status.id, id))
         return false;
     struct host *h = host_get(f, id);
-    if (!h || !host_take(f, h, r, &status, true, false, mono_ns))
+    if (!h || !host_take_via(h, via) || !host_take(f, h, r, &status, true, false, mono_ns))
         return false;
     h->incarnation = status.incarnation;
     h->heard_ms = mono_ns / FLEET_NS;
@@ -94,6 +114,21 @@ static struct env_head head_of(const struct said *said)
     return head;
 }
 
+static void put_frame(struct buf *out, const struct host *h, const struct frame_status *status)
+{
+    if (h->via.len == 0) {
+        frame_put_status(out, status);
+        return;
+    }
+    struct buf bytes = BUF_INIT(FRAME_STATUS_MAX);
+    frame_put_status(&bytes, status);
+    struct subtree_host one = {.via = h->via, .status = buf_slice(&bytes)};
+    frame_put_subtree(out, &one, 1);
+    if (out->err == HOIST_OK)
+        out->err = bytes.err;
+    buf_done(&bytes);
+}
+
 static bool write_row(const struct host *h, struct buf *out, int64_t mono_ms, int64_t wall_ms)
 {
     uint8_t heard[HEARD_SIZE];
@@ -106,15 +141,16 @@ static bool write_row(const struct host *h, struct buf *out, int64_t mono_ms, in
     be64_write(heard, (uint64_t)heard_wall_ms);
     buf_clear(out);
     buf_add(out, heard, sizeof heard);
-    frame_put_status(out, &(struct frame_status){.id = h->id,
-                                                 .incarnation = h->incarnation,
-                                                 .software = h->software,
-                                                 .labels = h->labels,
-                                                 .label_count = h->label_count,
-                                                 .envs = heads,
-                                                 .env_count = h->said_count,
-                                                 .refusals = h->refusals,
-                                                 .refusal_count = h->refusal_count});
+    put_frame(out, h,
+              &(struct frame_status){.id = h->id,
+                                     .incarnation = h->incarnation,
+                                     .software = h->software,
+                                     .labels = h->labels,
+                                     .label_count = h->label_count,
+                                     .envs = heads,
+                                     .env_count = h->said_count,
+                                     .refusals = h->refusals,
+                                     .refusal_count = h->refusal_count});
     mem_free(heads);
     return buf_err(out) == HOIST_OK;
 }

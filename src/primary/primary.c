@@ -91,7 +91,7 @@ static enum hoist_err on_command(void *arg, struct server_request *request,
                                 "again");
 }
 
-static void on_status(void *arg, const struct frame_status *status, bool whole)
+static void on_told(void *arg, const struct told_host *told)
 {
     struct primary *p = arg;
     struct store_read *r;
@@ -99,7 +99,7 @@ static void on_status(void *arg, const struct frame_status *status, bool whole)
     /* A host says it again in two seconds. */
     if (store_read_begin(p->store, false, &r) != HOIST_OK)
         return;
-    fleet_heard(p->fleet, r, status, whole, now_ns);
+    fleet_heard(p->fleet, r, told, now_ns);
     store_read_end(r);
 }
 
@@ -274,7 +274,7 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
                                    .software = p->software,
                                    .heartbeat_ms = config->heartbeat_ms,
                                    .command = on_command,
-                                   .status = on_status,
+                                   .told = on_told,
                                    .arg = p};
     err = make_envs(s, config);
     if (err == HOIST_OK)

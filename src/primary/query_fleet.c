@@ -93,7 +93,7 @@ static void put_host(void *arg, const struct fleet_host *h)
     json_put_slice(w, h->id);
     put_labels(w, h);
     json_key(w, "via");
-    json_put_str(w, ""); /* it told this primary itself */
+    json_put_slice(w, h->via);
     json_key(w, "software");
     json_put_slice(w, h->software);
     json_key(w, "state");

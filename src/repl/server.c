@@ -119,34 +119,10 @@ static void put_refusal(struct server *v, struct buf *out)
 static enum hoist_err take_hello(struct server *v, struct slice in, struct arena *arena,
                                  struct buf *out)
 {
-    struct frame_hello f;
-    enum hoist_err err = frame_get_hello(in, FRAME_HELLO, arena, &f);
-    if (err != HOIST_OK)
-        return err;
-    struct frame_status status = {
-        .id = f.id,
-        .incarnation = f.incarnation,
-        .software = f.software,
-        .envs = f.envs,
-        .env_count = f.env_count,
-    };
-    if (v->config.status)
-        v->config.status(v->config.arg, &status, false);
-    answer_hello(&v->answerer, out);
-    return HOIST_OK;
-}
-
-static enum hoist_err take_status(struct server *v, struct slice in, struct arena *arena,
-                                  struct buf *out)
-{
-    struct frame_status f;
-    enum hoist_err err = frame_get_status(in, arena, &f);
-    if (err != HOIST_OK)
-        return err;
-    if (v->config.status)
-        v->config.status(v->config.arg, &f, true);
-    frame_put_status_reply(out, REPLY_OK);
-    return HOIST_OK;
+    enum hoist_err err = told_hello(in, arena, v->config.told, v->config.arg);
+    if (err == HOIST_OK)
+        answer_hello(&v->answerer, out);
+    return err;
 }
 
 static enum hoist_err take_fetch(struct server_request *q, struct slice in, struct buf *out)
@@ -176,21 +152,25 @@ static enum hoist_err take_snapshot(struct server *v, uint32_t asker, struct sli
 static enum hoist_err take(struct server_request *q, enum frame_kind kind, nng_msg *m,
                            struct buf *out)
 {
+    struct server *v = q->server;
     struct slice in = net_msg_bytes(m);
     struct arena arena = {0};
     enum hoist_err err;
     switch (kind) {
     case FRAME_HELLO:
-        err = take_hello(q->server, in, &arena, out);
+        err = take_hello(v, in, &arena, out);
         break;
     case FRAME_STATUS:
-        err = take_status(q->server, in, &arena, out);
+        err = told_status(in, &arena, v->config.told, v->config.arg, out);
+        break;
+    case FRAME_SUBTREE:
+        err = told_subtree(in, &arena, v->config.told, v->config.arg, out);
         break;
     case FRAME_FETCH:
         err = take_fetch(q, in, out);
         break;
     case FRAME_SNAPSHOT:
-        err = take_snapshot(q->server, (uint32_t)nng_pipe_id(nng_msg_get_pipe(m)), in, out);
+        err = take_snapshot(v, (uint32_t)nng_pipe_id(nng_msg_get_pipe(m)), in, out);
         break;
     default:
         err = err_set(HOIST_ECORRUPT, "a frame of kind %d is no request", (int)kind);
@@ -434,6 +414,7 @@ static enum hoist_err prepare(struct server *v)
         .software = slice_str(v->software),
     };
     hash_random(&v->answerer.incarnation, sizeof v->answerer.incarnation);
+    told_metrics_begin();
     v->refused = metric_series(METRIC_COUNTER, "hoist_frames_refused_total",
                                "Frames that could not be read or were not believed.",
                                "reason=\"request\"", NULL);

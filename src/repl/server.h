@@ -1,5 +1,5 @@
-/* server.h - what others are told: publishes changes and heartbeats, answers hello, fetch, snapshot
- * and status from the store, and hands commands to whoever takes them.
+/* server.h - what others are told: publishes changes and heartbeats, answers hello, fetch and
+ * snapshot from the store, hands on what hosts tell of themselves, and hands commands to whoever takes them.
  *
  * Requests are answered on nng's threads from read transactions, at most 8 snapshots and 64 fetches
  * at a time (others hear "busy, again in N ms"). Commands are given to `command`, which must not
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "repl/told.h"
 #include "store/store.h"
 #include "wire/frame.h"
 
@@ -31,8 +32,7 @@ struct server_config {
      * took is answered or dropped, once; until then what `command` points to stays. */
     enum hoist_err (*command)(void *arg, struct server_request *request,
                               const struct frame_command *command, const char *peer);
-    /* A host told its status; or (not `whole`) said hello, which tells no labels and refusals. */
-    void (*status)(void *arg, const struct frame_status *status, bool whole);
+    told_fn *told; /* a host told something of itself; called on any thread; NULL: nobody cares */
     void *arg;
 };
 

@@ -49,7 +49,7 @@ static inline void hear_status(struct kit *k, const struct frame_status *status,
 {
     struct store_read *r;
     assert_int_equal(store_read_begin(k->store, false, &r), HOIST_OK);
-    fleet_heard(k->fleet, r, status, true, now_ms * NS);
+    fleet_heard(k->fleet, r, &(struct told_host){.status = *status, .whole = true}, now_ms * NS);
     store_read_end(r);
 }
 
@@ -59,10 +59,22 @@ static inline void hear(struct kit *k, const char *id, struct env_head head, int
     hear_status(k, &status, now_ms);
 }
 
+/* The same through a relay, which heard it `age_ms` before. */
+static inline void hear_via(struct kit *k, const char *id, const char *via, struct env_head head,
+                            uint32_t age_ms, int64_t now_ms)
+{
+    struct store_read *r;
+    struct told_host told = {
+        .status = says(id, &head), .whole = true, .via = slice_str(via), .age_ms = age_ms};
+    assert_int_equal(store_read_begin(k->store, false, &r), HOIST_OK);
+    fleet_heard(k->fleet, r, &told, now_ms * NS);
+    store_read_end(r);
+}
+
 /* A host as fleet_each() shows it, with room for what that lends. */
 struct shown {
     struct fleet_host host;
-    char id[300], software[64], labels[300], why[300];
+    char id[300], via[64], software[64], labels[300], why[300];
     bool there;
 };
 
@@ -73,6 +85,7 @@ static inline void show_one(void *arg, const struct fleet_host *h)
         return;
     s->there = true;
     s->host = *h;
+    snprintf(s->via, sizeof s->via, "%.*s", SLICE_ARG(h->via));
     snprintf(s->software, sizeof s->software, "%.*s", SLICE_ARG(h->software));
     if (h->label_count)
         snprintf(s->labels, sizeof s->labels, "%.*s=%.*s", SLICE_ARG(h->labels[0].name),

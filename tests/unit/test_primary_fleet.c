@@ -217,12 +217,49 @@ static void a_hello_does_not_take_labels_and_refusals_away(void **state)
     status.label_count = status.refusal_count = 0;
     status.software = SLICE("0.2.0");
     assert_int_equal(store_read_begin(k->store, false, &r), HOIST_OK);
-    fleet_heard(k->fleet, r, &status, false, clock_mono_ns());
+    fleet_heard(k->fleet, r, &(struct told_host){.status = status}, clock_mono_ns());
     store_read_end(r);
     struct shown s = shown(k, "h1");
     assert_string_equal(s.labels, "ring=canary");
     assert_string_equal(s.why, "k: why");
     assert_string_equal(s.software, "0.2.0");
+}
+
+static void a_host_behind_a_relay_counts_like_any_and_names_it(void **state)
+{
+    struct kit *k = *state;
+    int64_t now_ms = clock_mono_ms();
+    hear_via(k, "h1", "relay1", our_head(k), 3, now_ms);
+    struct shown s = shown(k, "h1");
+    assert_string_equal(s.via, "relay1");
+    assert_int_equal(s.host.state, FLEET_CURRENT);
+    assert_in_range(s.host.seen_ms, 3, 1000);
+    hear_via(k, "h1", "relay2", our_head(k), 0, now_ms);
+    assert_string_equal(shown(k, "h1").via, "relay2");
+    hear(k, "h1", our_head(k), now_ms + 1); /* it has come to the primary itself */
+    assert_string_equal(shown(k, "h1").via, "");
+}
+
+static void what_comes_late_by_a_way_that_was_left_is_dropped(void **state)
+{
+    struct kit *k = *state;
+    int64_t now_ms = clock_mono_ms();
+    struct env_head old = our_head(k);
+    old.version = 2;
+    hear_via(k, "h1", "relay2", our_head(k), 0, now_ms);
+    hear_via(k, "h1", "relay1", old, 500, now_ms + 10);
+    assert_string_equal(shown(k, "h1").via, "relay2");
+    assert_int_equal(shown(k, "h1").host.version, 3);
+    hear_via(k, "h1", "relay1", old, 5, now_ms + 10); /* heard later than what relay2 heard */
+    assert_string_equal(shown(k, "h1").via, "relay1");
+    assert_int_equal(shown(k, "h1").host.version, 2);
+}
+
+static void a_host_whose_relay_kept_its_word_for_long_is_silent(void **state)
+{
+    struct kit *k = *state;
+    hear_via(k, "h1", "relay1", our_head(k), FLEET_SILENT_MS + 1, clock_mono_ms());
+    assert_int_equal(shown(k, "h1").host.state, FLEET_SILENT);
 }
 
 static void count_hosts(void *arg, const struct fleet_host *h)
@@ -311,6 +348,9 @@ int main(void)
         T(the_host_silent_longest_is_forgotten_when_there_are_too_many),
         T(a_host_is_shown_with_what_it_said_of_itself),
         T(a_hello_does_not_take_labels_and_refusals_away),
+        T(a_host_behind_a_relay_counts_like_any_and_names_it),
+        T(what_comes_late_by_a_way_that_was_left_is_dropped),
+        T(a_host_whose_relay_kept_its_word_for_long_is_silent),
         T(all_of_many_hosts_are_shown_once),
         T(two_hosts_of_one_id_are_seen_by_their_taking_turns),
         T(a_retired_host_is_forgotten_until_it_speaks_again),

@@ -71,6 +71,23 @@ static void a_primary_that_starts_knows_its_hosts(void **state)
     assert_int_equal(s.host.state, FLEET_CURRENT);
 }
 
+static void the_relay_that_a_host_hangs_on_is_kept(void **state)
+{
+    struct kit *k = *state;
+    int64_t now_ms = clock_mono_ms();
+    hear(k, "h1", our_head(k), now_ms);
+    hear_via(k, "h2", "relay1", our_head(k), 0, now_ms);
+    save(k);
+    uint64_t before = commits(k);
+    hear_via(k, "h2", "relay1", our_head(k), 0, now_ms + 1);
+    save(k);
+    assert_int_equal(commits(k), before);
+    start_anew(k, now_ms);
+    assert_string_equal(shown(k, "h1").via, "");
+    assert_string_equal(shown(k, "h2").via, "relay1");
+    assert_int_equal(shown(k, "h2").host.version, 3);
+}
+
 static void for_10_s_they_all_count_as_live_and_then_those_that_spoke(void **state)
 {
     struct kit *k = *state;
@@ -261,6 +278,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fleet_setup, fleet_teardown)
     const struct CMUnitTest tests[] = {
         T(a_primary_that_starts_knows_its_hosts),
+        T(the_relay_that_a_host_hangs_on_is_kept),
         T(for_10_s_they_all_count_as_live_and_then_those_that_spoke),
         T(nothing_is_written_for_a_status_that_tells_nothing_new_of_a_host),
         T(an_environment_more_is_written),

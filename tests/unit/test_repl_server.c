@@ -224,6 +224,80 @@ static void eight_hosts_download_at_a_time_and_the_ninth_comes_again(void **stat
     place_end(&p);
 }
 
+struct listener { /* whoever keeps what hosts tell */
+    uint32_t count;
+    char ids[64], vias[64];
+    uint32_t age_ms;
+    bool whole;
+};
+
+static void keep_told(void *arg, const struct told_host *told)
+{
+    struct listener *l = arg;
+    size_t ids = strlen(l->ids), vias = strlen(l->vias);
+    l->count++;
+    l->age_ms += told->age_ms;
+    l->whole = told->whole;
+    snprintf(l->ids + ids, sizeof l->ids - ids, "%.*s ", SLICE_ARG(told->status.id));
+    snprintf(l->vias + vias, sizeof l->vias - vias, "%.*s ", SLICE_ARG(told->via));
+}
+
+static void put_status(struct buf *out, const char *id)
+{
+    *out = BUF_INIT(4096);
+    frame_put_status(out, &(struct frame_status){.id = slice_str(id), .software = SLICE("t")});
+}
+
+static void what_hosts_tell_is_handed_on_one_by_one_but_for_what_cannot_be_read(void **state)
+{
+    (void)state;
+    struct place p;
+    struct listener l = {0};
+    struct buf question = BUF_INIT(65536), h1, h2;
+    uint32_t status = 99;
+    place_prepare(&p, false);
+    const char *url = p.url;
+    struct server_config config = {.listen = &url,
+                                   .listen_count = 1,
+                                   .id = "primary",
+                                   .software = "t",
+                                   .told = keep_told,
+                                   .arg = &l};
+    assert_ok(server_start(p.site.store, &config, &p.server));
+    p.req = open_asker(p.url);
+    put_status(&h1, "h1");
+    put_status(&h2, "h2");
+
+    assert_ok(frame_get_status_reply(ask_by(p.req, &h1), &status));
+    assert_int_equal(status, REPLY_OK);
+    assert_string_equal(l.ids, "h1 ");
+    assert_string_equal(l.vias, " ");
+    assert_true(l.whole);
+
+    l = (struct listener){0};
+    struct subtree_host hosts[] = {{SLICE("r1"), 3, buf_slice(&h1)},
+                                   {SLICE("r1"), 0, SLICE("rubbish")},
+                                   {SLICE("r2"), 4, buf_slice(&h2)}};
+    frame_put_subtree(&question, hosts, 3);
+    assert_ok(frame_get_status_reply(ask_by(p.req, &question), &status));
+    assert_int_equal(status, REPLY_OK);
+    assert_string_equal(l.ids, "h1 h2 ");
+    assert_string_equal(l.vias, "r1 r2 ");
+    assert_int_equal(l.age_ms, 7);
+
+    l = (struct listener){0};
+    buf_clear(&question);
+    frame_put_hello(&question, FRAME_HELLO,
+                    &(struct frame_hello){.id = SLICE("h3"), .role = SLICE("agent")});
+    ask_by(p.req, &question);
+    assert_string_equal(l.ids, "h3 ");
+    assert_false(l.whole);
+    buf_done(&question);
+    buf_done(&h1);
+    buf_done(&h2);
+    place_end(&p);
+}
+
 static void garbage_is_answered_with_an_error_and_the_server_goes_on(void **state)
 {
     (void)state;
@@ -441,6 +515,7 @@ int main(void)
         cmocka_unit_test(fetch_gives_what_follows_and_says_why_when_it_cannot),
         cmocka_unit_test(a_change_longer_than_a_page_comes_in_parts),
         cmocka_unit_test(eight_hosts_download_at_a_time_and_the_ninth_comes_again),
+        cmocka_unit_test(what_hosts_tell_is_handed_on_one_by_one_but_for_what_cannot_be_read),
         cmocka_unit_test(garbage_is_answered_with_an_error_and_the_server_goes_on),
         cmocka_unit_test(heartbeats_count_up_and_the_first_comes_at_once),
         cmocka_unit_test(a_command_over_ipc_says_whose_it_is),
