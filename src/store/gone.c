@@ -53,7 +53,7 @@ static enum hoist_err delete_rows(struct store_write *w, enum db_name name, uint
 
 static enum hoist_err delete_meta(struct store_write *w, uint16_t id)
 {
-    static const char *const prefixes[] = {"sum:", "cut:", "gone:"};
+    static const char *const prefixes[] = {"sum:", "cut:", "base:", "gone:"};
     enum hoist_err err = HOIST_OK;
     for (size_t i = 0; !err && i < sizeof prefixes / sizeof *prefixes; i++) {
         struct row_key k = row_meta(prefixes[i], id);

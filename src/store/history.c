@@ -27,6 +27,21 @@ enum hoist_err store_log_get(struct store_read *r, uint16_t env, uint64_t versio
     return HOIST_OK;
 }
 
+enum hoist_err store_head_get(struct store_read *r, const struct store_env *env,
+                              struct slice *ret_change)
+{
+    enum hoist_err err = store_log_get(r, env->id, env->head, ret_change);
+    if (err != HOIST_ENOTFOUND)
+        return err;
+    struct row_key k = row_meta("base:", env->id);
+    MDB_val key = val_key(&k), row;
+    int rc = db_get(r->db, r->txn, DB_META, &key, &row);
+    if (rc != 0)
+        return db_err(rc, "read what a snapshot began with");
+    *ret_change = slice_val(row);
+    return HOIST_OK;
+}
+
 /* The newest of a key's versions that is not above `at`. */
 static int touched(struct store_read *r, MDB_cursor *cursor, struct row_key *k, uint64_t at,
                    uint64_t *ret)

@@ -9,7 +9,9 @@
 enum { PIECE_BYTES = 4 << 20, LOADS_MAX = 64 };
 
 /* An environment that is being loaded under an id that no name leads to yet. The row "load:" ID
- * says so: the next writer deletes what a crash left. */
+ * says so: the next writer deletes what a crash left. The row "base:" ID has the change that the
+ * snapshot began with, without its edits: whoever loads from here needs it until the log has a
+ * newer one. */
 struct store_load {
     struct store *store;
     struct env_work e;
@@ -44,7 +46,18 @@ static void free_load(struct store_load *l)
 
 /* ------------------------------------------------------------------ begin */
 
-static enum hoist_err reserve_id(struct store *s, uint16_t *ret)
+static enum hoist_err put_base(struct store_write *w, uint16_t id, const struct change *base)
+{
+    struct row_key k = row_meta("base:", id);
+    struct buf bare = BUF_INIT(CHANGE_BYTES_MAX);
+    enum hoist_err err = change_without_edits(base, &bare);
+    if (!err)
+        err = write_put(w, DB_META, val_key(&k), buf_slice(&bare), 0);
+    buf_done(&bare);
+    return err;
+}
+
+static enum hoist_err reserve_id(struct store *s, const struct change *base, uint16_t *ret)
 {
     struct store_write *w;
     uint16_t id;
@@ -56,6 +69,8 @@ static enum hoist_err reserve_id(struct store *s, uint16_t *ret)
         struct row_key k = row_meta("load:", id);
         err = write_put(w, DB_META, val_key(&k), SLICE("\1"), 0);
     }
+    if (!err)
+        err = put_base(w, id, base);
     if (err) {
         store_write_abort(w);
         return err;
@@ -81,7 +96,7 @@ enum hoist_err store_load_begin(struct store *s, const char *env, const struct c
     if (!l)
         return err_set(HOIST_ENOMEM, "out of memory");
     struct store_env *e = &l->e.env;
-    err = reserve_id(s, &e->id);
+    err = reserve_id(s, base, &e->id);
     if (err) {
         mem_free(l);
         return err;

@@ -167,6 +167,12 @@ MUST_USE enum hoist_err store_held_next(struct store_read *r, uint16_t env, stru
 MUST_USE enum hoist_err store_log_get(struct store_read *r, uint16_t env, uint64_t version,
                                       struct slice *ret_change);
 
+/* Change env->head, to begin a snapshot with: from the log, or, where that is empty since the
+ * environment was itself filled by a snapshot, without its edits. ENOTFOUND: filled by a build that
+ * did not keep it; the next change ends that. */
+MUST_USE enum hoist_err store_head_get(struct store_read *r, const struct store_env *env,
+                                       struct slice *ret_change);
+
 /* The newest version ≤ `at` that touched `key`; ENOTFOUND: none in the log. */
 MUST_USE enum hoist_err store_touched(struct store_read *r, uint16_t env, struct slice key,
                                       uint64_t at, uint64_t *ret_version);

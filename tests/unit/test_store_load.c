@@ -175,6 +175,48 @@ static void pages_read_while_changes_land_become_exact_by_replaying_these(void *
     (void)state;
 }
 
+static void what_was_filled_by_a_snapshot_can_begin_another_at_once(void **state)
+{
+    char *here = kit_dir(), *there = kit_dir();
+    struct store *primary = kit_open(here), *relay = kit_open(there);
+    struct store_read *r, *of_primary;
+    struct slice bytes, whole;
+    struct change head, want;
+    fill(primary, 0, 30, "v");
+    struct store_load *l = begin(relay, primary);
+    load_pages(l, primary, 16, NULL);
+    OK(store_load_finish(l));
+
+    struct store_env env = kit_env(relay, "production");
+    OK(store_read_begin(relay, false, &r));
+    OK(store_read_begin(primary, false, &of_primary));
+    IS(store_log_get(r, env.id, env.head, &bytes), HOIST_ENOTFOUND);
+    OK(store_head_get(r, &env, &bytes));
+    OK(change_decode(bytes, &head));
+    assert_null(head.edits.ptr);
+    struct store_env truth = kit_env(primary, "production");
+    OK(store_head_get(of_primary, &truth, &whole));
+    OK(change_decode(whole, &want));
+    assert_non_null(want.edits.ptr);
+    assert_memory_equal(head.hash, want.hash, HASH_SIZE);
+    store_read_end(r);
+    store_read_end(of_primary);
+
+    /* It goes with the environment that it belongs to. */
+    l = begin(relay, primary);
+    load_pages(l, primary, 16, NULL);
+    OK(store_load_finish(l));
+    settle(relay);
+    OK(store_read_begin(relay, false, &r));
+    IS(store_head_get(r, &env, &bytes), HOIST_ENOTFOUND);
+    store_read_end(r);
+    store_close(primary);
+    store_close(relay);
+    kit_remove(here);
+    kit_remove(there);
+    (void)state;
+}
+
 static void a_load_that_lacks_a_flag_is_refused_and_leaves_what_was(void **state)
 {
     char *here = kit_dir(), *there = kit_dir();
@@ -303,6 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_read_while_changes_land_become_exact_by_replaying_these),
+        cmocka_unit_test(what_was_filled_by_a_snapshot_can_begin_another_at_once),
         cmocka_unit_test(a_load_that_lacks_a_flag_is_refused_and_leaves_what_was),
         cmocka_unit_test(pages_in_any_order_and_twice_load_the_same),
         cmocka_unit_test(what_a_crash_left_of_a_load_is_deleted),
