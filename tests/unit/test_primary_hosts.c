@@ -23,7 +23,7 @@ static void primary_begin(struct site *s)
     assert_int_equal(primary_start(s->kit.store, &config, &s->primary), HOIST_OK);
 }
 
-static void agent_begin(struct site *s)
+static void open_agent(struct site *s)
 {
     static const char *const envs[] = {"production"}, *const labels[] = {"ring=canary", "zone="};
     const char *upstreams[] = {s->url};
@@ -146,7 +146,7 @@ static void a_host_that_cannot_read_one_flag_is_shown_with_why_and_has_all_else(
     put_raw(&s->kit, "later", true);
     kit_do(&s->kit, "set", "{\"key\":\"z\",\"value\":\"on\"}", "changed");
     primary_begin(s);
-    agent_begin(s);
+    open_agent(s);
     json_t *host = wait_for(s, "refused", "\"later\"");
     assert_string_equal(kit_text(host, "id"), "host1");
     assert_string_equal(kit_text(host, "state"), "refusing");
@@ -180,7 +180,7 @@ static void a_change_is_waited_for_and_measured(void **state)
         kit_metric("hoist_kill_duration_seconds_count{env=\"production\",trigger=\"operator\"} ") >=
         0);
     assert_true(kit_metric("_duration_seconds_count{env=\"production\",kind=\"rollback\"} ") == 0);
-    agent_begin(s);
+    open_agent(s);
     json_decref(wait_for(s, "state", "current"));
     double before = kit_metric(count);
     struct told t = call(s, "set", "{\"key\":\"k\",\"value\":\"on\"}"), asked = {0, NULL};
@@ -205,7 +205,7 @@ static void a_primary_that_starts_anew_knows_whom_it_has_not_heard(void **state)
 {
     struct site *s = *state;
     primary_begin(s);
-    agent_begin(s);
+    open_agent(s);
     json_decref(wait_for(s, "state", "current"));
     struct store_read *r;
     struct slice id, row;
