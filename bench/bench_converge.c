@@ -59,14 +59,19 @@ static void nap(int64_t us)
 
 /* ------------------------------------------------------------------ waiting for all */
 
-static void committed(void *arg, const char *env, uint64_t version)
+static void committed(void *arg, uint64_t version)
 {
     struct fleet *f = arg;
-    (void)env;
     if (version < atomic_load(&f->target))
         return;
     if (atomic_fetch_add(&f->have, 1) + 1 == f->count)
         atomic_store(&f->last_ns, clock_mono_ns());
+}
+
+static void agent_committed(void *arg, const struct change *const *changes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        committed(arg, changes[i]->head.version);
 }
 
 static void expect(struct fleet *f, uint64_t version)
@@ -141,7 +146,7 @@ static void received(struct fleet *f, struct host *h, struct slice bytes)
     struct change c;
     apply(h->store, bytes);
     if (change_decode(bytes, &c) == HOIST_OK)
-        committed(f, env_name, c.head.version);
+        committed(f, c.head.version);
 }
 
 /* ------------------------------------------------------------------ Hoist */
@@ -386,7 +391,7 @@ static void measure(const char *base, int hosts)
                                   .upstream_count = 1,
                                   .envs = envs,
                                   .env_count = 1,
-                                  .applied = committed,
+                                  .applied = agent_committed,
                                   .applied_arg = &agents};
         agents.hosts[i].store = open_store(rig.dir, "agent", i, false);
         expect(&agents, 2);

@@ -268,6 +268,7 @@ static enum hoist_err make_follower(struct agent *a)
             .upstreams = c->upstream_count,
             .upstream_names = names,
             .heartbeat_ms = c->heartbeat_ms,
+            .relay = c->relay,
         };
         hash_random(&f.incarnation, sizeof f.incarnation);
         hash_random(&f.seed, sizeof f.seed);
@@ -290,31 +291,20 @@ static enum hoist_err start_thread(struct agent *a)
     return HOIST_OK;
 }
 
-static enum hoist_err start(struct agent *a)
+void agent_free(struct agent *a)
 {
-    enum hoist_err err = store_env_order(a->store, a->config.envs, a->config.env_count);
-    if (err == HOIST_OK)
-        err = make_follower(a);
-    if (err != HOIST_OK)
-        return err;
-    agent_metrics_begin(a);
-    err = start_thread(a);
-    if (err != HOIST_OK)
-        agent_metrics_end(a);
-    return err;
-}
-
-static void agent_free(struct agent *a)
-{
+    if (!a)
+        return;
     follower_free(a->follower);
     queue_done(&a->queue);
     pthread_mutex_destroy(&a->lock);
     mem_free(a->reports);
+    mem_free(a->committed);
     arena_done(&a->own);
     mem_free(a);
 }
 
-enum hoist_err agent_start(struct store *s, const struct agent_config *config, struct agent **ret)
+enum hoist_err agent_new(struct store *s, const struct agent_config *config, struct agent **ret)
 {
     enum hoist_err err = check_config(config);
     if (err != HOIST_OK)
@@ -332,7 +322,40 @@ enum hoist_err agent_start(struct store *s, const struct agent_config *config, s
     a->store = s;
     err = own_config(a, config);
     if (err == HOIST_OK)
-        err = start(a);
+        err = store_env_order(s, a->config.envs, a->config.env_count);
+    if (err == HOIST_OK)
+        err = make_follower(a);
+    if (err != HOIST_OK) {
+        agent_free(a);
+        return err;
+    }
+    *ret = a;
+    return HOIST_OK;
+}
+
+enum hoist_err agent_begin(struct agent *a)
+{
+    agent_metrics_begin(a);
+    enum hoist_err err = start_thread(a);
+    if (err != HOIST_OK)
+        agent_metrics_end(a);
+    return err;
+}
+
+void agent_end(struct agent *a)
+{
+    queue_close(&a->queue);
+    pthread_join(a->thread, NULL);
+    agent_metrics_end(a);
+}
+
+enum hoist_err agent_start(struct store *s, const struct agent_config *config, struct agent **ret)
+{
+    struct agent *a;
+    enum hoist_err err = agent_new(s, config, &a);
+    if (err != HOIST_OK)
+        return err;
+    err = agent_begin(a);
     if (err != HOIST_OK) {
         agent_free(a);
         return err;
@@ -345,8 +368,6 @@ void agent_stop(struct agent *a)
 {
     if (!a)
         return;
-    queue_close(&a->queue);
-    pthread_join(a->thread, NULL);
-    agent_metrics_end(a);
+    agent_end(a);
     agent_free(a);
 }

@@ -7,7 +7,9 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "repl/standing.h"
 #include "store/store.h"
+#include "wire/change.h"
 
 struct agent;
 
@@ -22,17 +24,28 @@ struct agent_config {
     const char *const *labels; /* "name=value" */
     uint32_t label_count;
     uint32_t heartbeat_ms; /* 0: 200 */
-    /* Called on the agent's thread after each commit, for benches and tests; may be NULL. */
-    void (*applied)(void *arg, const char *env, uint64_t version);
+    bool relay;            /* it publishes what it has (relay.h) */
+    /* Called on the agent's thread after each commit of changes, which it got one by one and not by
+     * a snapshot: in order, of any environments, borrowed for the call. May be NULL. */
+    void (*applied)(void *arg, const struct change *const *changes, uint32_t count);
     void *applied_arg;
 };
 
-/* Starts the thread; it is the store's writer from now on, and calls store_tick(). Errors: EINVAL
- * (a URL, a label), ENOMEM, EIO. An upstream that does not answer is no error. */
+/* Made, but doing nothing yet. Errors: EINVAL (a URL, a label), ENOMEM, EIO. */
+MUST_USE enum hoist_err agent_new(struct store *s, const struct agent_config *config,
+                                  struct agent **ret);
+void agent_free(struct agent *a); /* NULL is fine */
+
+/* Starts the thread; it is the store's writer from now on, and calls store_tick(). EIO. An upstream
+ * that does not answer is no error. */
+MUST_USE enum hoist_err agent_begin(struct agent *a);
+/* Stops within a second. The store stays open. */
+void agent_end(struct agent *a);
+
+/* Both at once. */
 MUST_USE enum hoist_err agent_start(struct store *s, const struct agent_config *config,
                                     struct agent **ret);
-/* Stops within a second. The store stays open. NULL is fine. */
-void agent_stop(struct agent *a);
+void agent_stop(struct agent *a); /* NULL is fine */
 
 /* The `status` object of interface.md, fresh. Any thread. */
 MUST_USE enum hoist_err agent_status(struct agent *a, struct buf *out);
@@ -40,6 +53,12 @@ MUST_USE enum hoist_err agent_status(struct agent *a, struct buf *out);
 /* Whether there is something to serve from: each environment has been filled once. Else appends a
  * sentence. Any thread. */
 bool agent_is_ready(struct agent *a, struct buf *why_not);
+
+/* How it stands, for those that follow it: a standing_fn. Any thread. */
+MUST_USE enum hoist_err agent_standing(void *agent, struct arena *arena, struct standing *ret);
+
+/* The URL of the upstream that is followed now; lives as long as the agent. Any thread. */
+const char *agent_upstream(struct agent *a);
 
 /* The store's writer met an error it cannot mend (EUNKNOWN): hoistd should end and be started
  * again. */

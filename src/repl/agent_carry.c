@@ -109,11 +109,29 @@ static enum hoist_err apply_together(struct agent *a, const struct follower_outp
     return store_write_commit(w);
 }
 
-static void applied(struct agent *a, const struct follower_output *o)
+static bool committed_room(struct agent *a, uint32_t n)
 {
-    metric_inc(a->envs[o->env].applied);
-    if (a->config.applied)
-        a->config.applied(a->config.applied_arg, a->envs[o->env].name, o->change.head.version);
+    if (n <= a->committed_cap)
+        return true;
+    const struct change **more = mem_realloc(a->committed, n * sizeof *more);
+    if (!more)
+        return false;
+    a->committed = more;
+    a->committed_cap = n;
+    return true;
+}
+
+/* `n` changes are committed: whoever wants them gets them. For want of memory nobody does, and those
+ * who follow this host see by the next heartbeat that there is something to fetch. */
+static void applied(struct agent *a, const struct follower_output *o, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        metric_inc(a->envs[o[i].env].applied);
+    if (!a->config.applied || !committed_room(a, n))
+        return;
+    for (uint32_t i = 0; i < n; i++)
+        a->committed[i] = &o[i].change;
+    a->config.applied(a->config.applied_arg, a->committed, n);
 }
 
 /* Whether a later one of the `n` changes is of the same environment as `o`. */
@@ -148,7 +166,7 @@ static void apply_singly(struct agent *a, const struct follower_output *first, u
             continue;
         enum hoist_err err = apply_together(a, o, 1);
         if (err == HOIST_OK) {
-            applied(a, o);
+            applied(a, o, 1);
             if (!comes_again(o, first + n))
                 report_store(a, IN_APPLIED, o->env, HOIST_OK);
             continue;
@@ -173,11 +191,10 @@ static void apply(struct agent *a, const struct follower_output *first, uint32_t
         apply_singly(a, first, n);
         return;
     }
-    for (const struct follower_output *o = first; o < first + n; o++) {
-        applied(a, o);
+    applied(a, first, n);
+    for (const struct follower_output *o = first; o < first + n; o++)
         if (!comes_again(o, first + n))
             report_store(a, IN_APPLIED, o->env, HOIST_OK);
-    }
 }
 
 /* ---------------------------------------------------------------- loading */

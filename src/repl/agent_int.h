@@ -60,6 +60,8 @@ struct agent {
     struct upstream *upstream;
     struct report *reports; /* to be fed, in order */
     size_t report_count, report_cap;
+    const struct change **committed; /* room to tell them to config.applied */
+    uint32_t committed_cap;
     int64_t step_ms, upkeep_ms; /* when next */
     int64_t status_written_ms;
     bool changed;    /* since the status was last left in the store */

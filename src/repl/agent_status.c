@@ -18,12 +18,15 @@ static void status_fill(struct agent *a, struct status *ret)
         };
     *ret = (struct status){
         .host = a->config.id,
-        .role = "agent",
+        .role = a->config.relay ? "relay" : "agent",
         .software = a->config.software,
         .upstream = a->config.upstreams[view.upstream],
         .connected = view.connected,
         .last_word_ms = view.last_word_ms,
         .stale = view.stale,
+        .lags = view.lags,
+        .news_ms = view.news_ms,
+        .distance = view.distance,
         .envs = a->status_envs,
         .env_count = view.env_count,
     };
@@ -42,6 +45,24 @@ static enum hoist_err status_put(struct agent *a, size_t limit, struct buf *out)
 enum hoist_err agent_status(struct agent *a, struct buf *out)
 {
     return status_put(a, 0, out);
+}
+
+enum hoist_err agent_standing(void *agent, struct arena *arena, struct standing *ret)
+{
+    struct agent *a = agent;
+    pthread_mutex_lock(&a->lock);
+    enum hoist_err err = follower_standing(a->follower, arena, ret);
+    pthread_mutex_unlock(&a->lock);
+    return err;
+}
+
+const char *agent_upstream(struct agent *a)
+{
+    struct follower_view view;
+    pthread_mutex_lock(&a->lock);
+    follower_look(a->follower, clock_mono_ms(), &view);
+    pthread_mutex_unlock(&a->lock);
+    return a->config.upstreams[view.upstream];
 }
 
 bool agent_is_ready(struct agent *a, struct buf *why_not)

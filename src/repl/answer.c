@@ -27,8 +27,9 @@ static struct env_head head_of(const struct store_env *e, struct slice name)
     return h;
 }
 
-enum hoist_err answer_heads(struct store_read *r, struct arena *arena, struct env_head **ret,
-                            uint32_t *ret_count)
+/* Of all environments in `r`. */
+static enum hoist_err store_heads(struct store_read *r, struct arena *arena, struct env_head **ret,
+                                  uint32_t *ret_count)
 {
     struct store_env env;
     uint32_t count = 0;
@@ -54,6 +55,18 @@ enum hoist_err answer_heads(struct store_read *r, struct arena *arena, struct en
     return HOIST_OK;
 }
 
+enum hoist_err answer_standing(const struct answerer *a, struct store_read *r, struct arena *arena,
+                               struct standing *ret)
+{
+    struct standing s = {0};
+    if (a->standing)
+        return a->standing(a->standing_arg, arena, ret);
+    enum hoist_err err = store_heads(r, arena, &s.heads, &s.head_count);
+    if (err == HOIST_OK)
+        *ret = s;
+    return err;
+}
+
 /* ENOTFOUND also for an environment that has nothing yet: there is nothing to give of it. */
 static enum hoist_err find_env(struct store_read *r, struct slice name, struct store_env *ret)
 {
@@ -75,17 +88,20 @@ void answer_hello(const struct answerer *a, struct buf *out)
 {
     struct store_read *r = NULL;
     struct arena arena = {0};
+    struct standing standing = {0};
     struct frame_hello f = {
         .id = a->id,
         .incarnation = a->incarnation,
         .software = a->software,
         .format = RECORD_MAJOR,
-        .role = SLICE("primary"),
+        .role = a->standing ? SLICE("relay") : SLICE("primary"),
         .time_ms = clock_wall_ms(),
     };
     enum hoist_err err = store_read_begin(a->store, false, &r);
     if (err == HOIST_OK)
-        err = answer_heads(r, &arena, &f.envs, &f.env_count);
+        err = answer_standing(a, r, &arena, &standing);
+    f.envs = standing.heads;
+    f.env_count = standing.head_count;
     if (err == HOIST_OK)
         frame_put_hello(out, FRAME_HELLO_REPLY, &f);
     else if (err == HOIST_EAGAIN)
@@ -273,10 +289,9 @@ static enum hoist_err put_base(struct store_read *r, const struct store_env *env
 {
     struct slice bytes;
     struct change c;
-    enum hoist_err err = store_log_get(r, env->id, env->head, &bytes);
+    enum hoist_err err = store_head_get(r, env, &bytes);
     if (err == HOIST_ENOTFOUND)
-        return err_set(HOIST_ECORRUPT, "repl: the log of %s has no version %llu, its newest",
-                       env->name, (unsigned long long)env->head);
+        return HOIST_EAGAIN; /* a relay's store of an early build has it with the next change */
     if (err == HOIST_OK)
         err = change_decode(bytes, &c);
     if (err == HOIST_OK)

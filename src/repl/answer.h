@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "repl/downloads.h"
+#include "repl/standing.h"
 #include "store/store.h"
 #include "wire/frame.h"
 
@@ -22,6 +23,8 @@ struct answerer { /* who answers; all borrowed */
     struct downloads *downloads;
     struct slice id, software;
     uint64_t incarnation;
+    standing_fn *standing; /* a relay's; NULL: this is the primary, and the store says it all */
+    void *standing_arg;
 };
 
 void answer_hello(const struct answerer *a, struct buf *out);
@@ -31,8 +34,9 @@ void answer_fetch_busy(struct buf *out);
 void answer_snapshot(const struct answerer *a, uint32_t asker, const struct frame_snapshot *f,
                      struct buf *out);
 
-/* The heads of all environments in `r`; their names stand in `arena`. EIO, ECORRUPT, ENOMEM. */
-MUST_USE enum hoist_err answer_heads(struct store_read *r, struct arena *arena,
-                                     struct env_head **ret, uint32_t *ret_count);
+/* How whoever answers stands: a relay as it says, the primary as its store `r` does. Names and heads
+ * stand in `arena`. EIO, ECORRUPT, ENOMEM. */
+MUST_USE enum hoist_err answer_standing(const struct answerer *a, struct store_read *r,
+                                        struct arena *arena, struct standing *ret);
 
 #endif

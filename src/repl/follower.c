@@ -79,9 +79,10 @@ enum hoist_err follower_new(const struct follower_config *config, int64_t now_ms
     f->counter = config->counter;
     f->counter_ms = now_ms;
     f->word_ms = f->garbage_ms = NEVER;
-    f->hello_due_ms = NEVER;
+    f->hello_due_ms = f->lags_since_ms = NEVER;
     f->status_due_ms = now_ms;
     f->request_bytes = BUF_INIT(FRAME_REPLY_MAX);
+    relay_drop_origin(f);
 
     enum hoist_err err = own_config(f, config);
     for (uint32_t i = 0; i < config->env_count && err == HOIST_OK; i++)
@@ -115,6 +116,7 @@ void follower_free(struct follower *f)
     }
     free_kept(f->spent);
     buf_done(&f->request_bytes);
+    relay_drop_origin(f);
     mem_free(f->outputs);
     arena_done(&f->arena);
     arena_done(&f->own);

@@ -9,7 +9,8 @@
  * A life: hello → (epochs differ, or too far behind) snapshot, else fetch → live: apply each change
  * whose version is its own plus one, drop those it has, and on a hole (a change, or a heartbeat's
  * hop head beyond its own) fetch the missing ones. One upstream is followed at a time, in the order
- * given; after five heartbeats of silence it is dialled again, or the next is tried; from another
+ * given; after five heartbeats of silence it is dialled again, or the next is tried; one that has no
+ * news of the primary, or is itself behind, for 5 s is left where there is another; from another
  * than the first, the first is tried again after a minute. One request is outstanding at a time.
  */
 #ifndef REPL_FOLLOWER_H
@@ -20,6 +21,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "repl/standing.h"
 #include "wire/frame.h"
 
 enum {
@@ -31,7 +33,8 @@ enum {
     FOLLOWER_SILENT_HEARTBEATS = 5,
     FOLLOWER_PRIMARY_RETURN_MS = 60000,
     FOLLOWER_STATUS_MS = 2000,      /* at least so often; at once (coalesced 5 ms) on a change */
-    FOLLOWER_STALE_MS = 5000,       /* an origin that has not moved for so long is stale */
+    FOLLOWER_STALE_MS = 5000,       /* an origin that has not moved, or an upstream that has been
+                                       behind, for so long is stale */
     FOLLOWER_BUFFER_MAX = 64 << 20, /* changes kept while snapshots load, of all environments */
 };
 
@@ -55,6 +58,7 @@ struct follower_config { /* copied by follower_new() */
     uint32_t upstreams;                 /* how many; they are numbered from 0 */
     const struct slice *upstream_names; /* for log lines; NULL: by their numbers */
     uint32_t heartbeat_ms;              /* what to expect; 200 */
+    bool relay; /* others follow this host: it says so, and keeps what follower_standing() gives */
     uint64_t seed;
     uint64_t counter; /* greatest heartbeat counter seen before; 0 */
 };
@@ -164,13 +168,19 @@ struct follower_view {
     uint32_t upstream;    /* which one is followed */
     bool connected;       /* it was heard of within five heartbeats */
     bool stale;           /* its origin has not moved for 5 s */
+    bool lags;            /* it says that it has not what the primary has */
     int64_t last_word_ms; /* since anything was heard from upstream; -1: never */
-    uint32_t distance;    /* hops to the primary */
+    int64_t news_ms;      /* since its origin moved, which is how old "current" is; -1: never */
+    uint32_t distance;    /* of the upstream: 0 is the primary */
     uint64_t counter;
     struct follower_view_env *envs;
     uint32_t env_count;
 };
 /* *ret's environments belong to `f` and change with the next look or step. */
 void follower_look(const struct follower *f, int64_t now_ms, struct follower_view *ret);
+
+/* How a relay stands, for those that follow it. ENOMEM. */
+MUST_USE enum hoist_err follower_standing(const struct follower *f, struct arena *arena,
+                                          struct standing *ret);
 
 #endif

@@ -6,6 +6,7 @@
  *   follower_env.c       one environment, live: what is published, fetched, applied, refused
  *   follower_trouble.c   asking again, and what stands in an environment's way
  *   follower_held.c      which flags are held back here
+ *   follower_relay.c     what a relay tells those that follow it
  *   follower_load.c      one environment, loading: snapshot pages, replay, the switch
  *   follower_tell.c      what is told: outputs, log lines, the heads in hello and status, the view
  *
@@ -145,8 +146,10 @@ struct follower {
     int64_t hello_due_ms, hello_sent_ms, hello_retry_ms;
     uint32_t failures; /* requests in a row without an answer */
     uint32_t distance;
+    int64_t lags_since_ms; /* by its own word it has not what the primary has; NEVER: it has */
     uint64_t counter;
-    int64_t counter_ms;                                      /* when it last moved */
+    int64_t counter_ms;                  /* when it last moved */
+    struct buf origin, origin_signature; /* a relay's: of the newest heartbeat; empty: none yet */
     bool silence_told, mute_told, stale_told, upstream_told; /* log lines of this episode */
     int64_t garbage_ms; /* when garbage last came; NEVER: not yet */
 
@@ -236,6 +239,11 @@ void env_missing(struct follower *f, struct fenv *e);
 void held_take(struct follower *f, struct fenv *e, const struct follower_input *in);
 void held_done(struct fenv *e);
 
+/* ---------------------------------------------------------------- follower_relay.c */
+
+void relay_keep_origin(struct follower *f, const struct frame_heartbeat *h);
+void relay_drop_origin(struct follower *f);
+
 /* ---------------------------------------------------------------- follower_load.c */
 
 bool load_is_on(const struct fenv *e); /* the store has begun it */
@@ -254,7 +262,8 @@ struct follower_output *tell(struct follower *f, enum follower_out kind); /* nev
 void tell_count(struct follower *f, enum follower_count what);
 void tell_log(struct follower *f, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 enum env_state env_state_of(const struct fenv *e);
-struct env_head *tell_heads(struct follower *f); /* config.env_count of them */
+struct env_head env_head_of(const struct fenv *e); /* borrows its name */
+struct env_head *tell_heads(struct follower *f);   /* config.env_count of them */
 struct refusal *tell_refusals(struct follower *f, uint32_t *ret_count);
 
 #endif

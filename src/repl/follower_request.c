@@ -35,7 +35,7 @@ static void send_hello(struct follower *f)
                         .incarnation = f->config.incarnation,
                         .software = f->config.software,
                         .format = RECORD_MAJOR,
-                        .role = SLICE("agent"),
+                        .role = f->config.relay ? SLICE("relay") : SLICE("agent"),
                         .envs = heads,
                         .env_count = f->config.env_count,
                     });

@@ -63,6 +63,20 @@ enum env_state env_state_of(const struct fenv *e)
     return ENV_CURRENT;
 }
 
+struct env_head env_head_of(const struct fenv *e)
+{
+    struct env_head head = {
+        .name = e->name,
+        .epoch = e->committed.epoch,
+        .version = e->committed.version,
+        .state = env_state_of(e),
+        .held = e->held,
+    };
+    memcpy(head.hash, e->committed.hash, HASH_SIZE);
+    memcpy(head.digest, e->committed.digest, HASH_SIZE);
+    return head;
+}
+
 struct env_head *tell_heads(struct follower *f)
 {
     struct env_head *heads = arena_alloc(&f->arena, f->config.env_count, sizeof *heads);
@@ -70,18 +84,8 @@ struct env_head *tell_heads(struct follower *f)
         f->no_memory = true;
         return NULL;
     }
-    for (uint32_t i = 0; i < f->config.env_count; i++) {
-        const struct fenv *e = &f->envs[i];
-        heads[i] = (struct env_head){
-            .name = e->name,
-            .epoch = e->committed.epoch,
-            .version = e->committed.version,
-            .state = env_state_of(e),
-            .held = e->held,
-        };
-        memcpy(heads[i].hash, e->committed.hash, HASH_SIZE);
-        memcpy(heads[i].digest, e->committed.digest, HASH_SIZE);
-    }
+    for (uint32_t i = 0; i < f->config.env_count; i++)
+        heads[i] = env_head_of(&f->envs[i]);
     return heads;
 }
 
@@ -140,8 +144,10 @@ void follower_look(const struct follower *f, int64_t now_ms, struct follower_vie
     *ret = (struct follower_view){
         .upstream = f->follow,
         .connected = f->heard && now_ms - f->heard_ms < silent_ms,
+        .lags = f->lags_since_ms != NEVER,
         .stale = now_ms - f->counter_ms >= FOLLOWER_STALE_MS,
         .last_word_ms = f->word_ms == NEVER ? -1 : now_ms - f->word_ms,
+        .news_ms = f->counter == 0 ? -1 : now_ms - f->counter_ms,
         .distance = f->distance,
         .counter = f->counter,
         .envs = f->view,

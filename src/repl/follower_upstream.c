@@ -63,6 +63,7 @@ void upstream_follow(struct follower *f, uint32_t upstream)
     f->follow = upstream;
     f->dialled_ms = f->now;
     f->heard = f->hello_done = f->primary = f->leave = false;
+    f->lags_since_ms = NEVER;
     f->upstream_told = f->upstream_told && !other;
     f->hello_due_ms = f->now;
     f->hello_retry_ms = 0;
@@ -160,6 +161,23 @@ static void leave_stale(struct follower *f)
     f->upstream_told = true;
 }
 
+/* A relay that says of itself that it cannot keep up (its disk is full, it loads a snapshot): another
+ * upstream may have what it has not. False: it is stayed with. */
+static bool leave_lagging(struct follower *f)
+{
+    int64_t since = f->lags_since_ms > f->follow_ms ? f->lags_since_ms : f->follow_ms;
+    if (f->lags_since_ms == NEVER || f->now - since < FOLLOWER_STALE_MS || is_loading(f))
+        return false;
+    uint32_t next = next_upstream(f, false);
+    if (next == f->follow)
+        return false;
+    tell_log(f, LOG_WARN, "repl: %s has been behind for %d s; going to %s",
+             upstream_name(f, f->follow), FOLLOWER_STALE_MS / 1000, upstream_name(f, next));
+    f->shun_ms[f->follow] = f->now + SHUN_MS;
+    upstream_follow(f, next);
+    return true;
+}
+
 void upstream_keep(struct follower *f)
 {
     if (!f->started)
@@ -172,7 +190,7 @@ void upstream_keep(struct follower *f)
         leave(f);
     else if (f->now - f->follow_ms >= FOLLOWER_PRIMARY_RETURN_MS && may_return(f))
         try_first(f);
-    else
+    else if (!leave_lagging(f))
         leave_stale(f);
 }
 
@@ -252,6 +270,20 @@ static bool take_counter(struct follower *f, uint64_t counter)
     return false;
 }
 
+/* Whether it has said of itself that it has not what the primary has, and since when. */
+static void note_lag(struct follower *f, const struct frame_heartbeat *h)
+{
+    bool lags = false;
+    for (uint32_t i = 0; i < f->config.env_count; i++) {
+        const struct env_head *hop = find_head(h->hop_envs, h->hop_count, f->envs[i].name);
+        lags = lags || (hop && hop->state != ENV_CURRENT);
+    }
+    if (!lags)
+        f->lags_since_ms = NEVER;
+    else if (f->lags_since_ms == NEVER)
+        f->lags_since_ms = f->now;
+}
+
 void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h)
 {
     bool old = h->counter < f->counter;
@@ -260,6 +292,9 @@ void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h)
     upstream_heard(f);
     if (!old)
         f->distance = h->distance;
+    note_lag(f, h);
+    if (f->config.relay && moved)
+        relay_keep_origin(f, h);
     for (uint32_t i = 0; i < f->config.env_count; i++) {
         struct fenv *e = &f->envs[i];
         const struct env_head *origin = find_head(h->origin_envs, h->origin_count, e->name);

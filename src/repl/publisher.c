@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "repl/answer.h"
 #include "repl/net.h"
 
 enum {
@@ -17,15 +16,14 @@ enum {
 };
 
 struct publisher {
-    struct store *store;
-    const char *id;
+    const struct answerer *who;
     nng_socket socket;
     pthread_mutex_t lock; /* heartbeats leave in the order of their counters */
     uint32_t beats;
     struct metric *errors;
 };
 
-enum hoist_err publisher_open(struct store *s, const char *id, struct publisher **ret)
+enum hoist_err publisher_open(const struct answerer *who, struct publisher **ret)
 {
     struct publisher *p = mem_zalloc(1, sizeof *p);
     if (!p)
@@ -41,8 +39,7 @@ enum hoist_err publisher_open(struct store *s, const char *id, struct publisher 
         mem_free(p);
         return net_err(rc, "repl: the stream's queue");
     }
-    p->store = s;
-    p->id = id;
+    p->who = who;
     p->errors =
         metric_series(METRIC_COUNTER, "hoist_publish_errors_total",
                       "Messages that could not be published; subscribers fetch instead.", "", NULL);
@@ -119,24 +116,28 @@ void publisher_changes(struct publisher *p, const struct slice *changes, uint32_
     }
 }
 
-static enum hoist_err put_heartbeat(struct publisher *p, struct store_read *r, struct arena *arena,
+/* The primary's own word, which relays pass on as it is. */
+static void put_origin(struct publisher *p, const struct standing *s, struct buf *origin)
+{
+    /* A greater number of starts comes before any number of beats: it grows across restarts. */
+    uint64_t counter = store_starts(p->who->store) << 32 | ++p->beats;
+    heartbeat_put_origin(origin, counter, clock_wall_ms(), s->heads, s->head_count);
+}
+
+static enum hoist_err put_heartbeat(struct publisher *p, const struct standing *s,
                                     struct buf *frame)
 {
     struct buf origin = BUF_INIT(NET_STREAM_MAX), hop = BUF_INIT(NET_STREAM_MAX);
-    struct env_head *heads;
-    uint32_t count;
-    enum hoist_err err = answer_heads(r, arena, &heads, &count);
-    if (err == HOIST_OK) {
-        /* A greater number of starts comes before any number of beats: it grows across restarts. */
-        uint64_t counter = store_starts(p->store) << 32 | ++p->beats;
-        heartbeat_put_origin(&origin, counter, clock_wall_ms(), heads, count);
-        heartbeat_put_hop(&hop, 0, slice_str(p->id), heads, count);
-        err = buf_err(&origin);
-    }
+    if (p->who->standing)
+        buf_add_slice(&origin, s->origin);
+    else
+        put_origin(p, s, &origin);
+    heartbeat_put_hop(&hop, s->distance, p->who->id, s->heads, s->head_count);
+    enum hoist_err err = buf_err(&origin);
     if (err == HOIST_OK)
         err = buf_err(&hop);
     if (err == HOIST_OK)
-        frame_put_heartbeat(frame, buf_slice(&origin), SLICE(""), buf_slice(&hop));
+        frame_put_heartbeat(frame, buf_slice(&origin), s->signature, buf_slice(&hop));
     buf_done(&origin);
     buf_done(&hop);
     return err;
@@ -147,15 +148,19 @@ void publisher_heartbeat(struct publisher *p)
     struct buf frame = BUF_INIT(NET_STREAM_MAX);
     struct arena arena = {0};
     struct store_read *r = NULL;
+    struct standing s = {0};
 
     pthread_mutex_lock(&p->lock);
-    enum hoist_err err = store_read_begin(p->store, false, &r);
+    enum hoist_err err = store_read_begin(p->who->store, false, &r);
     if (err == HOIST_OK)
-        err = put_heartbeat(p, r, &arena, &frame);
-    if (err == HOIST_OK)
-        send_frame(p, &frame);
-    else
+        err = answer_standing(p->who, r, &arena, &s);
+    bool silent = err == HOIST_OK && p->who->standing && s.origin.len == 0;
+    if (err == HOIST_OK && !silent)
+        err = put_heartbeat(p, &s, &frame);
+    if (err != HOIST_OK)
         metric_inc(p->errors);
+    else if (!silent)
+        send_frame(p, &frame);
     pthread_mutex_unlock(&p->lock);
 
     store_read_end(r);

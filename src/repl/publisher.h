@@ -9,17 +9,19 @@
 #include <stdbool.h>
 
 #include "base/slice.h"
-#include "store/store.h"
+#include "repl/answer.h"
 
 struct publisher;
 
-MUST_USE enum hoist_err publisher_open(struct store *s, const char *id, struct publisher **ret);
+/* `who` speaks in the heartbeats; borrowed. */
+MUST_USE enum hoist_err publisher_open(const struct answerer *who, struct publisher **ret);
 /* False: nng did not manage to (net_close()), and keeps what it has. NULL is fine. */
 MUST_USE bool publisher_close(struct publisher *p);
 MUST_USE enum hoist_err publisher_listen(struct publisher *p, const char *url);
 
 /* Any thread. What cannot be sent is counted and left to the next heartbeat. */
 void publisher_changes(struct publisher *p, const struct slice *changes, uint32_t count);
+/* A relay that has heard no heartbeat yet has none to send. */
 void publisher_heartbeat(struct publisher *p);
 
 #endif

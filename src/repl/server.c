@@ -398,8 +398,18 @@ static enum hoist_err prepare(struct server *v)
     if (!v->id || !v->software)
         return err_set(HOIST_ENOMEM, "repl: out of memory");
     enum hoist_err err = downloads_new(v->store, &v->downloads);
-    if (err == HOIST_OK)
-        err = publisher_open(v->store, v->id, &v->publisher);
+    if (err != HOIST_OK)
+        return err;
+    v->answerer = (struct answerer){
+        .store = v->store,
+        .downloads = v->downloads,
+        .id = slice_str(v->id),
+        .software = slice_str(v->software),
+        .standing = v->config.standing,
+        .standing_arg = v->config.standing_arg,
+    };
+    hash_random(&v->answerer.incarnation, sizeof v->answerer.incarnation);
+    err = publisher_open(&v->answerer, &v->publisher);
     if (err == HOIST_OK)
         err = open_requests(v);
     if (err != HOIST_OK)
@@ -407,13 +417,6 @@ static enum hoist_err prepare(struct server *v)
     int rc = nng_aio_alloc(&v->timer, on_timer, v);
     if (rc != 0)
         return net_err(rc, "repl: the heartbeat's timer");
-    v->answerer = (struct answerer){
-        .store = v->store,
-        .downloads = v->downloads,
-        .id = slice_str(v->id),
-        .software = slice_str(v->software),
-    };
-    hash_random(&v->answerer.incarnation, sizeof v->answerer.incarnation);
     told_metrics_begin();
     v->refused = metric_series(METRIC_COUNTER, "hoist_frames_refused_total",
                                "Frames that could not be read or were not believed.",

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "repl/standing.h"
 #include "repl/told.h"
 #include "store/store.h"
 #include "wire/frame.h"
@@ -27,7 +28,9 @@ struct server_config {
     const char *id;
     const char *software;
     uint32_t heartbeat_ms; /* 0: 200 */
-    /* A command came; `peer` is "uid:1000" over ipc, else "". Called on any thread, must not block:
+    standing_fn *standing; /* a relay's; NULL: this is the primary */
+    void *standing_arg;
+    /* NULL: this server takes none, and says to ask the primary. A command came; `peer` is "uid:1000" over ipc, else "". Called on any thread, must not block:
      * queue it. Returns an error when it cannot be taken (EBUSY): the asker is told so. What it
      * took is answered or dropped, once; until then what `command` points to stays. */
     enum hoist_err (*command)(void *arg, struct server_request *request,

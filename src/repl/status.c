@@ -213,6 +213,16 @@ static void put_stuck(struct json_writer *w, struct store *s)
     json_array_end(w);
 }
 
+/* `ms`; null: never. */
+static void put_since(struct json_writer *w, const char *name, int64_t ms)
+{
+    json_key(w, name);
+    if (ms < 0)
+        json_put_null(w);
+    else
+        json_put_i64(w, ms);
+}
+
 static void put_upstream(struct json_writer *w, const struct status *status)
 {
     json_key(w, "upstream");
@@ -225,13 +235,14 @@ static void put_upstream(struct json_writer *w, const struct status *status)
     json_put_str(w, status->upstream);
     json_key(w, "connected");
     json_put_bool(w, status->connected);
-    json_key(w, "last_word_ms");
-    if (status->last_word_ms < 0)
-        json_put_null(w);
-    else
-        json_put_i64(w, status->last_word_ms);
+    put_since(w, "last_word_ms", status->last_word_ms);
     json_key(w, "stale");
     json_put_bool(w, status->stale);
+    json_key(w, "lags");
+    json_put_bool(w, status->lags);
+    put_since(w, "news_ms", status->news_ms);
+    json_key(w, "distance");
+    json_put_u64(w, status->distance);
     json_object_end(w);
 }
 

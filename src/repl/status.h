@@ -31,6 +31,9 @@ struct status {
     bool connected;
     int64_t last_word_ms;          /* since upstream was heard; -1: never */
     bool stale;                    /* upstream is there, but what it tells does not move */
+    bool lags;                     /* by upstream's own word it has not what the primary has */
+    int64_t news_ms;               /* since the primary last moved, as seen here; -1: never */
+    uint32_t distance;             /* of upstream: 0 is the primary */
     const struct status_env *envs; /* NULL: all of the store's, each current (a primary) */
     uint32_t env_count;
 };

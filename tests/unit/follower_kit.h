@@ -212,7 +212,7 @@ static inline uint32_t kit_heads(const struct server *s, struct env_head heads[E
             .name = slice_str(s->env[i]->name),
             .epoch = w->epoch,
             .version = w->version,
-            .state = ENV_CURRENT,
+            .state = s->behind[i] ? ENV_BEHIND : ENV_CURRENT,
         };
         memcpy(heads[i].hash, w->hash, HASH_SIZE);
         memcpy(heads[i].digest, w->digest, HASH_SIZE);
@@ -415,6 +415,7 @@ struct host {
     struct host_env env[ENVS];
     uint32_t envs, upstreams;
     uint64_t seed, counter;
+    bool relay;             /* others follow it */
     bool late;              /* what the store has done is told by host_commit() only */
     uint32_t waiting[ENVS]; /* how much of that there is, and the newest */
     struct result untold[ENVS];
@@ -652,6 +653,7 @@ static inline void host_start(struct host *h)
                                                             .env_count = h->envs,
                                                             .upstreams = h->upstreams,
                                                             .heartbeat_ms = HEARTBEAT_MS,
+                                                            .relay = h->relay,
                                                             .seed = h->seed,
                                                             .counter = h->counter},
                                   h->now, &h->f),

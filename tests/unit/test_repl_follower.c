@@ -925,6 +925,132 @@ static void a_host_ahead_of_the_primary_has_diverged(void **state)
     (void)state;
 }
 
+static void an_upstream_that_says_it_is_behind_is_left_after_5_s_if_there_is_another(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 3);
+    r.host.upstreams = 2;
+    connect_up(&r);
+    r.s.distance = 1;
+    write_flag(&r.h, 1, 77);
+    r.s.behind[0] = 1;
+    live(&r, FOLLOWER_STALE_MS - 1000);
+    assert_true(host_view(&r.host).lags);
+    assert_int_equal(r.host.upstream, 0);
+    r.s.behind[0] = 0; /* a lag that ends is none to leave for */
+    live(&r, 1000);
+    assert_false(host_view(&r.host).lags);
+    r.s.behind[0] = 1;
+    live(&r, FOLLOWER_STALE_MS - 1000);
+    assert_int_equal(r.host.upstream, 0);
+    live(&r, 2000);
+    assert_int_equal(r.host.upstream, 1);
+    assert_non_null(strstr(buf_str(&r.host.log), "has been behind for 5 s"));
+    rig_done(&r);
+    (void)state;
+}
+
+static void an_upstream_that_is_behind_is_kept_when_there_is_no_other(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 3);
+    connect_up(&r);
+    r.s.distance = 1;
+    write_flag(&r.h, 1, 77);
+    r.s.behind[0] = 1;
+    live(&r, 3 * FOLLOWER_STALE_MS);
+    assert_true(host_view(&r.host).lags);
+    assert_int_equal(r.host.counts[COUNT_SWITCH], 0);
+    rig_done(&r);
+    (void)state;
+}
+
+/* ---------------------------------------------------------------- being a relay */
+
+static struct standing standing_of(struct rig *r, struct arena *arena)
+{
+    struct standing s;
+    assert_int_equal(follower_standing(r->host.f, arena, &s), HOIST_OK);
+    return s;
+}
+
+/* The origin of the message that was sent last. */
+static struct slice sent_origin(struct rig *r, struct arena *arena)
+{
+    struct frame_heartbeat h;
+    assert_int_equal(frame_get_heartbeat(buf_slice(&r->b), arena, &h), HOIST_OK);
+    assert_int_equal(arena_own(arena, &h.origin), HOIST_OK);
+    return h.origin;
+}
+
+static void a_relay_passes_the_newest_origin_on_as_it_came(void **state)
+{
+    struct rig r;
+    struct arena arena = {0};
+    rig_init(&r, 3, 3);
+    r.host.relay = true;
+    r.s.distance = 4;
+    host_start(&r.host);
+    host_tick(&r.host);
+    assert_int_equal(standing_of(&r, &arena).origin.len, 0);
+    settle(&r);
+    beat(&r);
+    struct slice first = sent_origin(&r, &arena);
+    assert_true(slice_eq(standing_of(&r, &arena).origin, first));
+    assert_int_equal(standing_of(&r, &arena).distance, 5);
+    write_flag(&r.h, 1, 77);
+    beat(&r);
+    struct slice second = sent_origin(&r, &arena);
+    assert_true(slice_eq(standing_of(&r, &arena).origin, second));
+    r.counter -= 2;
+    beat(&r); /* one from before */
+    assert_true(slice_eq(standing_of(&r, &arena).origin, second));
+    arena_done(&arena);
+    rig_done(&r);
+    (void)state;
+}
+
+static void a_relay_says_how_it_stands_itself(void **state)
+{
+    struct rig r;
+    struct arena arena = {0};
+    rig_init(&r, 3, 0);
+    r.host.relay = true;
+    host_start(&r.host);
+    host_tick(&r.host);
+    struct frame_hello hello;
+    assert_int_equal(frame_get_hello(buf_slice(&r.host.request), FRAME_HELLO, &arena, &hello),
+                     HOIST_OK);
+    assert_true(slice_eq(hello.role, SLICE("relay")));
+    struct standing s = standing_of(&r, &arena);
+    assert_int_equal(s.head_count, 1);
+    assert_int_equal(s.heads[0].state, ENV_LOADING);
+    assert_int_equal(s.heads[0].version, 0);
+    live(&r, 5000);
+    s = standing_of(&r, &arena);
+    assert_int_equal(s.heads[0].state, ENV_CURRENT);
+    assert_int_equal(s.heads[0].version, 3);
+    assert_memory_equal(s.heads[0].hash, at_version(&r.h, 3)->hash, HASH_SIZE);
+    write_flag(&r.h, 1, 77);
+    beat(&r);
+    assert_int_equal(standing_of(&r, &arena).heads[0].state, ENV_BEHIND);
+    arena_done(&arena);
+    rig_done(&r);
+    (void)state;
+}
+
+static void an_agent_keeps_no_origin(void **state)
+{
+    struct rig r;
+    struct arena arena = {0};
+    rig_init(&r, 3, 3);
+    connect_up(&r);
+    assert_int_equal(standing_of(&r, &arena).origin.len, 0);
+    arena_done(&arena);
+    rig_done(&r);
+    (void)state;
+}
+
 static void behind_a_relay_it_waits(void **state)
 {
     struct rig r;
@@ -1644,6 +1770,11 @@ int main(void)
         cmocka_unit_test(an_older_epoch_is_never_taken),
         cmocka_unit_test(an_upstream_at_an_older_epoch_is_left_and_asked_again_later),
         cmocka_unit_test(a_host_ahead_of_the_primary_has_diverged),
+        cmocka_unit_test(an_upstream_that_says_it_is_behind_is_left_after_5_s_if_there_is_another),
+        cmocka_unit_test(an_upstream_that_is_behind_is_kept_when_there_is_no_other),
+        cmocka_unit_test(a_relay_passes_the_newest_origin_on_as_it_came),
+        cmocka_unit_test(a_relay_says_how_it_stands_itself),
+        cmocka_unit_test(an_agent_keeps_no_origin),
         cmocka_unit_test(behind_a_relay_it_waits),
         cmocka_unit_test(a_heartbeat_that_a_fetch_overtook_is_no_divergence),
         cmocka_unit_test(another_change_of_the_same_version_is_divergence),

@@ -3,6 +3,7 @@
 
 #include <sys/un.h>
 
+#include "repl/answer.h"
 #include "repl/net.h"
 
 static const char *const ENV = "production";
@@ -111,6 +112,49 @@ static void hello_is_answered_with_the_heads(void **state)
     buf_done(&question);
     arena_done(&arena);
     place_end(&p);
+}
+
+/* A relay that knows of one environment, and is behind in it. */
+static enum hoist_err stand_behind(void *arg, struct arena *arena, struct standing *ret)
+{
+    struct env_head *head = arena_alloc(arena, 1, sizeof *head);
+    assert_non_null(head);
+    *head = (struct env_head){.name = slice_str(ENV), .version = 7, .state = ENV_BEHIND};
+    *ret = (struct standing){.distance = 3, .heads = head, .head_count = 1};
+    (*(int *)arg)++;
+    return HOIST_OK;
+}
+
+static void a_relays_hello_says_what_it_is_and_how_it_stands_itself(void **state)
+{
+    (void)state;
+    struct site site = {0};
+    struct arena arena = {0};
+    struct buf out = BUF_INIT(FRAME_REPLY_MAX);
+    struct frame_hello reply;
+    int asked = 0;
+    site_open(&site, false);
+    struct answerer relay = {.store = site.store,
+                             .id = SLICE("r"),
+                             .software = SLICE("t"),
+                             .standing = stand_behind,
+                             .standing_arg = &asked};
+    answer_hello(&relay, &out);
+    assert_ok(frame_get_hello(buf_slice(&out), FRAME_HELLO_REPLY, &arena, &reply));
+    assert_true(slice_eq(reply.role, SLICE("relay")));
+    assert_int_equal(asked, 1);
+    assert_int_equal(reply.env_count, 1);
+    assert_int_equal(reply.envs[0].version, 7);
+    assert_int_equal(reply.envs[0].state, ENV_BEHIND);
+    relay.standing = NULL;
+    buf_clear(&out);
+    answer_hello(&relay, &out);
+    assert_ok(frame_get_hello(buf_slice(&out), FRAME_HELLO_REPLY, &arena, &reply));
+    assert_true(slice_eq(reply.role, SLICE("primary")));
+    assert_int_equal(reply.env_count, 0);
+    buf_done(&out);
+    arena_done(&arena);
+    site_end(&site);
 }
 
 static void fetch_gives_what_follows_and_says_why_when_it_cannot(void **state)
@@ -512,6 +556,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hello_is_answered_with_the_heads),
+        cmocka_unit_test(a_relays_hello_says_what_it_is_and_how_it_stands_itself),
         cmocka_unit_test(fetch_gives_what_follows_and_says_why_when_it_cannot),
         cmocka_unit_test(a_change_longer_than_a_page_comes_in_parts),
         cmocka_unit_test(eight_hosts_download_at_a_time_and_the_ninth_comes_again),
