@@ -16,6 +16,7 @@
 #include "notify.h"
 #include "primary/primary.h"
 #include "repl/agent.h"
+#include "repl/relay.h"
 
 static const char tcp_default[] = "tcp://127.0.0.1:7400";
 static const char ipc_default[] = "ipc:///run/hoist/primary.sock";
@@ -26,7 +27,8 @@ struct daemon {
     const struct settings *settings;
     struct store *store;
     struct primary *primary; /* or … */
-    struct agent *agent;
+    struct agent *agent;     /* a relay's, too */
+    struct relay *relay;
     struct http *http[HTTP_COUNT];
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
     const char *const *listen;
@@ -50,7 +52,7 @@ static enum hoist_err status(void *arg, struct buf *out)
 
 /* ------------------------------------------------------------------ start */
 
-/* tcp on loopback, and the local socket where it can be made. */
+/* tcp on loopback, and on a primary the local socket where it can be made. */
 static void choose_listen(struct daemon *d)
 {
     d->listen = d->settings->listen;
@@ -59,6 +61,8 @@ static void choose_listen(struct daemon *d)
         return;
     d->listen = d->own_listen;
     d->own_listen[d->listen_count++] = tcp_default;
+    if (d->settings->role == ROLE_RELAY)
+        return;
     if ((mkdir("/run/hoist", 0755) == 0 || errno == EEXIST) && access("/run/hoist", W_OK) == 0)
         d->own_listen[d->listen_count++] = ipc_default;
     else
@@ -85,10 +89,9 @@ static enum hoist_err start_primary(struct daemon *d)
     return primary_start(d->store, &config, &d->primary);
 }
 
-static enum hoist_err start_agent(struct daemon *d)
+static struct agent_config agent_config(const struct settings *s)
 {
-    const struct settings *s = d->settings;
-    struct agent_config config = {
+    return (struct agent_config){
         .id = s->id,
         .software = HOIST_VERSION,
         .upstreams = s->upstreams,
@@ -99,7 +102,39 @@ static enum hoist_err start_agent(struct daemon *d)
         .label_count = (uint32_t)s->label_count,
         .heartbeat_ms = s->heartbeat_ms,
     };
+}
+
+static enum hoist_err start_agent(struct daemon *d)
+{
+    struct agent_config config = agent_config(d->settings);
     return agent_start(d->store, &config, &d->agent);
+}
+
+static enum hoist_err start_relay(struct daemon *d)
+{
+    choose_listen(d);
+    struct relay_config config = {
+        .agent = agent_config(d->settings),
+        .listen = d->listen,
+        .listen_count = d->listen_count,
+        .stream = d->settings->stream,
+    };
+    enum hoist_err err = relay_start(d->store, &config, &d->relay);
+    if (!err)
+        d->agent = relay_agent(d->relay);
+    return err;
+}
+
+static enum hoist_err start_role(struct daemon *d)
+{
+    switch (d->settings->role) {
+    case ROLE_AGENT:
+        return start_agent(d);
+    case ROLE_RELAY:
+        return start_relay(d);
+    default:
+        return start_primary(d);
+    }
 }
 
 static enum hoist_err start_http(struct daemon *d)
@@ -123,7 +158,10 @@ static void stop(struct daemon *d)
     for (int i = 0; i < HTTP_COUNT; i++)
         http_stop(d->http[i]);
     primary_stop(d->primary);
-    agent_stop(d->agent);
+    if (d->relay)
+        relay_stop(d->relay);
+    else
+        agent_stop(d->agent);
     if (d->store)
         figures_end(d->store);
     store_close(d->store);
@@ -137,7 +175,7 @@ static enum hoist_err start(struct daemon *d)
     if (!err)
         figures_begin(d->store);
     if (!err)
-        err = s->role == ROLE_AGENT ? start_agent(d) : start_primary(d);
+        err = start_role(d);
     if (!err)
         err = start_http(d);
     if (err)
@@ -180,8 +218,8 @@ static void reload(enum role role, int argc, char **argv)
 }
 
 /*
- * Somebody removed the store's directory under us. An agent makes it anew, and fills it from its
- * upstream. A primary does not: it would begin empty, and every host would follow it there; so it
+ * Somebody removed the store's directory under us. An agent or relay makes it anew, and fills it from
+ * its upstream. A primary does not: it would begin empty, and every host would follow it there; so it
  * goes on in what it has open, and asks for help.
  */
 static bool must_make_anew(struct daemon *d)

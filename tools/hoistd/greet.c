@@ -69,7 +69,7 @@ static void add_all(struct buf *out, const struct settings *s, struct store *sto
         if (s->http[i])
             buf_printf(out, "  http         http://%s\n", s->http[i]);
     add_environments(out, store);
-    if (listen_count > 0) {
+    if (listen_count > 0 && !settings_follows(s->role)) { /* a relay takes no commands */
         buf_add_str(out, "export HOIST_PRIMARY=");
         add_quoted(out, listen[0]);
         buf_add_byte(out, '\n');

@@ -31,11 +31,11 @@
      .help = "address space for the store; less is taken where so\nmuch cannot be had"}, \
     {.name = "log-age", .arg = "TIME", \
      .help = "how long changes are kept, as in 90d, 12h, 30m, 10s;\n" \
-             "by default 90d on a primary; on an agent, as --log-min"}, \
+             "by default 90d on a primary; elsewhere, as --log-min"}, \
     {.name = "log-min", .arg = "N", \
-     .help = "changes kept whatever their age; by default 10000 on a\nprimary, 1000 on an agent"}, \
+     .help = "changes kept whatever their age; by default 10000 on a\nprimary, 1000 elsewhere"}, \
     {.name = "log-bytes", .arg = "SIZE", \
-     .help = "the most bytes of changes kept; by default 4GiB on a\nprimary, 256MiB on an agent"}, \
+     .help = "the most bytes of changes kept; by default 4GiB on a\nprimary, 256MiB elsewhere"}, \
     {.name = "log-level", .arg = "LEVEL", .env = "HOIST_LOG", FALLBACK("info"), \
      .help = "error, warn, info or debug; taken anew at SIGHUP"}, \
     {.name = "log-format", .arg = "FORMAT", FALLBACK("logfmt"), \
@@ -55,8 +55,22 @@
              "ipc:///PATH (PATH.pub). By default\n" \
              "tcp://127.0.0.1:7400 and, where /run/hoist can be\n" \
              "written, ipc:///run/hoist/primary.sock"}, \
+    STREAM
+
+#define STREAM \
     {.name = "stream", .arg = "URL", \
      .help = "publish here instead of beside each --listen"}
+
+#define FOLLOW \
+    {.name = "upstream", .arg = "URL", .many = true, \
+     .help = "whom to follow: the --listen of the primary, or of a\n" \
+             "relay; several are several ways to the same history,\n" \
+             "tried in order"}, \
+    {.name = "env", .arg = "NAME", .many = true, FALLBACK("production"), \
+     .help = "an environment to follow; the one named first is the\n" \
+             "one a program opens that names none"}, \
+    {.name = "label", .arg = "K=V", .many = true, \
+     .help = "a label of this host, as in ring=canary"}
 
 static const struct option primary_options[] = {
     COMMON_FIRST,
@@ -78,16 +92,23 @@ static const struct option dev_options[] = {
 
 static const struct option agent_options[] = {
     COMMON_FIRST,
-    {.name = "upstream", .arg = "URL", .many = true,
-     .help = "whom to follow: the primary's --listen; several are\n"
-             "several ways to the same history, tried in order"},
-    {.name = "env", .arg = "NAME", .many = true, FALLBACK("production"),
-     .help = "an environment to follow; the one named first is the\n"
-             "one a program opens that names none"},
+    FOLLOW,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:8016"),
      .help = "serve /healthz, /readyz, /metrics and /status; or off"},
-    {.name = "label", .arg = "K=V", .many = true,
-     .help = "a label of this host, as in ring=canary"},
+    COMMON_LAST,
+};
+
+static const struct option relay_options[] = {
+    COMMON_FIRST,
+    FOLLOW,
+    {.name = "listen", .arg = "URL", .many = true,
+     .help = "where those that follow this relay find it:\n"
+             "tcp://HOST:PORT (changes are published on the next\n"
+             "port) or ipc:///PATH (PATH.pub); by default\n"
+             "tcp://127.0.0.1:7400"},
+    STREAM,
+    {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7481"),
+     .help = "serve /healthz, /readyz, /metrics and /status; or off"},
     COMMON_LAST,
 };
 /* clang-format on */
@@ -97,6 +118,12 @@ const struct role_info roles[ROLE_COUNT] = {
                       "The one process that accepts changes. Programs on its machine can read its\n"
                       "store, too, if they run as its user.",
                       primary_options},
+    [ROLE_RELAY] =
+        {"relay", "follow as an agent does, and be followed",
+         "Makes the fleet a tree, so that no process serves it all: keeps a store as an\n"
+         "agent does, publishes what comes as it came, answers those that follow it, and\n"
+         "tells upstream how they stand. Changes are made at the primary alone.",
+         relay_options},
     [ROLE_AGENT] =
         {"agent", "keep this host's store equal to the primary's",
          "One for each host. Programs on the host read its store through libhoist, also\n"
@@ -112,6 +139,11 @@ const struct role_info roles[ROLE_COUNT] = {
 const char *const http_options[HTTP_COUNT] = {"--http", "--ofrep-http"};
 
 static const char *const config_files[] = {"/etc/hoist/hoistd.yaml", NULL};
+
+bool settings_follows(enum role role)
+{
+    return role == ROLE_RELAY || role == ROLE_AGENT;
+}
 
 /* ------------------------------------------------------------------ reading */
 
@@ -236,7 +268,7 @@ static enum hoist_err read_store_options(struct settings *s)
     if (!err)
         err = number(s->options, "heartbeat-ms", 10, 60000, &heartbeat);
     so->write = true;
-    so->primary = s->role != ROLE_AGENT;
+    so->primary = !settings_follows(s->role);
     s->heartbeat_ms = (uint32_t)heartbeat;
     return err;
 }
@@ -247,7 +279,7 @@ static enum hoist_err check_words(const struct settings *s)
     if (options_words(s->options, &words) > 0)
         return err_set(HOIST_EINVAL, "'%s' is no option; see hoistd %s --help", words[0],
                        roles[s->role].name);
-    if (s->role == ROLE_AGENT && s->upstream_count == 0)
+    if (settings_follows(s->role) && s->upstream_count == 0)
         return err_set(HOIST_EINVAL, "--upstream is needed: the primary's address, as in "
                                      "--upstream tcp://HOST:7400");
     return HOIST_OK;

@@ -10,7 +10,7 @@
 #include "base/options.h"
 #include "store/store.h"
 
-enum role { ROLE_PRIMARY, ROLE_AGENT, ROLE_DEV, ROLE_COUNT };
+enum role { ROLE_PRIMARY, ROLE_RELAY, ROLE_AGENT, ROLE_DEV, ROLE_COUNT };
 
 struct role_info {
     const char *name;
@@ -41,6 +41,9 @@ struct settings { /* text belongs to `options`, but for store and id */
     uint32_t heartbeat_ms;
     struct store_options store_options;
 };
+
+/* Whether it has an upstream; else it is the primary. */
+bool settings_follows(enum role role);
 
 /* Read arguments, environment and file for `role`. EINVAL with the sentence; ENOMEM. */
 MUST_USE enum hoist_err settings_read(enum role role, int argc, char **argv, struct settings *ret);
