@@ -178,12 +178,22 @@ class Lab:
         self.all.append(d)
         return d.wait_ready()
 
-    def agent(self, *args, name="agent", upstream=None, store=None, ready=True, **popen):
+    def follower(self, role, name, args, upstream, store, ready, **popen):
         ups = [upstream] if isinstance(upstream, str) else upstream or [self.url]
         flags = [word for url in ups for word in ("--upstream", url)]
-        d = Daemon(self, "agent", name, [*flags, "--id", name, *args], store or self.dir / name, free_port(), **popen)
+        d = Daemon(self, role, name, [*flags, "--id", name, *args], store or self.dir / name, free_port(), **popen)
         self.all.append(d)
-        return d.wait_ready() if ready else d.wait_up()
+        return d if ready is None else d.wait_ready() if ready else d.wait_up()
+
+    def agent(self, *args, name="agent", upstream=None, store=None, ready=True, **popen):
+        """`upstream`: a URL or several; `ready`: None does not wait, False only until it is up."""
+        return self.follower("agent", name, args, upstream, store, ready, **popen)
+
+    def relay(self, *args, name="relay", upstream=None, store=None, ready=True, **popen):
+        port = free_port(2)
+        d = self.follower("relay", name, ["--listen", f"tcp://127.0.0.1:{port}", *args], upstream, store, ready, **popen)
+        d.port, d.url = port, f"tcp://127.0.0.1:{port}"
+        return d
 
     def process(self, argv, name, **popen):
         p = Process(argv, self.dir / f"{name}.log", **popen)

@@ -1,0 +1,213 @@
+"""The fleet as a tree: relays between the primary and the agents, killed, restarted, cut off, set back."""
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+from hoist import SANITIZED, SOAK, Writer, wait_until
+
+
+def flags(n, value, size=0):
+    text = f"{value}".ljust(size, "x")
+    return {"flags": {f"flag{i}": {"state": "ENABLED", "variants": {"value": text}, "defaultVariant": "value"} for i in range(n)}}
+
+
+def hosts(lab, *args):
+    return {h["id"]: h for h in lab.ok("fleet", *args)["hosts"]}
+
+
+def ways(lab):
+    """How each host is heard: its id → the relay, or nothing for the primary."""
+    return {name: h["via"] for name, h in hosts(lab).items()}
+
+
+def wait_ways(lab, **want):
+    """Until `fleet` shows these hosts, current and by these ways."""
+    def so():
+        now = hosts(lab)
+        return all(now[n]["via"] == via and now[n]["state"] == "current" for n, via in want.items())
+    wait_until(so, what=f"the ways {want}")
+
+
+def upstream(daemon):
+    return json.loads(daemon.get("/status"))["upstream"]
+
+
+def test_a_change_goes_down_the_tree_and_its_landing_comes_up(lab):
+    primary = lab.primary()
+    a, b = lab.relay(name="a"), lab.relay(name="b")
+    kids = [lab.agent("--label", "ring=canary", name="a1", upstream=a.url), lab.agent(name="a2", upstream=a.url), lab.agent(name="b1", upstream=b.url)]
+    wait_ways(lab, a="", b="", a1="a", a2="a", b1="b")
+    for value in ("on", "off"):
+        done = lab.ok("set", "k", value, "--wait", "--timeout", "20s")
+        assert (done["wait"]["hosts"], done["wait"]["have"]) == (5, 5)
+        for host in kids + [a, b]:
+            assert lab.ok("get", "k", store=host.store)["variant"] == value
+    lab.wait_equal(primary, a, b, *kids)
+    assert lab.ok("fleet")["counts"]["current"] == 5
+    assert primary.metric('hoist_hosts{env="production",state="current"}') == 5
+    assert list(hosts(lab, "--label", "ring=canary")) == ["a1"]
+    assert "VIA" in lab.flagctl("fleet").out
+    status = json.loads(a.get("/status"))
+    assert (status["role"], status["upstream"]["distance"]) == ("relay", 0)
+    assert 'hoist_role{role="relay"} 1' in a.get("/metrics")
+    assert upstream(kids[0])["distance"] == 1
+    refused = lab.flagctl("set", "k", "on", primary=a.url)
+    assert refused.code == 1 and "ask the primary" in refused.err and lab.ok("get", "k")["variant"] == "off"
+
+
+def test_the_log_behind_a_relay_is_the_primarys_byte_for_byte(lab):
+    primary = lab.primary()
+    a = lab.relay(name="a")
+    child = lab.agent(name="child", upstream=a.url)
+    for n in range(20):
+        lab.ok("set", f"k{n % 3}", "on" if n % 2 else "off", "-m", f"because {n}")
+    lab.wait_equal(primary, a, child)
+    export = lambda d: lab.flagctl("audit", "export", "--store", d.store).out.splitlines()
+    assert len(export(child)) == 20
+    assert export(child) == export(a)[-20:] == export(primary)[-20:]
+    assert child.metric('hoist_resyncs_total{env="production",reason="hole"}') == 0, "all of it was published"
+
+
+def test_a_relay_two_levels_deep(lab):
+    primary = lab.primary()
+    top = lab.relay(name="top")
+    low = lab.relay(name="low", upstream=top.url)
+    leaf = lab.agent(name="leaf", upstream=low.url)
+    wait_ways(lab, top="", low="top", leaf="low")
+    done = lab.ok("set", "k", "on", "--wait", "--timeout", "20s")
+    assert (done["wait"]["hosts"], done["wait"]["have"]) == (3, 3)
+    lab.wait_equal(primary, top, low, leaf)
+    assert upstream(leaf)["distance"] == 2
+
+
+def test_children_of_a_killed_relay_go_to_the_other_under_load(lab):
+    primary = lab.primary()
+    a, b = lab.relay(name="a"), lab.relay(name="b")
+    kids = [lab.agent(name=f"kid{i}", upstream=[a.url, b.url]) for i in range(3)]
+    wait_ways(lab, **{k.name: "a" for k in kids})
+    load = Writer(lab, ["x", "y"])
+    load.start()
+    wait_until(lambda: load.count > 5)
+    a.kill()
+    wait_ways(lab, **{k.name: "b" for k in kids})
+    load.end()
+    assert load.acknowledged and not load.unknown and not load.refused
+    lab.wait_equal(primary, b, *kids)
+    assert "a" not in {h["via"] for h in hosts(lab).values()}
+    # A relay that is started again takes up where it was, and its own word is heard again.
+    a.again()
+    wait_ways(lab, a="", b="")
+    lab.wait_equal(primary, a)
+    for k in kids:
+        assert k.metric('hoist_diverged_total{env="production"}') == 0
+        assert k.metric('hoist_resyncs_total{env="production",reason="snapshot"}') <= 1  # its first
+
+
+def test_relays_and_their_children_outlive_the_primary(lab):
+    primary = lab.primary()
+    a = lab.relay(name="a")
+    child = lab.agent(name="child", upstream=a.url)
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, a, child)
+    wait_until(lambda: upstream(child)["news_ms"] is not None, what="the primary's word came through")
+    primary.kill()
+    wait_until(lambda: not upstream(a)["connected"], what="the relay notices")
+    wait_until(lambda: upstream(child)["stale"], what="the child is told")
+    now = upstream(child)
+    assert now["connected"] and now["last_word_ms"] < 2000, "the relay itself lives"
+    assert now["news_ms"] >= 5000 and upstream(a)["news_ms"] >= 5000
+    late = lab.agent(name="late", upstream=a.url)  # a new host can be filled without the primary
+    assert lab.ok("get", "k", store=late.store)["variant"] == "on"
+    primary.again()
+    wait_ways(lab, a="", child="a", late="a")
+    done = lab.ok("set", "k", "off", "--wait", "--timeout", "20s")
+    assert (done["wait"]["hosts"], done["wait"]["have"]) == (3, 3)
+    wait_until(lambda: not upstream(child)["stale"] and upstream(child)["news_ms"] < 2000)
+
+
+def test_a_child_that_is_ahead_of_its_relay_waits(lab):
+    primary = lab.primary()
+    a, b = lab.relay(name="a"), lab.relay(name="b")
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, a, b)
+    a.stop()
+    shutil.copytree(a.store, lab.dir / "back", symlinks=True)
+    a.again()
+    child = lab.agent(name="child", upstream=[a.url, b.url])
+    version = lab.ok("set", "k", "off", "--wait", "--timeout", "20s")["version"]
+    lab.wait_equal(primary, a, child)
+    # The relay loses its last change, and cannot have it again for a while.
+    primary.signal(signal.SIGSTOP)
+    b.signal(signal.SIGSTOP)
+    a.kill()
+    shutil.rmtree(a.store)
+    shutil.copytree(lab.dir / "back", a.store, symlinks=True)
+    a.again()
+    wait_until(lambda: lab.ok("get", "k", store=a.store)["variant"] == "on")
+    assert lab.state(child)["version"] == version and lab.state(child)["state"] in ("current", "behind")
+    primary.signal(signal.SIGCONT)
+    b.signal(signal.SIGCONT)
+    lab.wait_equal(primary, a, b, child)
+    lab.ok("set", "k", "on", "--wait", "--timeout", "20s")
+    lab.wait_equal(primary, a, b, child)
+    assert child.metric('hoist_diverged_total{env="production"}') == 0
+    assert child.metric('hoist_resyncs_total{env="production",reason="snapshot"}') == 1, "its first, and no other"
+
+
+def test_a_snapshot_from_a_relay_while_changes_land(lab):
+    primary = lab.primary()
+    a = lab.relay(name="a")
+    lab.ok("import", lab.file("f.json", flags(4000, "v", 500)))
+    lab.wait_equal(primary, a)
+    load = Writer(lab, [f"flag{i}" for i in range(0, 4000, 977)])
+    for key in load.keys:
+        lab.ok("delete", key)
+    load.start()
+    wait_until(lambda: load.count > 2)
+    child = lab.agent(name="child", upstream=a.url)
+    count = load.count
+    wait_until(lambda: load.count > count + 2)
+    load.end()
+    lab.wait_equal(primary, a, child)
+    assert lab.state(child)["flags"] == 4000
+    assert child.metric('hoist_resyncs_total{env="production",reason="snapshot"}') >= 1
+
+
+@pytest.mark.parametrize("count", [500, 3000])
+def test_a_big_change_through_a_relay(lab, count):
+    """Over 256 KiB it is published without its edits, over 1 MiB it is fetched in parts."""
+    primary = lab.primary()
+    a = lab.relay(name="a")
+    child = lab.agent(name="child", upstream=a.url)
+    lab.wait_equal(primary, a, child)
+    wait_ways(lab, a="", child="a")
+    done = lab.ok("import", lab.file("f.json", flags(count, "v", 700)), "--wait", "--timeout", "20s")
+    assert (done["wait"]["hosts"], done["wait"]["have"]) == (2, 2)
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, a, child)
+    assert child.metric('hoist_resyncs_total{env="production",reason="snapshot"}') == 1
+
+
+def test_a_relay_that_lags_says_so_and_its_children_can_tell(lab):
+    """Its store is full: the relay refuses, a child with nobody else is behind by what the origin tells, one with another goes there."""
+    primary = lab.primary()
+    a = lab.relay("--quota-bytes", "20KiB", name="a")
+    child = lab.agent(name="child", upstream=a.url)
+    free = lab.agent(name="free", upstream=[a.url, primary.url])
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, a, child, free)
+    wait_ways(lab, child="a", free="a")
+    lab.ok("import", lab.file("f.json", flags(100, "v", 700)))
+    lab.ok("set", "k", "off")
+    wait_until(lambda: lab.state(a)["state"] == "refusing")
+    wait_until(lambda: lab.state(child)["lag"] == 2)
+    assert lab.state(child)["state"] == "behind" and lab.state(child)["behind_ms"] > 0
+    assert upstream(child)["connected"] and not upstream(child)["stale"], "the primary's word still comes"
+    wait_until(lambda: upstream(child)["lags"] and not upstream(a)["lags"])
+    now = wait_until(lambda: (h := hosts(lab)) and h["child"]["state"] == "behind" and h)
+    assert (now["a"]["state"], now["a"]["lag"], now["child"]["lag"], now["child"]["via"]) == ("refusing", 2, 2, "a")
+    wait_ways(lab, free="")
+    lab.wait_equal(primary, free)
