@@ -152,10 +152,12 @@ SAMPLE = re.compile(rf"(?P<name>[a-z_]+)(?:{{{LABEL}(?:,{LABEL})*}})? (?:[-+]?[0
 
 def test_metrics_follow_the_rules_of_their_text_format(lab):
     primary = lab.primary()
-    agent = lab.agent()
+    relay = lab.relay()
+    agent = lab.agent(upstream=relay.url)
     lab.ok("set", "k", "on")
-    lab.wait_equal(primary, agent)
-    for daemon in (primary, agent):
+    lab.wait_equal(primary, relay, agent)
+    assert relay.metric("hoist_statuses_dropped_total") == 0
+    for daemon in (primary, relay, agent):
         types, helped = {}, set()
         for line in daemon.get("/metrics").splitlines():
             if not line.startswith("#"):
@@ -181,9 +183,11 @@ def test_the_example_configuration_is_true(lab):
         return "\n".join(line[2:] for line in section.splitlines() if re.match(r"# ([a-z_]+: ?\S*$|[a-z_]+: \S+$|  - )", line))
 
     every, rest = (TOP / "deploy/hoistd.yaml").read_text().split("# ---- an agent")
-    agent, primary = rest.split("# ---- a primary")
+    follow, rest = rest.split("# ---- a relay")
+    relay, primary = rest.split("# ---- a primary")
     every = every.split("# ---- every role")[1]
-    for role, section, more in (("agent", agent, []), ("primary", primary, ["--listen", f"tcp://127.0.0.1:{free_port(2)}"])):
+    for role, section in (("agent", follow), ("relay", follow + relay), ("primary", primary)):
+        more = [] if role == "agent" else ["--listen", f"tcp://127.0.0.1:{free_port(2)}"]
         config = lab.file(f"{role}.yaml", keys(every) + "\n" + keys(section) + "\n")
         assert config.read_text().count(":") > 10
         p = Process([BUILD / "hoistd", role, "--config", config, "--store", lab.dir / role, "--http", "off", *more], lab.dir / f"{role}.log")
