@@ -1,12 +1,12 @@
 """The fleet as a tree: relays between the primary and the agents, killed, restarted, cut off, set back."""
 import json
-import os
 import shutil
 import signal
+import time
 
 import pytest
 
-from hoist import SANITIZED, SOAK, Writer, wait_until
+from hoist import BUILD, SANITIZED, SOAK, Writer, wait_until
 
 
 def flags(n, value, size=0):
@@ -211,3 +211,84 @@ def test_a_relay_that_lags_says_so_and_its_children_can_tell(lab):
     assert (now["a"]["state"], now["a"]["lag"], now["child"]["lag"], now["child"]["via"]) == ("refusing", 2, 2, "a")
     wait_ways(lab, free="")
     lab.wait_equal(primary, free)
+
+
+# ---------------------------------------------------------------- a larger tree
+
+RELAYS, AGENTS, FLAGS = (3, 30, 10000) if SOAK else (3, 6, 2000)
+
+
+def standing(lab, *gone):
+    """How many hosts there are in each state; those in `gone` must be silent or not have been heard of."""
+    fleet = lab.ok("fleet")
+    assert all(h["state"] == "silent" for h in fleet["hosts"] if h["id"] in gone), fleet
+    return fleet["counts"]
+
+
+@pytest.mark.skipif(SANITIZED and not SOAK, reason="too many sanitized processes for one machine")
+def test_soak_a_tree_through_its_bad_days(lab):
+    """A relay killed under load, one stopped, the primary restarted during a change of all flags: `fleet` is right throughout."""
+    patience = 180000 if SOAK else 60000
+    primary = lab.primary()
+    relays = [lab.relay(name=f"relay{i}") for i in range(RELAYS)]
+    ups = lambda i: [relays[(i + n) % RELAYS].url for n in range(RELAYS)]
+    agents = [lab.agent(name=f"agent{i:02}", upstream=ups(i), ready=None) for i in range(AGENTS)]
+    everybody = relays + agents
+    home = {a.name: f"relay{i % RELAYS}" for i, a in enumerate(agents)}
+
+    def all_current(**ways):
+        def so():
+            now = hosts(lab)
+            return all(h["state"] == "current" for h in now.values() if h["id"] in ways) and all(now[n]["via"] == via for n, via in ways.items())
+        wait_until(so, patience, 50, what=f"the ways {ways}")
+
+    def wait_equal(*daemons):
+        for d in daemons:
+            lab.wait_equal(primary, d, limit_ms=patience)
+
+    for d in everybody:
+        wait_until(lambda: d.is_up() and d.get("/readyz"), patience, what=f"{d.name} is ready")
+    all_current(**{r.name: "" for r in relays}, **home)
+    done = lab.ok("import", lab.file("f.json", flags(FLAGS, 0)), "--wait", "--timeout", "60s", timeout=90)
+    assert (done["wait"]["hosts"], done["wait"]["have"]) == (RELAYS + AGENTS,) * 2
+    wait_equal(*everybody)
+
+    # A relay is killed under load: its hosts, and no others, go to their next one.
+    load = Writer(lab, ["x", "y"])
+    load.start()
+    wait_until(lambda: load.count > 3, patience)
+    relays[0].kill()
+    moved = {n: "relay1" if via == "relay0" else via for n, via in home.items()}
+    all_current(relay1="", relay2="", **moved)
+    load.end()
+    assert load.acknowledged and not load.unknown and not load.refused
+    wait_equal(*relays[1:], *agents)
+    wait_until(lambda: standing(lab, "relay0")["silent"] == 1, patience)
+    assert primary.metric('hoist_hosts{env="production",state="silent"}') == 1
+
+    # A relay that stands still is left, too; when it goes on it hears what it missed.
+    relays[1].signal(signal.SIGSTOP)
+    all_current(relay2="", **{n: "relay2" for n in home})
+    done = lab.ok("set", "x", "1000001", "--wait=50%", "--timeout", "60s", timeout=90)
+    assert done["wait"]["have"] >= AGENTS
+    relays[1].signal(signal.SIGCONT)
+    wait_equal(*relays[1:], *agents)
+
+    # The primary goes down in the middle of a change of all flags: while it reads it, while it commits, behind that.
+    for n, into_it_s in enumerate((0.03, 0.1, 0.3)):
+        big = lab.file("g.json", flags(FLAGS, n + 1))
+        change = lab.process([BUILD / "flagctl", "import", big, "--primary", primary.url, "--timeout", "60s"], f"import{n}")
+        time.sleep(into_it_s)
+        primary.kill()
+        primary.again()
+        assert change.p.wait(90) == 0, change.text()
+    relays[0].again()
+    wait_equal(*everybody)
+    now = hosts(lab)
+    assert sorted(now) == sorted(d.name for d in everybody)
+    wait_until(lambda: standing(lab)["current"] == RELAYS + AGENTS, patience)
+    done = lab.ok("set", "x", "1000002", "--wait", "--timeout", "60s", timeout=90)
+    assert (done["wait"]["hosts"], done["wait"]["have"]) == (RELAYS + AGENTS,) * 2
+    for d in everybody:
+        assert d.metric('hoist_diverged_total{env="production"}') == 0
+        assert d.metric('hoist_changes_total{env="production",result="rejected"}') == 0
