@@ -51,6 +51,22 @@ static int begin_txn(struct store_read *r)
     return mdb_txn_begin(r->db->env, NULL, MDB_RDONLY, &r->txn);
 }
 
+/* LMDB keeps the root of each commit in one of two pages, by turns, and a reader copies it only after
+ * it has taken its id: a thread that was away in between, for the time of two commits, has a root
+ * that is newer than its id, and may not be committed yet, so that its next read would be older. */
+static int begin_snapshot(struct store_read *r)
+{
+    for (;;) {
+        MDB_envinfo now;
+        int rc = begin_txn(r);
+        if (rc == 0)
+            rc = mdb_env_info(r->db->env, &now);
+        if (rc != 0 || now.me_last_txnid < mdb_txn_id(r->txn) + 2)
+            return rc;
+        mdb_txn_reset(r->txn);
+    }
+}
+
 /* Wait up to 1 ms for one that is given back. */
 static struct store_read *take(struct store *s, struct db *db, bool view)
 {
@@ -74,7 +90,7 @@ static enum hoist_err begin_in(struct store *s, struct db *db, bool view, struct
     struct store_read *r = take(s, db, view);
     if (!r)
         return HOIST_EAGAIN;
-    int rc = begin_txn(r);
+    int rc = begin_snapshot(r);
     if (rc == 0) {
         *ret = r;
         return HOIST_OK;
