@@ -37,17 +37,86 @@ enum hoist_err text_time_read(const char *in, int64_t *ret_wall_ms)
     return HOIST_OK;
 }
 
+/* Digits alone, and an exponent: no locale puts anything of its own into that. Of more digits than
+ * can matter (a double's midpoint has 767) only whether there are any is kept. */
+double text_double(struct slice in)
+{
+    enum { DIGITS_MAX = 800 };
+    char copy[DIGITS_MAX + 32];
+    size_t i = 0, count = 0;
+    long shift = 0, exponent = 0;
+    bool fraction = false, more = false;
+    copy[count++] = in.len && in.ptr[0] == '-' ? '-' : '+';
+    if (in.len && (in.ptr[0] == '-' || in.ptr[0] == '+'))
+        i++;
+    for (; i < in.len && (in.ptr[i] == '.' || (in.ptr[i] >= '0' && in.ptr[i] <= '9')); i++) {
+        if (in.ptr[i] == '.') {
+            fraction = true;
+        } else if (count < DIGITS_MAX) {
+            if (count > 1 || in.ptr[i] != '0') /* leading zeros are no digits to keep */
+                copy[count++] = (char)in.ptr[i];
+            shift -= fraction;
+        } else {
+            more |= in.ptr[i] != '0';
+            shift += !fraction;
+        }
+    }
+    if (i < in.len && (in.ptr[i] == 'e' || in.ptr[i] == 'E')) {
+        bool down = i + 1 < in.len && in.ptr[i + 1] == '-';
+        i += 1 + (down || (i + 1 < in.len && in.ptr[i + 1] == '+'));
+        for (; i < in.len && in.ptr[i] >= '0' && in.ptr[i] <= '9'; i++)
+            exponent = exponent < 100000000 ? exponent * 10 + (in.ptr[i] - '0') : exponent;
+        exponent = down ? -exponent : exponent;
+    }
+    if (count == 1)
+        copy[count++] = '0';
+    if (more) {
+        copy[count++] = '1';
+        shift--;
+    }
+    snprintf(copy + count, sizeof copy - count, "e%ld", exponent + shift);
+    return strtod(copy, NULL);
+}
+
+int text_digits(char out[TEXT_DIGITS_SIZE], double v)
+{
+    char text[40];
+    for (int count = 15;; count++) {
+        snprintf(text, sizeof text, "%.*e", count - 1, v);
+        int kept = 0;
+        const char *at = text;
+        for (; *at != 'e'; at++) /* and whatever the locale has for a point */
+            if (*at >= '0' && *at <= '9')
+                out[kept++] = *at;
+        long exponent = strtol(at + 1, NULL, 10);
+        while (kept > 1 && out[kept - 1] == '0')
+            kept--;
+        out[kept] = '\0';
+        snprintf(text, sizeof text, "%se%ld", out, exponent - kept + 1);
+        if (count == 17 || strtod(text, NULL) == v)
+            return (int)exponent + 1;
+    }
+}
+
 void text_number(char out[TEXT_NUMBER_SIZE], double v)
 {
     if (v == trunc(v) && fabs(v) < 9007199254740992.0) {
         snprintf(out, TEXT_NUMBER_SIZE, "%.0f", v == 0 ? 0.0 : v);
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(out, TEXT_NUMBER_SIZE, "%.*g", digits, v);
-        if (strtod(out, NULL) == v)
-            return;
-    }
+    char digits[TEXT_DIGITS_SIZE];
+    const char *sign = v < 0 ? "-" : "";
+    int point = text_digits(digits, fabs(v)), count = (int)strlen(digits);
+    if (point > (count > 15 ? count : 15) || point < -3)
+        snprintf(out, TEXT_NUMBER_SIZE, "%s%c%s%se%+03d", sign, digits[0], count > 1 ? "." : "",
+                 digits + 1, point - 1);
+    else if (point <= 0)
+        snprintf(out, TEXT_NUMBER_SIZE, "%s0.%.*s%s", sign, -point, "000", digits);
+    else if (point < count)
+        snprintf(out, TEXT_NUMBER_SIZE, "%s%.*s.%s", sign, point, digits, digits + point);
+    else
+        snprintf(out, TEXT_NUMBER_SIZE, "%s%s%.*s", sign, digits, point - count,
+                 "00000000000000000");
 }
 
 void text_hex(char *out, struct slice in)

@@ -8,7 +8,12 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-enum { TEXT_TIME_SIZE = 32, TEXT_NUMBER_SIZE = 32, TEXT_DISTANCE_LEN = 255 };
+enum {
+    TEXT_TIME_SIZE = 32,
+    TEXT_NUMBER_SIZE = 40,
+    TEXT_DIGITS_SIZE = 18,
+    TEXT_DISTANCE_LEN = 255,
+};
 
 /* RFC 3339, UTC, with milliseconds: 2026-11-24T14:02:03.123Z. */
 void text_time(char out[TEXT_TIME_SIZE], int64_t wall_ms);
@@ -18,6 +23,15 @@ MUST_USE enum hoist_err text_time_read(const char *in, int64_t *ret_wall_ms);
 
 /* The shortest decimal that reads back as `v`; whole numbers below 2^53 without a point. */
 void text_number(char out[TEXT_NUMBER_SIZE], double v);
+
+/* The shortest digits that read back as `v`, which is finite and above 0: v = 0.DIGITS × 10^n.
+ * Gives n. */
+int text_digits(char out[TEXT_DIGITS_SIZE], double v);
+
+/* The nearest double to a decimal: sign, digits, fraction and exponent as JSON has them, or with
+ * the digits on one side of the point missing. Infinite beyond what a double holds. Like the two
+ * above it knows no locale: in a program that has set one, strtod() would want another point. */
+double text_double(struct slice in);
 
 /* `in` as lower-case hex with a NUL; `out` has room for 2 × in.len + 1. */
 void text_hex(char *out, struct slice in);

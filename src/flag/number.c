@@ -1,7 +1,7 @@
 #include <ctype.h>
 #include <math.h>
-#include <stdlib.h>
 
+#include "base/text.h"
 #include "flag/flag_int.h"
 
 /* The digits from `at` on: where they end. */
@@ -55,13 +55,7 @@ enum number_fault number_parse(struct slice text, double *ret)
     if (whole && is_rounded(text))
         return NUMBER_ROUNDED;
 
-    /* strtod() wants a NUL behind the number. No program writes one that is longer than this. */
-    char copy[704];
-    if (text.len >= sizeof copy)
-        return NUMBER_TOO_LARGE;
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    double v = strtod(copy, NULL);
+    double v = text_double(text);
     if (!isfinite(v))
         return NUMBER_TOO_LARGE;
     *ret = v;

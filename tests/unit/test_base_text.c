@@ -92,6 +92,43 @@ static void a_number_is_short_and_reads_back(void **state)
     }
 }
 
+static void a_decimal_is_the_nearest_double(void **state)
+{
+    static const char *const cases[] = {
+        "0", "-0", "1", "-1.5", ".5", "5.", "1e3", "1E-3", "+2.25e+2", "0.1",
+        "123456789012345678901", "9007199254740993", "2.2250738585072011e-308", "4.9e-324",
+        "2.4e-324", "1.7976931348623157e308", "1e400", "-1e400", "1e-400", "000000000001",
+        "0.0000000000000000000000000000000001e34", "1e99999999999999999999",
+        "1e-99999999999999999999",
+        /* halfway between 1 and the next double, which goes to the even one; and a hair above */
+        "1.00000000000000011102230246251565404236316680908203125",
+        "1.00000000000000011102230246251565404236316680908203126"};
+    char zeros[2100];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_true(text_double(slice_str(cases[i])) == strtod(cases[i], NULL));
+    snprintf(zeros, sizeof zeros, "1.00000000000000011102230246251565404236316680908203125%02000d",
+             0);
+    assert_true(text_double(slice_str(zeros)) == 1);
+    zeros[strlen(zeros) - 1] = '1';
+    assert_true(text_double(slice_str(zeros)) > 1);
+    memset(zeros, '1', 2000);
+    memcpy(zeros + 2000, "e-1999", 7);
+    assert_true(text_double(slice_str(zeros)) == strtod(zeros, NULL));
+}
+
+static void the_shortest_digits_read_back(void **state)
+{
+    char digits[TEXT_DIGITS_SIZE];
+    (void)state;
+    assert_int_equal(text_digits(digits, 0.5), 0);
+    assert_string_equal(digits, "5");
+    assert_int_equal(text_digits(digits, 1e21), 22);
+    assert_string_equal(digits, "1");
+    assert_int_equal(text_digits(digits, 0.1 + 0.2), 0);
+    assert_string_equal(digits, "30000000000000004");
+}
+
 static void hex_goes_there_and_back(void **state)
 {
     (void)state;
@@ -214,6 +251,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_time_is_rfc_3339_with_milliseconds),
         cmocka_unit_test(a_number_is_short_and_reads_back),
+        cmocka_unit_test(a_decimal_is_the_nearest_double),
+        cmocka_unit_test(the_shortest_digits_read_back),
         cmocka_unit_test(hex_goes_there_and_back),
         cmocka_unit_test(what_is_not_hex_is_refused_untouched),
         cmocka_unit_test(a_whole_number_has_no_sign_and_nothing_behind),

@@ -115,17 +115,6 @@ static void numbers_are_json_numbers_that_a_double_holds(void **state)
     }
 }
 
-static void a_number_longer_than_any_is_refused(void **state)
-{
-    char zeros[2000];
-    (void)state;
-    memset(zeros, '1', sizeof zeros);
-    zeros[1] = '.';
-    refuse(NULL,
-           (struct flag_wish){.value = {(uint8_t *)zeros, sizeof zeros}, .type = HOIST_NUMBER},
-           "more than", "");
-}
-
 static void text_must_be_utf8_without_nul(void **state)
 {
     (void)state;
@@ -345,7 +334,6 @@ int main(void)
         cmocka_unit_test(a_new_value_of_no_type_is_refused_with_the_command_to_type),
         cmocka_unit_test(a_bad_key_is_refused),
         cmocka_unit_test(numbers_are_json_numbers_that_a_double_holds),
-        cmocka_unit_test(a_number_longer_than_any_is_refused),
         cmocka_unit_test(text_must_be_utf8_without_nul),
         cmocka_unit_test(objects_are_json_of_an_object_or_array),
         cmocka_unit_test(a_variant_becomes_the_default),
