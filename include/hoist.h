@@ -80,7 +80,7 @@ enum hoist_code {
 typedef struct hoist hoist;           /* one environment of one store */
 typedef struct hoist_flag hoist_flag; /* a flag bound to its key; belongs to its hoist */
 typedef struct hoist_view hoist_view; /* one version of an environment, pinned */
-typedef struct hoist_ctx hoist_ctx;   /* who is asking. No function makes one yet: pass NULL */
+typedef struct hoist_ctx hoist_ctx;   /* who is asking; NULL: nobody in particular */
 
 /*
  * Open environment `env` of the store in directory `dir`.
@@ -123,14 +123,61 @@ HOIST_API const char *hoist_last_error(void);
 HOIST_API const char *hoist_reason_name(enum hoist_reason reason);
 HOIST_API const char *hoist_code_name(enum hoist_code code);
 
+/* ------------------------------------------------------------------ who is asking */
+
+/*
+ * A context: what rules can know of the user, request or job that a flag is read for. Its
+ * attributes have names and JSON values. `targetingKey` is the one that shares of a rollout go by.
+ *
+ *     hoist_ctx *ana = hoist_ctx_new();
+ *     hoist_ctx_set_string(ana, "targetingKey", "ana");
+ *     hoist_ctx_set_json(ana, "{\"plan\": \"pro\", \"groups\": [\"beta\"]}");
+ *     if (hoist_flag_bool(sync, ana, false)) ...
+ *
+ * Make one for each user or request, and read as many flags with it as you like. `$flagd` and
+ * `$hoist` are filled in for each evaluation, whatever the context says of them.
+ * Threads: one thread changes a context; any number may read flags with it while nobody does.
+ * Memory: the context copies what it is given, and belongs to no handle.
+ */
+HOIST_API hoist_ctx *hoist_ctx_new(void); /* NULL: memory is out. All below take NULL: EINVAL */
+HOIST_API void hoist_ctx_free(hoist_ctx *ctx);
+
+/*
+ * Set attribute `name`, in place of what it was.
+ *
+ * Errors:  EINVAL  NULL, not UTF-8, or a number that is not finite
+ *          ELIMIT  more than 4,096 attributes
+ *          ENOMEM
+ *          On error the context is as it was.
+ */
+HOIST_API enum hoist_err hoist_ctx_set_string(hoist_ctx *ctx, const char *name, const char *value);
+HOIST_API enum hoist_err hoist_ctx_set_bool(hoist_ctx *ctx, const char *name, bool value);
+HOIST_API enum hoist_err hoist_ctx_set_number(hoist_ctx *ctx, const char *name, double value);
+
+/*
+ * Set every member of the JSON object `json`, all of them or none.
+ *
+ * Errors:  EINVAL  not a JSON object: hoist_last_error() gives line and column
+ *          ELIMIT  longer than 1 MiB, deeper than 64 levels, more than 16,384 values or 4,096
+ *                  attributes
+ *          ENOMEM
+ */
+HOIST_API enum hoist_err hoist_ctx_set_json(hoist_ctx *ctx, const char *json);
+
+/* Take attribute `name` away; or all of them, so that the context can be used for somebody else. */
+HOIST_API void hoist_ctx_unset(hoist_ctx *ctx, const char *name);
+HOIST_API void hoist_ctx_clear(hoist_ctx *ctx);
+
+/* ------------------------------------------------------------------ reading */
+
 /*
  * The value of flag `key` for `ctx`, or `fallback`.
  *
  * Cannot fail: a flag that is missing, disabled or of another type answers `fallback`;
  * hoist_evaluate() tells which of these it was. hoist_int() takes a number that is whole and within
  * an int64_t, and nothing else.
- * Threads: any number at once. Memory: a flag seen before allocates nothing; nothing is kept of
- * `key`.
+ * Threads: any number at once; a rule takes 40 KiB of stack. Memory: a flag seen before allocates
+ * nothing, whatever its rule; nothing is kept of `key` and `ctx`.
  */
 HOIST_API bool hoist_bool(hoist *h, const char *key, const hoist_ctx *ctx, bool fallback);
 HOIST_API int64_t hoist_int(hoist *h, const char *key, const hoist_ctx *ctx, int64_t fallback);
@@ -160,6 +207,8 @@ struct hoist_result {
     size_t length;            /* bytes of text or JSON, for HOIST_STRING and HOIST_OBJECT */
     char variant[256];        /* the variant's name, or "" */
     char error[160];          /* a sentence, if reason is HOIST_ERROR */
+    size_t metadata_length;   /* bytes of the flag's metadata as JSON; 0: it has none */
+    char metadata[512];       /* the metadata, an object; "" if it has none, or does not fit */
 };
 
 /*
@@ -170,6 +219,17 @@ struct hoist_result {
  */
 HOIST_API bool hoist_evaluate(hoist *h, const char *key, const hoist_ctx *ctx, enum hoist_type want,
                               struct hoist_result *ret, char *buf, size_t size);
+
+/*
+ * How flag `key` is decided for `ctx`: what it yields, then a line for each operator of its rule in
+ * the order in which they were evaluated, with what it compared and what it yielded. For people: the
+ * text may change with any release.
+ *
+ * Gives:   the length of the text, which is copied as hoist_string() does. It is at most 256 KiB:
+ *          what is longer is cut at the end.
+ */
+HOIST_API size_t hoist_explain(hoist *h, const char *key, const hoist_ctx *ctx, char *buf,
+                               size_t size);
 
 /*
  * Bind flag `key`, so that reading it costs no lookup.

@@ -24,6 +24,7 @@ enum cell_kind {
     CELL_NUMBER, /* bits: those of the double */
     CELL_TEXT,   /* a string or an object, which is not in here */
     CELL_ENV,    /* bits: an environment's id, and CELL_ENV_HELD */
+    CELL_RULES,  /* it depends on who asks: the flag has to be evaluated */
 };
 
 enum { CELL_ENV_HELD = 1 << 16 };

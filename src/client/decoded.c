@@ -1,6 +1,7 @@
 #include "client/decoded.h"
 
 #include "base/mem.h"
+#include "eval/host.h"
 #include "flag/json.h"
 
 enum { JSON_MAX = 16 << 20 }; /* a record of 256 KiB cannot make more */
@@ -49,19 +50,27 @@ enum hoist_err decoded_new(struct flag *flag, struct decoded **ret)
             for (uint32_t i = 0; i < flag->variant_count; i++)
                 d->texts[i] = flag->variants[i].value.nodes[0].text;
     }
+    if (!err)
+        err = rule_new(flag->targeting, &d->rule);
     if (err) {
         decoded_free(d);
         return err;
     }
-    d->bytes = sizeof *d + flag->arena.total + d->json.cap;
+    d->bytes = sizeof *d + flag->arena.total + d->json.cap + rule_bytes(d->rule);
     *ret = d;
     return HOIST_OK;
+}
+
+enum hoist_err decoded_set_host(struct decoded *d, struct slice about)
+{
+    return host_read(about, &d->flag->arena, &d->host);
 }
 
 void decoded_free(struct decoded *d)
 {
     if (!d)
         return;
+    rule_free(d->rule);
     flag_free(d->flag);
     mem_free(d->texts);
     buf_done(&d->json);

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #include "client/cell.h"
-#include "flag/flag.h"
+#include "eval/eval.h"
 
 enum {
     DECODED_WAITING_MAX = 4 << 20
@@ -15,16 +15,22 @@ enum {
 
 struct decoded { /* immutable once published */
     struct flag *flag;
-    struct slice *texts; /* of each variant, ended with a NUL; NULL if their type has none */
-    struct buf json;     /* holds those of objects */
-    cell_word word;      /* as in a cell: it holds as long as *word ≤ txn */
+    struct rule *rule;     /* its targeting; NULL: none */
+    struct eval_host host; /* in the flag's arena; filled in if the rule looks at it */
+    struct slice *texts;   /* of each variant, ended with a NUL; NULL if their type has none */
+    struct buf json;       /* holds those of objects */
+    cell_word word;        /* as in a cell: it holds as long as *word ≤ txn */
     uint64_t txn;
     size_t bytes;
     struct decoded *next; /* in the list of those to be freed */
 };
 
-/* Around `flag`, which it takes over whatever is returned. */
+/* Around `flag`, which it takes over whatever is returned. EINVAL: its rule has an operator that
+ * this version does not know. */
 MUST_USE enum hoist_err decoded_new(struct flag *flag, struct decoded **ret);
+
+/* Fill in `host` from what the store says of it (eval/host.h). ENOMEM. */
+MUST_USE enum hoist_err decoded_set_host(struct decoded *d, struct slice about);
 void decoded_free(struct decoded *d);
 
 /* Whether it holds now and held in transaction `at`. */

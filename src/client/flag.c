@@ -48,80 +48,83 @@ hoist_flag *hoist_bind(hoist *h, const char *key)
 
 /* ------------------------------------------------------------------ booleans and numbers */
 
-static inline struct cell_value look_bound(hoist_flag *f)
+static __attribute__((noinline)) struct cell_value ask_anew(const struct named *n,
+                                                            const hoist_ctx *ctx, bool ruled)
 {
-    struct cell_entry e;
-    if (!f)
-        return (struct cell_value){.kind = CELL_NONE};
-    if (cell_read(&f->cell, UINT64_MAX, &e))
-        return e.value;
-    return refresh_cell(f->rest->hoist, f, flag_key(f), f->rest->hash);
+    struct ask ask = {.flag = n->flag, .key = n->key, .hash = n->hash, .ctx = ctx};
+    return refresh_cell(n->hoist, &ask, ruled);
 }
 
-static inline struct cell_value look_by_key(hoist *h, const char *key)
+static inline struct cell_value look(const struct named *n, const hoist_ctx *ctx)
+{
+    struct cell_entry e;
+    bool holds = n->flag && cell_read(&n->flag->cell, UINT64_MAX, &e);
+    if (holds && e.value.kind != CELL_RULES)
+        return e.value;
+    return ask_anew(n, ctx, holds);
+}
+
+static inline struct cell_value look_bound(hoist_flag *f, const hoist_ctx *ctx)
 {
     struct named n;
-    struct cell_entry e;
-    if (!by_key(h, key, &n))
-        return (struct cell_value){.kind = CELL_NONE};
-    if (n.flag && cell_read(&n.flag->cell, UINT64_MAX, &e))
-        return e.value;
-    return refresh_cell(h, n.flag, n.key, n.hash);
+    return bound(f, &n) ? look(&n, ctx) : (struct cell_value){.kind = CELL_NONE};
+}
+
+static inline struct cell_value look_by_key(hoist *h, const char *key, const hoist_ctx *ctx)
+{
+    struct named n;
+    return by_key(h, key, &n) ? look(&n, ctx) : (struct cell_value){.kind = CELL_NONE};
 }
 
 /* Apart, so that the fast way needs no stack. */
-static __attribute__((noinline)) bool look_again(hoist_flag *f, bool fallback)
+static __attribute__((noinline)) bool look_again(hoist_flag *f, const hoist_ctx *ctx, bool fallback)
 {
-    return cell_bool(look_bound(f), fallback);
+    return cell_bool(look_bound(f, ctx), fallback);
 }
 
 bool hoist_flag_bool(hoist_flag *f, const hoist_ctx *ctx, bool fallback)
 {
     struct cell_entry e;
-    (void)ctx;
-    return f && cell_read(&f->cell, UINT64_MAX, &e) ? cell_bool(e.value, fallback)
-                                                    : look_again(f, fallback);
+    return f && cell_read(&f->cell, UINT64_MAX, &e) && e.value.kind != CELL_RULES
+               ? cell_bool(e.value, fallback)
+               : look_again(f, ctx, fallback);
 }
 
 double hoist_flag_double(hoist_flag *f, const hoist_ctx *ctx, double fallback)
 {
-    (void)ctx;
-    return cell_double(look_bound(f), fallback);
+    return cell_double(look_bound(f, ctx), fallback);
 }
 
 int64_t hoist_flag_int(hoist_flag *f, const hoist_ctx *ctx, int64_t fallback)
 {
-    (void)ctx;
-    return cell_int(look_bound(f), fallback);
+    return cell_int(look_bound(f, ctx), fallback);
 }
 
 bool hoist_bool(hoist *h, const char *key, const hoist_ctx *ctx, bool fallback)
 {
-    (void)ctx;
-    return cell_bool(look_by_key(h, key), fallback);
+    return cell_bool(look_by_key(h, key, ctx), fallback);
 }
 
 double hoist_double(hoist *h, const char *key, const hoist_ctx *ctx, double fallback)
 {
-    (void)ctx;
-    return cell_double(look_by_key(h, key), fallback);
+    return cell_double(look_by_key(h, key, ctx), fallback);
 }
 
 int64_t hoist_int(hoist *h, const char *key, const hoist_ctx *ctx, int64_t fallback)
 {
-    (void)ctx;
-    return cell_int(look_by_key(h, key), fallback);
+    return cell_int(look_by_key(h, key, ctx), fallback);
 }
 
 /* ------------------------------------------------------------------ text and objects */
 
-static size_t text(const struct named *n, enum hoist_type want, const char *fallback, char *buf,
-                   size_t size)
+static size_t text(const struct named *n, const hoist_ctx *ctx, enum hoist_type want,
+                   const char *fallback, char *buf, size_t size)
 {
     struct answer a;
     struct ask ask = {.flag = n->flag,
                       .key = n->key,
                       .hash = n->hash,
+                      .ctx = ctx,
                       .want = want,
                       .buf = buf,
                       .size = buf ? size : 0};
@@ -140,8 +143,7 @@ size_t hoist_flag_string(hoist_flag *f, const hoist_ctx *ctx, const char *fallba
                          size_t size)
 {
     struct named n;
-    (void)ctx;
-    return bound(f, &n) ? text(&n, HOIST_STRING, fallback, buf, size)
+    return bound(f, &n) ? text(&n, ctx, HOIST_STRING, fallback, buf, size)
                         : fallback_text(fallback, buf, size);
 }
 
@@ -149,8 +151,7 @@ size_t hoist_flag_object(hoist_flag *f, const hoist_ctx *ctx, const char *fallba
                          size_t size)
 {
     struct named n;
-    (void)ctx;
-    return bound(f, &n) ? text(&n, HOIST_OBJECT, fallback, buf, size)
+    return bound(f, &n) ? text(&n, ctx, HOIST_OBJECT, fallback, buf, size)
                         : fallback_text(fallback, buf, size);
 }
 
@@ -158,8 +159,7 @@ size_t hoist_string(hoist *h, const char *key, const hoist_ctx *ctx, const char 
                     char *buf, size_t size)
 {
     struct named n;
-    (void)ctx;
-    return by_key(h, key, &n) ? text(&n, HOIST_STRING, fallback, buf, size)
+    return by_key(h, key, &n) ? text(&n, ctx, HOIST_STRING, fallback, buf, size)
                               : fallback_text(fallback, buf, size);
 }
 
@@ -167,7 +167,6 @@ size_t hoist_object(hoist *h, const char *key, const hoist_ctx *ctx, const char 
                     char *buf, size_t size)
 {
     struct named n;
-    (void)ctx;
-    return by_key(h, key, &n) ? text(&n, HOIST_OBJECT, fallback, buf, size)
+    return by_key(h, key, &n) ? text(&n, ctx, HOIST_OBJECT, fallback, buf, size)
                               : fallback_text(fallback, buf, size);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "client/client.h"
 #include "client/fork.h"
 #include "client/keeper.h"
 #include "client/read.h"
@@ -133,18 +134,42 @@ static void unlist(hoist *h)
 }
 
 /* Under open_lock. */
-static enum hoist_err open_in(hoist *h, const char *dir, bool threaded)
+static enum hoist_err open_in(hoist *h, const char *dir, struct store *lent, bool threaded)
 {
     if (!fork_init())
         return err_set(HOIST_ENOMEM, "out of memory");
     table_init();
-    enum hoist_err err = source_open(dir, threaded, &h->source);
+    enum hoist_err err = source_open(dir, lent, threaded, &h->source);
     if (!h->source)
         return err;
     list_in_source(h);
     if (threaded)
         keeper_start();
     return err;
+}
+
+static enum hoist_err open_handle(hoist **ret, const char *dir, struct store *lent, const char *env,
+                                  unsigned options)
+{
+    char name[STORE_ENV_NAME_MAX + 1];
+    enum hoist_err err = env_name(env, name);
+    if (err)
+        return err;
+    hoist *h = hoist_new(name, options);
+    if (!h)
+        return err_set(HOIST_ENOMEM, "out of memory");
+
+    bool threaded = lent || (!(options & HOIST_NO_THREAD) && !secure_getenv("HOIST_NO_THREAD"));
+    fork_check();
+    pthread_mutex_lock(&open_lock);
+    err = open_in(h, dir, lent, threaded);
+    pthread_mutex_unlock(&open_lock);
+    if (!h->source) {
+        hoist_free(h);
+        return err;
+    }
+    *ret = h;
+    return err ? err : check_env(h);
 }
 
 enum hoist_err hoist_open_with(hoist **ret, const char *dir, const char *env, unsigned options)
@@ -154,26 +179,15 @@ enum hoist_err hoist_open_with(hoist **ret, const char *dir, const char *env, un
     *ret = NULL;
     if (options & ~(unsigned)(HOIST_NO_CACHE | HOIST_NO_THREAD))
         return err_set(HOIST_EINVAL, "unknown options 0x%x", options);
-    char path[PATH_MAX], name[STORE_ENV_NAME_MAX + 1];
+    char path[PATH_MAX];
     enum hoist_err err = whole_path(dir, path, sizeof path);
-    if (!err)
-        err = env_name(env, name);
-    if (err)
-        return err;
-    hoist *h = hoist_new(name, options);
-    if (!h)
-        return err_set(HOIST_ENOMEM, "out of memory");
+    return err ? err : open_handle(ret, path, NULL, env, options);
+}
 
-    fork_check();
-    pthread_mutex_lock(&open_lock);
-    err = open_in(h, path, !(options & HOIST_NO_THREAD) && !secure_getenv("HOIST_NO_THREAD"));
-    pthread_mutex_unlock(&open_lock);
-    if (!h->source) {
-        hoist_free(h);
-        return err;
-    }
-    *ret = h;
-    return err ? err : check_env(h);
+enum hoist_err client_open_on(struct store *s, const char *env, hoist **ret)
+{
+    *ret = NULL;
+    return open_handle(ret, store_dir(s), s, env, 0);
 }
 
 enum hoist_err hoist_open(hoist **ret, const char *dir, const char *env)
@@ -217,4 +231,16 @@ uint64_t hoist_version(hoist *h)
     uint64_t version = store_env_get(s.read, hoist_env_name(h), &env) ? 0 : env.head;
     span_end(&s);
     return version;
+}
+
+void client_env_name(hoist *h, char out[STORE_ENV_NAME_MAX + 1])
+{
+    struct span s;
+    struct store_env env;
+    memcpy(out, h->env, sizeof h->env);
+    if (*out || span_begin(h, &s))
+        return;
+    if (!store_env_get(s.read, NULL, &env))
+        memcpy(out, env.name, sizeof env.name);
+    span_end(&s);
 }

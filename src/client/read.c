@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "client/decide.h"
 #include "client/decoded.h"
 #include "client/fork.h"
 #include "client/grace.h"
@@ -34,11 +35,6 @@ static void look_after(struct source *s, bool now)
     pthread_mutex_unlock(&open_lock);
 }
 
-static bool is_retired(const struct era *e)
-{
-    return e->words.envs && atomic_load_explicit(e->words.envs, memory_order_relaxed) == UINT64_MAX;
-}
-
 enum hoist_err span_begin(hoist *h, struct span *ret)
 {
     struct source *source = h->source;
@@ -46,7 +42,7 @@ enum hoist_err span_begin(hoist *h, struct span *ret)
     if (!source->threaded || !keeper_running())
         look_after(source, false);
     struct era *e = source_enter(source);
-    if (e && is_retired(e)) {
+    if (e && era_is_retired(e)) {
         source_leave(source);
         look_after(source, true);
         e = source_enter(source);
@@ -109,57 +105,11 @@ struct slice key_of(const char *key)
     return slice_of(key, key ? strnlen(key, FLAG_KEY_MAX + 1) : 0);
 }
 
-static void answer_error(struct answer *ret, enum hoist_code code, const char *why)
+void answer_error(struct answer *ret, enum hoist_code code, const char *why)
 {
     *ret = (struct answer){
         .value.kind = CELL_NONE,
         .result = {.reason = HOIST_ERROR, .code = code, .variant = FLAG_NO_VARIANT, .error = why}};
-}
-
-static void answer_text(const struct ask *ask, struct slice text, struct answer *ret)
-{
-    ret->length = copy_text(ask->buf, ask->size, text);
-    if (!ask->lend)
-        return;
-    if (arena_own(ask->lend, &text))
-        answer_error(ret, HOIST_CODE_GENERAL, "out of memory");
-    else
-        ret->lent = (const char *)text.ptr;
-}
-
-static struct cell_value value_of(enum hoist_type type, const struct node *value)
-{
-    switch (type) {
-    case HOIST_BOOL:
-        return (struct cell_value){value->kind == NODE_TRUE ? CELL_TRUE : CELL_FALSE, 0};
-    case HOIST_NUMBER:
-        return (struct cell_value){CELL_NUMBER, cell_bits(value->number)};
-    default:
-        return (struct cell_value){CELL_TEXT, 0};
-    }
-}
-
-/* What the flag yields, and then whether that is what was asked for. `texts`: of the variants, if
- * they are ready, else those of a record. */
-static void decide(const struct flag *f, const struct slice *texts, const struct ask *ask,
-                   struct answer *ret)
-{
-    struct eval_result r = eval_flag(f);
-    *ret = (struct answer){.type = f->type, .value.kind = CELL_NONE};
-    const struct node *value = NULL;
-    if (r.variant != FLAG_NO_VARIANT) {
-        value = f->variants[r.variant].value.nodes;
-        ret->value = value_of(f->type, value);
-    }
-    if (eval_want(f, &r, ask->want)) {
-        if (ask->variant)
-            copy_text(ask->variant, VARIANT_SIZE, f->variants[r.variant].name);
-        ret->result = r;
-        if (ret->value.kind == CELL_TEXT)
-            answer_text(ask, texts ? texts[r.variant] : value->text, ret);
-        return;
-    }
-    ret->result = r;
 }
 
 /* ------------------------------------------------------------------ from the store */
@@ -179,33 +129,70 @@ static void keep_cell(const struct span *s, const struct ask *ask, cell_word wor
     hoist_flag *f = ask->flag;
     if (!f && s->hoist->cached)
         f = table_add(s->hoist, ask->key, ask->hash, found ? TABLE_READ : TABLE_MISSING);
+    struct cell_value value = a->depends ? (struct cell_value){.kind = CELL_RULES} : a->value;
     if (f && word)
-        cell_write(&f->cell, &(struct cell_entry){a->value, word, s->txn});
+        cell_write(&f->cell, &(struct cell_entry){value, word, s->txn});
 }
 
-/* Texts, objects and rules: decoded in full, and kept for others if that is of use. */
-static void decode(struct span *s, const struct ask *ask, struct slice record, cell_word word,
-                   struct answer *ret)
+static enum hoist_err find(const struct span *s, struct slice key, struct slice *ret_record)
+{
+    if (key.len == 0 || key.len > FLAG_KEY_MAX)
+        return HOIST_ENOTFOUND;
+    return store_flag_get(s->read, s->env, s->held, key, ret_record);
+}
+
+static enum hoist_err decode(const struct span *s, struct slice key, struct slice record,
+                             cell_word word, struct decoded **ret)
 {
     struct flag *flag;
-    struct decoded *d;
-    enum hoist_err err = record_decode(ask->key, record, &flag, NULL);
+    struct decoded *d = NULL;
+    struct slice about;
+    enum hoist_err err = record_decode(key, record, &flag, NULL);
     if (!err)
         err = decoded_new(flag, &d);
+    if (!err && rule_sees(d->rule) & RULE_SEES_HOST && !store_host_get(s->read, &about))
+        err = decoded_set_host(d, about);
+    if (err) {
+        decoded_free(d);
+        return err;
+    }
+    d->word = word;
+    d->txn = s->txn;
+    *ret = d;
+    return HOIST_OK;
+}
+
+/* The flag in the table, where it may have to be entered. NULL: there is no room, or no table. */
+static hoist_flag *enter(const struct span *s, struct slice key, uint64_t hash)
+{
+    hoist_flag *f = table_find(s->hoist, key, hash);
+    return f || !s->hoist->cached ? f : table_add(s->hoist, key, hash, TABLE_READ);
+}
+
+/* Keep `d` for others if that is of use: without the thread nobody would free what is replaced. */
+static void settle(const struct span *s, hoist_flag *f, struct decoded *d)
+{
+    bool keep = d->word && f && s->hoist->source->threaded && keeper_running();
+    if (!keep || !decoded_publish(&f->rest->decoded, d))
+        decoded_free(d);
+    else if (decoded_waiting() > DECODED_WAITING_MAX)
+        keeper_wake();
+}
+
+/* Texts, objects and rules: decoded in full. */
+static void answer_decoded(struct span *s, const struct ask *ask, struct slice record,
+                           cell_word word, struct answer *ret)
+{
+    struct decoded *d;
+    enum hoist_err err = decode(s, ask->key, record, word, &d);
     if (err) {
         answer_error(ret, err == HOIST_ENOMEM ? HOIST_CODE_GENERAL : HOIST_CODE_PARSE_ERROR,
                      err_last());
         return;
     }
-    d->word = word;
-    d->txn = s->txn;
-    decide(d->flag, d->texts, ask, ret);
-    /* Without the thread nobody would free what is replaced. */
-    bool keep = word && ask->flag && s->hoist->source->threaded && keeper_running();
-    if (!keep || !decoded_publish(&ask->flag->rest->decoded, d))
-        decoded_free(d);
-    else if (decoded_waiting() > DECODED_WAITING_MAX)
-        keeper_wake();
+    struct others others = {.hoist = s->hoist, .span = s, .ctx = ask->ctx, .at = s->txn};
+    decide(d, ask, &others, ret);
+    settle(s, ask->flag ? ask->flag : enter(s, ask->key, ask->hash), d);
 }
 
 static bool is_simple(const struct flag *f)
@@ -217,21 +204,20 @@ static void answer_record(struct span *s, const struct ask *ask, struct slice re
                           cell_word word, struct answer *ret)
 {
     struct record_peek peek;
-    bool simple = record_peek(ask->key, record, &peek) && is_simple(&peek.flag);
+    bool simple = !ask->explain && !ask->metadata && record_peek(ask->key, record, &peek) &&
+                  is_simple(&peek.flag);
     bool keep_text = simple && word && ask->flag && peek.flag.type == HOIST_STRING && ask->want;
     if (simple && !keep_text)
-        decide(&peek.flag, NULL, ask, ret);
+        decide(&(struct decoded){.flag = &peek.flag}, ask, NULL, ret);
     else
-        decode(s, ask, record, word, ret);
+        answer_decoded(s, ask, record, word, ret);
 }
 
 static void answer_from_store(struct span *s, const struct ask *ask, struct answer *ret)
 {
     cell_word word = word_of(s, ask->key);
     struct slice record;
-    enum hoist_err err = HOIST_ENOTFOUND;
-    if (ask->key.len > 0 && ask->key.len <= FLAG_KEY_MAX)
-        err = store_flag_get(s->read, s->env, s->held, ask->key, &record);
+    enum hoist_err err = find(s, ask->key, &record);
     if (!err)
         answer_record(s, ask, record, word, ret);
     else if (err == HOIST_ENOTFOUND)
@@ -242,31 +228,57 @@ static void answer_from_store(struct span *s, const struct ask *ask, struct answ
         keep_cell(s, ask, word, !err, ret);
 }
 
+const struct decoded *span_cached(const struct span *s, hoist_flag *f)
+{
+    if (!f || !s->hoist->cached)
+        return NULL;
+    struct decoded *d = atomic_load_explicit(&f->rest->decoded, memory_order_acquire);
+    return d && words_has(&s->era->words, d->word) && decoded_holds(d, s->txn) ? d : NULL;
+}
+
+bool span_decide_other(struct span *s, struct slice key, struct others *others,
+                       struct slice variant)
+{
+    struct slice record;
+    struct decoded *d;
+    cell_word word = word_of(s, key);
+    if (find(s, key, &record) || decode(s, key, record, word, &d))
+        return false; /* there is none, or it cannot be read: it does not yield the variant */
+    bool yes = decided_as(d, others, variant);
+    settle(s, enter(s, key, table_hash(key)), d);
+    return yes;
+}
+
 void span_answer(struct span *s, const struct ask *ask, struct answer *ret)
 {
-    hoist_flag *f = ask->flag;
-    if (f && s->hoist->cached) {
-        struct decoded *d = atomic_load_explicit(&f->rest->decoded, memory_order_acquire);
-        if (d && words_has(&s->era->words, d->word) && decoded_holds(d, s->txn)) {
-            decide(d->flag, d->texts, ask, ret);
-            return;
-        }
+    const struct decoded *d = span_cached(s, ask->flag);
+    if (!d) {
+        answer_from_store(s, ask, ret);
+        return;
     }
-    answer_from_store(s, ask, ret);
+    struct others others = {.hoist = s->hoist, .span = s, .ctx = ask->ctx, .at = s->txn};
+    decide(d, ask, &others, ret);
+    struct cell_value value = ret->depends ? (struct cell_value){.kind = CELL_RULES} : ret->value;
+    cell_write(&ask->flag->cell, &(struct cell_entry){value, d->word, d->txn});
 }
 
 /* ------------------------------------------------------------------ from the caches */
 
 bool answer_cached(hoist_flag *f, const struct ask *ask, uint64_t at, struct answer *ret)
 {
-    const hoist *h = f->rest->hoist;
+    hoist *h = f->rest->hoist;
     if (!h->source->threaded || !h->cached)
         return false;
     grace_enter();
     struct decoded *d = atomic_load_explicit(&f->rest->decoded, memory_order_acquire);
     bool ok = d && decoded_holds(d, at);
-    if (ok)
-        decide(d->flag, d->texts, ask, ret);
+    if (ok && d->flag->requires_count) {
+        struct others others = {.hoist = h, .ctx = ask->ctx, .at = at};
+        decide(d, ask, &others, ret);
+        ok = others_hold(&others) && decoded_holds(d, at);
+    } else if (ok) {
+        decide(d, ask, NULL, ret);
+    }
     grace_leave();
     return ok;
 }
@@ -279,8 +291,9 @@ static void answer_last_known(const struct ask *ask, enum hoist_err why, struct 
     if (f && f->rest->hoist->source->threaded) {
         grace_enter();
         struct decoded *d = atomic_load_explicit(&f->rest->decoded, memory_order_acquire);
+        struct others others = {.hoist = f->rest->hoist, .ctx = ask->ctx, .at = UINT64_MAX};
         if (d)
-            decide(d->flag, d->texts, ask, ret);
+            decide(d, ask, &others, ret);
         grace_leave();
         if (d)
             return;
@@ -329,12 +342,13 @@ void answer_flag(hoist *h, const struct ask *ask, struct answer *ret, uint64_t *
         answer_last_known(ask, err, ret);
 }
 
-struct cell_value refresh_cell(hoist *h, hoist_flag *f, struct slice key, uint64_t hash)
+struct cell_value refresh_cell(hoist *h, const struct ask *ask, bool ruled)
 {
     struct answer a;
-    struct ask ask = {.flag = f, .key = key, .hash = hash};
-    enum hoist_err err = answer_in_span(h, &ask, &a, NULL);
+    if (ruled && answer_cached(ask->flag, ask, UINT64_MAX, &a))
+        return a.value;
+    enum hoist_err err = answer_in_span(h, ask, &a, NULL);
     if (err)
-        answer_last_known(&ask, err, &a);
+        answer_last_known(ask, err, &a);
     return a.value;
 }

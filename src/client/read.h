@@ -33,12 +33,15 @@ MUST_USE enum hoist_err span_find_env(struct span *s);
 struct ask {
     hoist_flag *flag; /* NULL: not in the table (yet) */
     struct slice key;
-    uint64_t hash;        /* of `key`, if `flag` is NULL */
-    enum hoist_type want; /* 0: any */
-    char *buf;            /* text is copied here like snprintf() does, */
+    const struct hoist_ctx *ctx; /* NULL: nobody in particular */
+    uint64_t hash;               /* of `key`, if `flag` is NULL */
+    enum hoist_type want;        /* 0: any */
+    char *buf;                   /* text is copied here like snprintf() does, */
     size_t size;
     struct arena *lend; /* and whole into here, unless NULL */
     char *variant;      /* the variant's name is copied here, cut to VARIANT_SIZE, unless NULL */
+    struct hoist_result *metadata; /* takes the flag's, unless NULL */
+    struct buf *explain;           /* how the decision came about is added to this, unless NULL */
 };
 
 enum { VARIANT_SIZE = sizeof((struct hoist_result){0}.variant) };
@@ -46,7 +49,8 @@ enum { VARIANT_SIZE = sizeof((struct hoist_result){0}.variant) };
 struct answer {
     enum hoist_type type;      /* the flag's; 0: not known */
     struct eval_result result; /* `variant` ≥ 0: there is a value of the type asked for */
-    struct cell_value value;   /* what the flag yields, whoever asks */
+    struct cell_value value;   /* what the flag yields */
+    bool depends;              /* on who asks: the value is this context's alone */
     size_t length;             /* of the text */
     const char *lent;          /* the copy in `lend`, ended with a NUL */
 };
@@ -64,8 +68,9 @@ void answer_flag(hoist *h, const struct ask *ask, struct answer *ret, uint64_t *
 /* What a text accessor may answer without the store. False: it has to be asked. */
 bool answer_cached(hoist_flag *f, const struct ask *ask, uint64_t at, struct answer *ret);
 
-/* For booleans and numbers: the cell's present content, refreshed from the store. */
-struct cell_value refresh_cell(hoist *h, hoist_flag *f, struct slice key, uint64_t hash);
+/* For booleans and numbers: what the flag yields, with its cell refreshed from the store. `ruled`:
+ * the cell holds, and says that the flag has to be evaluated. */
+struct cell_value refresh_cell(hoist *h, const struct ask *ask, bool ruled);
 
 /* A number that is whole and within int64_t. */
 static inline int64_t cell_int(struct cell_value v, int64_t fallback)

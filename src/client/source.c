@@ -48,6 +48,17 @@ static struct mount *mount_find(const struct stat *st)
     return m;
 }
 
+static enum hoist_err mount_lent(struct store *lent, struct mount **ret)
+{
+    struct mount *m = mem_zalloc(1, sizeof *m);
+    if (!m)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    *m = (struct mount){.store = lent, .lent = true, .users = 1, .next = mounts};
+    mounts = m;
+    *ret = m;
+    return HOIST_OK;
+}
+
 static enum hoist_err mount_open(const char *dir, struct mount **ret)
 {
     struct store *s;
@@ -93,7 +104,8 @@ void mounts_sweep(void)
             continue;
         }
         *at = m->next;
-        store_close(m->store);
+        if (!m->lent)
+            store_close(m->store);
         mem_free(m);
     }
 }
@@ -134,25 +146,41 @@ static void change_era(struct source *s, struct era *to)
         era_give_back(from);
 }
 
-static bool is_up_to_date(const struct era *now)
+static bool is_up_to_date(const struct source *s, const struct era *now)
 {
+    if (s->lent)
+        return now && !era_is_retired(now);
     return now && store_words(now->mount->store) && !store_is_replaced(now->mount->store);
+}
+
+/* The mount to begin an era with. *ret_none: nothing is better than before. */
+static enum hoist_err better_mount(struct source *s, struct mount *old, struct mount **ret,
+                                   bool *ret_none)
+{
+    *ret_none = false;
+    if (s->lent) /* which has changed its directory by itself */
+        return mount_lent(s->lent, ret);
+    /* One that was opened when its counters were wrong reads cold, and looks again. */
+    bool blind = old && !store_words(old->store) && !store_is_replaced(old->store);
+    enum hoist_err err = mount_get(s->dir, blind ? old : NULL, ret);
+    if (!err)
+        *ret_none = *ret == old || (blind && !store_words((*ret)->store));
+    return err;
 }
 
 static enum hoist_err look(struct source *s)
 {
     struct era *now = atomic_load(&s->era);
-    if (is_up_to_date(now))
+    if (is_up_to_date(s, now))
         return HOIST_OK;
-    struct mount *old = now ? now->mount : NULL, *mount;
-    /* One that was opened when its counters were wrong reads cold, and looks again. */
-    bool blind = old && !store_words(old->store) && !store_is_replaced(old->store);
-    enum hoist_err err = mount_get(s->dir, blind ? old : NULL, &mount);
+    struct mount *mount;
+    bool none;
+    enum hoist_err err = better_mount(s, now ? now->mount : NULL, &mount, &none);
     if (err)
         return err;
     struct era *e = NULL;
-    if (mount == old || (blind && !store_words(mount->store)))
-        goto out; /* nothing is better than before */
+    if (none)
+        goto out;
 
     e = mem_zalloc(1, sizeof *e);
     if (!e) {
@@ -218,7 +246,8 @@ void sources_after_fork(void)
 {
     for (struct mount *m = mounts, *next; m; m = next) {
         next = m->next;
-        store_abandon(m->store);
+        if (!m->lent)
+            store_abandon(m->store);
         mem_free(m);
     }
     mounts = NULL;
@@ -255,7 +284,8 @@ void source_gate_renew(struct source *s)
     (void)gate_init(&s->gate);
 }
 
-static enum hoist_err source_new(const char *dir, bool threaded, struct source **ret)
+static enum hoist_err source_new(const char *dir, struct store *lent, bool threaded,
+                                 struct source **ret)
 {
     if (strlen(dir) >= sizeof sources->dir)
         return err_set(HOIST_EINVAL, "the store's path is too long: %.60s…", dir);
@@ -263,6 +293,7 @@ static enum hoist_err source_new(const char *dir, bool threaded, struct source *
     if (!s)
         return err_set(HOIST_ENOMEM, "out of memory");
     memcpy(s->dir, dir, strlen(dir) + 1);
+    s->lent = lent;
     s->threaded = threaded;
     enum hoist_err err = gate_init(&s->gate);
     if (err) {
@@ -275,14 +306,14 @@ static enum hoist_err source_new(const char *dir, bool threaded, struct source *
     return HOIST_OK;
 }
 
-enum hoist_err source_open(const char *dir, bool threaded, struct source **ret)
+enum hoist_err source_open(const char *dir, struct store *lent, bool threaded, struct source **ret)
 {
     *ret = NULL;
     pthread_mutex_lock(&sources_lock);
     struct source *s = sources;
-    while (s && (s->threaded != threaded || strcmp(s->dir, dir) != 0))
+    while (s && (s->threaded != threaded || s->lent != lent || strcmp(s->dir, dir) != 0))
         s = s->next;
-    enum hoist_err err = s ? HOIST_OK : source_new(dir, threaded, &s);
+    enum hoist_err err = s ? HOIST_OK : source_new(dir, lent, threaded, &s);
     if (!err) {
         s->users++;
         err = source_look(s);

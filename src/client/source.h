@@ -17,6 +17,7 @@
 /* A numbered directory that is open. Two paths may lead to it. */
 struct mount {
     struct store *store;
+    bool lent; /* the program's own: it closes it */
     dev_t dev;
     ino_t ino;         /* of data.mdb, which is open: nobody else gets this number */
     int users;         /* eras that use it; 0: to be closed when its last view ends */
@@ -34,6 +35,7 @@ struct era {
 
 struct source {
     char dir[PATH_MAX];
+    struct store *lent;        /* NULL: what the path leads to is opened */
     bool threaded;             /* served by the library's thread, else by slow reads themselves */
     pthread_rwlock_t gate;     /* not threaded: readers hold it while they use the era */
     _Atomic(struct era *) era; /* NULL: no store yet */
@@ -51,9 +53,17 @@ extern pthread_mutex_t open_lock;
 extern pthread_mutex_t sources_lock;
 extern struct source *sources; /* all of them */
 
-/* The source of directory `dir`, opened if there is a store; under open_lock.
+/* It is over: the store has taken another directory. */
+static inline bool era_is_retired(const struct era *e)
+{
+    return e->words.envs && atomic_load_explicit(e->words.envs, memory_order_relaxed) == UINT64_MAX;
+}
+
+/* The source of directory `dir`, opened if there is a store; under open_lock. `lent`, unless NULL,
+ * is the store there that the program itself has open, and keeps open for longer than the source.
  * *ret is NULL on ENOMEM and EINVAL only. */
-MUST_USE enum hoist_err source_open(const char *dir, bool threaded, struct source **ret);
+MUST_USE enum hoist_err source_open(const char *dir, struct store *lent, bool threaded,
+                                    struct source **ret);
 void source_close(struct source *s);
 
 /* Open what the path leads to now if that is another store than before. Under sources_lock. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "client/client.h"
 #include "client/evaluate.h"
 #include "client/fork.h"
 #include "client/grace.h"
@@ -17,6 +18,8 @@ struct lent { /* a text that the program may be holding */
     struct lent *next;
     struct slice key;
     enum hoist_type want;
+    int32_t variant;
+    bool depends; /* on who asks: others may get another variant */
     const char *text;
     size_t length;
 };
@@ -155,21 +158,22 @@ static void answer(hoist_view *v, const struct ask *ask, struct answer *ret)
         grace_leave();
 }
 
-static struct ask ask_for(hoist_view *v, const char *key, enum hoist_type want)
+static struct ask ask_for(hoist_view *v, const char *key, const hoist_ctx *ctx,
+                          enum hoist_type want)
 {
-    struct ask ask = {.key = key_of(key), .want = want};
+    struct ask ask = {.key = key_of(key), .ctx = ctx, .want = want};
     ask.hash = table_hash(ask.key);
     ask.flag = table_find(v->span.hoist, ask.key, ask.hash);
     return ask;
 }
 
-static struct cell_value look(hoist_view *v, const char *key)
+static struct cell_value look(hoist_view *v, const char *key, const hoist_ctx *ctx)
 {
     struct cell_entry e;
     if (!v || !key || is_dead(v))
         return (struct cell_value){.kind = CELL_NONE};
-    struct ask ask = ask_for(v, key, 0);
-    if (ask.flag && cell_read(&ask.flag->cell, v->span.txn, &e) &&
+    struct ask ask = ask_for(v, key, ctx, 0);
+    if (ask.flag && cell_read(&ask.flag->cell, v->span.txn, &e) && e.value.kind != CELL_RULES &&
         words_has(&v->span.era->words, e.word))
         return e.value;
     struct answer a;
@@ -179,51 +183,57 @@ static struct cell_value look(hoist_view *v, const char *key)
 
 bool hoist_view_bool(hoist_view *v, const char *key, const hoist_ctx *ctx, bool fallback)
 {
-    (void)ctx;
-    return cell_bool(look(v, key), fallback);
+    return cell_bool(look(v, key, ctx), fallback);
 }
 
 double hoist_view_double(hoist_view *v, const char *key, const hoist_ctx *ctx, double fallback)
 {
-    (void)ctx;
-    return cell_double(look(v, key), fallback);
+    return cell_double(look(v, key, ctx), fallback);
 }
 
 int64_t hoist_view_int(hoist_view *v, const char *key, const hoist_ctx *ctx, int64_t fallback)
 {
-    (void)ctx;
-    return cell_int(look(v, key), fallback);
+    return cell_int(look(v, key, ctx), fallback);
 }
 
 bool hoist_view_evaluate(hoist_view *v, const char *key, const hoist_ctx *ctx, enum hoist_type want,
                          struct hoist_result *ret, char *buf, size_t size)
 {
     struct hoist_result unwanted;
-    (void)ctx;
     ret = ret ? ret : &unwanted;
     if (!v || !key || is_dead(v))
         return result_of_nothing(ret, want);
     *ret = (struct hoist_result){0};
-    struct ask ask = ask_for(v, key, want);
+    struct ask ask = ask_for(v, key, ctx, want);
     ask.buf = buf;
     ask.size = buf ? size : 0;
     ask.variant = ret->variant;
+    ask.metadata = ret;
     struct answer a;
     answer(v, &ask, &a);
     return result_fill(ret, &ask, &a, v->version);
 }
 
+enum hoist_err client_key_next(hoist_view *v, struct slice after, struct slice *ret)
+{
+    struct slice record;
+    return store_record_next(v->span.read, v->span.env, after, ret, &record);
+}
+
 /* ------------------------------------------------------------------ lending */
 
-static struct lent *lent_before(hoist_view *v, const struct ask *ask)
+enum { ANY_VARIANT = -2 };
+
+static struct lent *lent_before(hoist_view *v, const struct ask *ask, int32_t variant)
 {
     struct lent *l = v->lent ? v->lent[ask->hash % LENT_CHAINS] : NULL;
-    while (l && (l->want != ask->want || !slice_eq(l->key, ask->key)))
+    while (l && (l->want != ask->want || !slice_eq(l->key, ask->key) ||
+                 (variant != ANY_VARIANT && l->variant != variant)))
         l = l->next;
     return l;
 }
 
-/* A copy that lives as long as the view; one for each key, however often it is asked for. */
+/* A copy that lives as long as the view; one for each variant, however often it is asked for. */
 static struct lent *lend(hoist_view *v, struct ask *ask)
 {
     if (!v->lent)
@@ -237,6 +247,8 @@ static struct lent *lend(hoist_view *v, struct ask *ask)
     struct answer a;
     ask->lend = &v->arena;
     answer(v, ask, &a);
+    l->variant = a.result.variant;
+    l->depends = a.depends;
     if (a.result.variant != FLAG_NO_VARIANT) {
         l->text = a.lent;
         l->length = a.length;
@@ -247,13 +259,18 @@ static struct lent *lend(hoist_view *v, struct ask *ask)
     return l;
 }
 
-static const char *ref(hoist_view *v, const char *key, enum hoist_type want, const char *fallback,
-                       size_t *ret_length)
+static const char *ref(hoist_view *v, const char *key, const hoist_ctx *ctx, enum hoist_type want,
+                       const char *fallback, size_t *ret_length)
 {
     const struct lent *l = NULL;
     if (v && key && !is_dead(v)) {
-        struct ask ask = ask_for(v, key, want);
-        l = lent_before(v, &ask);
+        struct ask ask = ask_for(v, key, ctx, want);
+        l = lent_before(v, &ask, ANY_VARIANT);
+        if (l && l->depends) {
+            struct answer a;
+            answer(v, &ask, &a);
+            l = lent_before(v, &ask, a.result.variant);
+        }
         if (!l)
             l = lend(v, &ask);
     }
@@ -266,13 +283,11 @@ static const char *ref(hoist_view *v, const char *key, enum hoist_type want, con
 const char *hoist_view_string_ref(hoist_view *v, const char *key, const hoist_ctx *ctx,
                                   const char *fallback, size_t *ret_length)
 {
-    (void)ctx;
-    return ref(v, key, HOIST_STRING, fallback, ret_length);
+    return ref(v, key, ctx, HOIST_STRING, fallback, ret_length);
 }
 
 const char *hoist_view_object_ref(hoist_view *v, const char *key, const hoist_ctx *ctx,
                                   const char *fallback, size_t *ret_length)
 {
-    (void)ctx;
-    return ref(v, key, HOIST_OBJECT, fallback, ret_length);
+    return ref(v, key, ctx, HOIST_OBJECT, fallback, ret_length);
 }

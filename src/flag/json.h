@@ -39,8 +39,9 @@ void json_put_slice(struct json_writer *w, struct slice v); /* bad UTF-8 becomes
 void json_put_hex(struct json_writer *w, struct slice bytes);
 void json_put_hex64(struct json_writer *w, uint64_t v); /* 16 digits: an epoch */
 void json_put_time(struct json_writer *w, int64_t wall_ms);
-void json_put_raw(struct json_writer *w, struct slice json); /* text that is JSON already */
-void json_put_tree(struct json_writer *w, struct tree t);    /* $ref by name */
+void json_put_raw(struct json_writer *w, struct slice json);         /* text that is JSON already */
+void json_put_tree(struct json_writer *w, struct tree t);            /* $ref by name */
+void json_put_metadata(struct json_writer *w, const struct flag *f); /* an object */
 void json_put_flag(struct json_writer *w,
                    const struct flag *f); /* its flagd definition, $ref expanded */
 

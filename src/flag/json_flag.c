@@ -111,6 +111,14 @@ void json_put_meta(struct json_writer *w, const struct meta_item *item)
     json_put_tree(w, (struct tree){&value, 1});
 }
 
+void json_put_metadata(struct json_writer *w, const struct flag *f)
+{
+    json_object_begin(w);
+    for (uint32_t i = 0; i < f->metadata_count; i++)
+        json_put_meta(w, &f->metadata[i]);
+    json_object_end(w);
+}
+
 static bool is_lifted(const struct json_style *style, const struct meta_item *item)
 {
     for (uint32_t i = 0; i < style->lifted_count; i++)

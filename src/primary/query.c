@@ -9,10 +9,11 @@ static const struct question {
     const char *name;
     uint32_t (*answer)(struct store_read *r, const json_t *args, struct buf *out);
 } questions[] = {
-    {"get", query_get},           {"is", query_is_on},          {"list", query_list},
-    {"export", query_export},     {"log", query_log},           {"history", query_history},
-    {"show", query_show},         {"diff", query_diff},         {"audit", query_audit},
-    {"env_diff", query_env_diff}, {"env_show", query_env_show}, {"envs", query_envs},
+    {"eval", query_eval},       {"get", query_get},           {"is", query_is_on},
+    {"list", query_list},       {"export", query_export},     {"log", query_log},
+    {"history", query_history}, {"show", query_show},         {"diff", query_diff},
+    {"audit", query_audit},     {"env_diff", query_env_diff}, {"env_show", query_env_show},
+    {"envs", query_envs},
 };
 
 static const struct question *find(struct slice name)

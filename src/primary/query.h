@@ -32,7 +32,7 @@ uint32_t query_error(struct buf *out, uint32_t exit, const char *code, const cha
 /* The exit code and word for an error of a room, with err_last() as the message. */
 uint32_t query_fail(struct buf *out, enum hoist_err err, const char *mend);
 
-/* Whether `name` is a question that query_run() answers: get, is, list, export, log, history, show,
+/* Whether `name` is a question that query_run() answers: eval, get, is, list, export, log, history, show,
  * diff, audit, env_diff, env_show, envs. */
 bool query_is(struct slice name);
 

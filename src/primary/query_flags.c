@@ -1,9 +1,10 @@
 /* Questions about flags: get, is, list, export. */
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "eval/eval.h"
+#include "primary/query_eval.h"
 #include "primary/query_int.h"
 #include "wire/record.h"
 
@@ -49,7 +50,8 @@ uint32_t query_no_flag(struct store_read *r, const struct store_env *env, struct
 
 /* The flag that `args` names, decoded, to be freed; or NULL with the answer given. */
 static struct flag *get_flag(struct store_read *r, const json_t *args, const char *question,
-                             struct store_env *ret_env, struct buf *out, uint32_t *ret_exit)
+                             struct store_env *ret_env, struct asker *ret_asker, struct buf *out,
+                             uint32_t *ret_exit)
 {
     bool ok = true;
     const char *env = query_str(args, "env", &ok);
@@ -72,10 +74,8 @@ static struct flag *get_flag(struct store_read *r, const json_t *args, const cha
     }
     struct slice record;
     struct flag *f = NULL;
-    enum hoist_err err =
-        at < ret_env->head
-            ? store_record_at(r, ret_env->id, slice_str(key), at, &record)
-            : store_flag_get(r, ret_env->id, ret_env->held > 0, slice_str(key), &record);
+    *ret_asker = (struct asker){.r = r, .env = *ret_env, .at = at, .now_s = clock_wall_ms() / 1000};
+    enum hoist_err err = asker_find(ret_asker, slice_str(key), &record);
     ret_env->head = at; /* what is answered is of that version */
     if (err == HOIST_OK)
         err = record_decode(slice_str(key), record, &f, NULL);
@@ -135,11 +135,12 @@ static void put_where(struct json_writer *w, const struct store_env *env)
 uint32_t query_get(struct store_read *r, const json_t *args, struct buf *out)
 {
     struct store_env env;
+    struct asker asker;
     uint32_t exit = EXIT_DONE;
-    struct flag *f = get_flag(r, args, "get", &env, out, &exit);
+    struct flag *f = get_flag(r, args, "get", &env, &asker, out, &exit);
     if (!f)
         return exit;
-    struct eval_result e = eval_flag(f);
+    struct eval_result e = asker_eval(&asker, f, NULL);
     struct json_writer w = JSON_WRITER(out, 0);
     json_object_begin(&w);
     put_where(&w, &env);
@@ -162,19 +163,25 @@ uint32_t query_get(struct store_read *r, const json_t *args, struct buf *out)
     return query_done(out, EXIT_DONE);
 }
 
-/* Whether everybody gets the variant (or, without one, true); a flag that is decided otherwise, or
- * by whom one asks, is a no. */
+/* Whether who asks (by `context`; without one, nobody in particular) gets the variant, or without
+ * one, true. */
 uint32_t query_is_on(struct store_read *r, const json_t *args, struct buf *out)
 {
     struct store_env env;
+    struct asker asker;
+    struct hoist_ctx ctx = {0};
     uint32_t exit = EXIT_DONE;
     bool ok = true;
-    const char *want = query_str(args, "variant", &ok);
+    const char *want = query_str(args, "variant", &ok), *context = query_str(args, "context", &ok);
     if (!ok)
         return query_bad_args(out, "is");
-    struct flag *f = get_flag(r, args, "is", &env, out, &exit);
+    struct flag *f = get_flag(r, args, "is", &env, &asker, out, &exit);
     if (!f)
         return exit;
+    if (context && ctx_set_json(&ctx, slice_str(context)) != HOIST_OK) {
+        exit = query_fail(out, err_prefix(HOIST_EINVAL, "the context"), NULL);
+        goto out;
+    }
     if (!want && f->type != HOIST_BOOL) {
         exit = query_error(out, EXIT_INPUT, "input", NULL, "name the variant: is KEY VARIANT", NULL,
                            "flag '%.*s' is a %s, neither on nor off", SLICE_ARG(f->key),
@@ -186,7 +193,8 @@ uint32_t query_is_on(struct store_read *r, const json_t *args, struct buf *out)
                            "flag '%.*s' has no variant '%s'", SLICE_ARG(f->key), want);
         goto out;
     }
-    struct eval_result e = eval_flag(f);
+    asker.ctx = &ctx;
+    struct eval_result e = asker_eval(&asker, f, NULL);
     bool yes = false;
     if (e.variant != FLAG_NO_VARIANT && want)
         yes = slice_eq(f->variants[e.variant].name, slice_str(want));
@@ -205,6 +213,7 @@ uint32_t query_is_on(struct store_read *r, const json_t *args, struct buf *out)
     json_object_end(&w);
     exit = query_done(out, yes ? EXIT_DONE : EXIT_NO);
 out:
+    ctx_done(&ctx);
     flag_free(f);
     return exit;
 }
@@ -226,7 +235,8 @@ static enum hoist_err next_flag(struct store_read *r, const struct store_env *en
 static void put_listed(struct json_writer *w, struct store_read *r, const struct store_env *env,
                        const struct flag *f)
 {
-    struct eval_result e = eval_flag(f);
+    struct asker asker = {.r = r, .env = *env, .now_s = clock_wall_ms() / 1000};
+    struct eval_result e = asker_eval(&asker, f, NULL);
     json_object_begin(w);
     json_key(w, "key");
     json_put_slice(w, f->key);

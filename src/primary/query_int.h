@@ -59,6 +59,7 @@ void query_put_header(struct json_writer *w, const struct change *c);
 void query_put_record(struct json_writer *w, struct slice key, struct slice record);
 
 uint32_t query_get(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_eval(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_is_on(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_list(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_export(struct store_read *r, const json_t *args, struct buf *out);

@@ -364,3 +364,15 @@ enum hoist_err store_command_get(struct store_read *r, const uint8_t request[REQ
     *ret_answer = slice_of((uint8_t *)row.mv_data + COMMAND_HEAD, row.mv_size - COMMAND_HEAD);
     return HOIST_OK;
 }
+
+/* ------------------------------------------------------------------ the host */
+
+enum hoist_err store_host_get(struct store_read *r, struct slice *ret)
+{
+    MDB_val key = val_of(SLICE("host")), row;
+    int rc = db_get(r->db, r->txn, DB_META, &key, &row);
+    if (rc != 0)
+        return db_err(rc, "read about the host");
+    *ret = slice_val(row);
+    return HOIST_OK;
+}

@@ -51,6 +51,7 @@ struct store_options { /* all zero: read only */
     int64_t log_age_ms; /* writer: how the log is cut; 0: 90 days on a primary, none on an agent */
     uint64_t log_min;   /* changes kept whatever their age; 0: 10,000 or 1,000 */
     uint64_t log_bytes; /* 0: 4 GiB or 256 MiB */
+    struct slice host;  /* writer: what store_host_get() gives to readers */
 };
 
 /*
@@ -136,6 +137,9 @@ struct store_env {
 MUST_USE enum hoist_err store_env_get(struct store_read *r, const char *name,
                                       struct store_env *ret);
 MUST_USE enum hoist_err store_env_at(struct store_read *r, uint32_t n, struct store_env *ret);
+
+/* What the writer said of the host when it opened the store. ENOTFOUND: nothing, or it is older. */
+MUST_USE enum hoist_err store_host_get(struct store_read *r, struct slice *ret);
 
 /* What was said about environment `env` (store_env_about_put()). ENOTFOUND: nothing. */
 MUST_USE enum hoist_err store_env_about_get(struct store_read *r, const char *env,

@@ -194,6 +194,8 @@ static enum hoist_err start(struct store *s)
     be64_write(row + STORE_ID_SIZE, w->db->starts + 1);
     err = write_put(w, DB_META, val_of(SLICE("store")), slice_of(row, sizeof row), 0);
     if (!err)
+        err = write_put(w, DB_META, val_of(SLICE("host")), s->writer->options.host, 0);
+    if (!err)
         err = drop_loads(w);
     if (err) {
         store_write_abort(w);
@@ -264,6 +266,7 @@ static enum hoist_err open_writer(const char *dir, const struct store_options *o
         err = rotate(s);
     if (!err)
         err = start(s);
+    wr->options.host = SLICE(""); /* it was the caller's */
     if (!err)
         err = watch_start(s);
     if (err)

@@ -113,7 +113,7 @@ static void an_evaluation_says_why(void **state)
         {"disabled", HOIST_BOOL, false, HOIST_DISABLED, HOIST_CODE_NONE, ""},
         {"killed", HOIST_BOOL, true, HOIST_STATIC, HOIST_CODE_NONE, "b"},
         {"no.default", HOIST_BOOL, false, HOIST_DEFAULT, HOIST_CODE_NONE, ""},
-        {"targeted", HOIST_BOOL, false, HOIST_ERROR, HOIST_CODE_GENERAL, ""},
+        {"targeted", HOIST_BOOL, true, HOIST_DEFAULT, HOIST_CODE_NONE, "a"},
         {"wrong", 0, false, HOIST_ERROR, HOIST_CODE_PARSE_ERROR, ""},
         {"absent", 0, false, HOIST_ERROR, HOIST_CODE_NOT_FOUND, ""},
         {"", 0, false, HOIST_ERROR, HOIST_CODE_NOT_FOUND, ""},

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "eval/host.h"
 #include "figures.h"
 #include "greet.h"
 #include "http/http.h"
@@ -168,10 +169,23 @@ static void stop(struct daemon *d)
     *d = (struct daemon){.settings = d->settings};
 }
 
-static enum hoist_err start(struct daemon *d)
+/* With what rules may want to know of the host. */
+static enum hoist_err open_store(struct daemon *d)
 {
     const struct settings *s = d->settings;
-    enum hoist_err err = store_open(s->store, &s->store_options, &d->store);
+    struct store_options options = s->store_options;
+    struct buf host = BUF_INIT(1 << 20);
+    enum hoist_err err = host_write(slice_str(s->id), s->labels, s->label_count, &host);
+    options.host = buf_slice(&host);
+    if (!err)
+        err = store_open(s->store, &options, &d->store);
+    buf_done(&host);
+    return err;
+}
+
+static enum hoist_err start(struct daemon *d)
+{
+    enum hoist_err err = open_store(d);
     if (!err)
         figures_begin(d->store);
     if (!err)

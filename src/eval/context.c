@@ -1,0 +1,187 @@
+#include "eval/context.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "flag/value_read.h"
+
+void ctx_done(struct hoist_ctx *c)
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        mem_free(c->attributes[i].value);
+    mem_free(c->attributes);
+    *c = (struct hoist_ctx){0};
+}
+
+/* ------------------------------------------------------------------ one attribute */
+
+static bool has_text(const struct node *n)
+{
+    return n->kind == NODE_STRING;
+}
+
+/* Nodes, then their texts and the name, in one block. */
+static enum hoist_err make(struct slice name, struct tree value, struct attribute *ret)
+{
+    size_t size = value.count * sizeof(struct node) + name.len;
+    for (uint32_t i = 0; i < value.count; i++) {
+        if (!has_text(&value.nodes[i]))
+            continue;
+        if (!text_utf8(value.nodes[i].text))
+            return err_set(HOIST_EINVAL, "attribute \"%.*s\" is not UTF-8", SLICE_ARG(name));
+        size += value.nodes[i].text.len;
+    }
+    if (size > (size_t)CTX_JSON_MAX * sizeof(struct node))
+        return err_set(HOIST_ELIMIT, "attribute \"%.*s\" is too long", SLICE_ARG(name));
+    struct node *nodes = mem_alloc(size);
+    if (!nodes)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    memcpy(nodes, value.nodes, value.count * sizeof *nodes);
+    uint8_t *at = (uint8_t *)(nodes + value.count);
+    for (uint32_t i = 0; i < value.count; i++) {
+        if (!has_text(&nodes[i]) || nodes[i].text.len == 0)
+            continue;
+        memcpy(at, nodes[i].text.ptr, nodes[i].text.len);
+        nodes[i].text.ptr = at;
+        at += nodes[i].text.len;
+    }
+    memcpy(at, name.ptr, name.len);
+    *ret = (struct attribute){slice_of(at, name.len), nodes};
+    return HOIST_OK;
+}
+
+/* Where `name` stands, or would. */
+static uint32_t place_of(const struct hoist_ctx *c, struct slice name)
+{
+    uint32_t low = 0, high = c->count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (slice_cmp(c->attributes[mid].name, name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static bool is_at(const struct hoist_ctx *c, uint32_t i, struct slice name)
+{
+    return i < c->count && slice_eq(c->attributes[i].name, name);
+}
+
+static enum hoist_err make_room(struct hoist_ctx *c)
+{
+    if (c->count < c->cap)
+        return HOIST_OK;
+    if (c->count == CTX_ATTRIBUTES_MAX)
+        return err_set(HOIST_ELIMIT, "a context has %d attributes at most", CTX_ATTRIBUTES_MAX);
+    uint32_t cap = c->cap ? 2 * c->cap : 8;
+    struct attribute *grown = mem_realloc(c->attributes, cap * sizeof *grown);
+    if (!grown)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    c->attributes = grown;
+    c->cap = cap;
+    return HOIST_OK;
+}
+
+enum hoist_err ctx_set(struct hoist_ctx *c, struct slice name, struct tree value)
+{
+    struct attribute a;
+    if (!text_utf8(name))
+        return err_set(HOIST_EINVAL, "an attribute's name is not UTF-8");
+    uint32_t i = place_of(c, name);
+    bool there = is_at(c, i, name);
+    enum hoist_err err = there ? HOIST_OK : make_room(c);
+    if (!err)
+        err = make(name, value, &a);
+    if (err)
+        return err;
+    if (there) {
+        mem_free(c->attributes[i].value);
+    } else {
+        memmove(c->attributes + i + 1, c->attributes + i, (c->count - i) * sizeof a);
+        c->count++;
+    }
+    c->attributes[i] = a;
+    return HOIST_OK;
+}
+
+enum hoist_err ctx_set_node(struct hoist_ctx *c, struct slice name, struct node value)
+{
+    value.span = 1;
+    return ctx_set(c, name, (struct tree){&value, 1});
+}
+
+void ctx_unset(struct hoist_ctx *c, struct slice name)
+{
+    uint32_t i = place_of(c, name);
+    if (!is_at(c, i, name))
+        return;
+    mem_free(c->attributes[i].value);
+    c->count--;
+    memmove(c->attributes + i, c->attributes + i + 1, (c->count - i) * sizeof *c->attributes);
+}
+
+/* ------------------------------------------------------------------ from JSON */
+
+/* All of `with` into `c`: what there is of both is freed or taken over. */
+static enum hoist_err take_over(struct hoist_ctx *c, struct hoist_ctx *with)
+{
+    if (c->count == 0) {
+        mem_free(c->attributes);
+        *c = *with;
+        return HOIST_OK;
+    }
+    struct hoist_ctx both = {0};
+    enum hoist_err err = HOIST_OK;
+    uint32_t room = c->count + with->count;
+    both.attributes = mem_alloc(room * sizeof *both.attributes);
+    both.cap = room;
+    if (!both.attributes)
+        err = err_set(HOIST_ENOMEM, "out of memory");
+    else if (room > CTX_ATTRIBUTES_MAX)
+        err = err_set(HOIST_ELIMIT, "a context has %d attributes at most", CTX_ATTRIBUTES_MAX);
+    if (err) {
+        mem_free(both.attributes);
+        ctx_done(with);
+        return err;
+    }
+    for (uint32_t i = 0, j = 0; i < c->count || j < with->count;) {
+        int order = i == c->count      ? 1
+                    : j == with->count ? -1
+                                       : slice_cmp(c->attributes[i].name, with->attributes[j].name);
+        if (order == 0)
+            mem_free(c->attributes[i++].value);
+        both.attributes[both.count++] = order < 0 ? c->attributes[i++] : with->attributes[j++];
+    }
+    mem_free(c->attributes);
+    mem_free(with->attributes);
+    *c = both;
+    return HOIST_OK;
+}
+
+enum hoist_err ctx_set_json(struct hoist_ctx *c, struct slice json)
+{
+    struct tree t;
+    if (json.len > CTX_JSON_MAX)
+        return err_set(HOIST_ELIMIT, "a context has %d bytes at most, not %zu", CTX_JSON_MAX,
+                       json.len);
+    struct value_text text;
+    enum hoist_err err = value_read(json, &text, &t);
+    if (err)
+        return err;
+    struct hoist_ctx fresh = {0};
+    if (t.nodes[0].kind != NODE_OBJECT)
+        err = err_set(HOIST_EINVAL, "a context is an object, like {\"targetingKey\": \"ana\"}");
+    const struct node *at = t.nodes + 1;
+    for (uint32_t i = 0; !err && i < t.nodes[0].count; i++) {
+        struct tree value = {(struct node *)at + 1, at[1].span};
+        err = ctx_set(&fresh, at->text, value);
+        at += 1 + at[1].span;
+    }
+    value_done(&text);
+    if (err) {
+        ctx_done(&fresh);
+        return err;
+    }
+    return take_over(c, &fresh);
+}

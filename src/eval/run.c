@@ -1,0 +1,110 @@
+/* Running a rule: literals, lists and variables, and the operators that choose what to run. */
+#include "eval/rule_int.h"
+
+enum { ARGS_NEAR = 4, DEPTH_MAX = TREE_DEPTH_MAX + 1 };
+
+static struct value run_list(struct machine *m, const struct step *s, struct value data)
+{
+    struct value *items = machine_room(m, s->count * sizeof *items);
+    const struct step *item = s + 1;
+    for (uint32_t i = 0; items && i < s->count; i++, item = next_step(item))
+        items[i] = run(m, item, data);
+    return (struct value){.kind = VALUE_LIST, .len = items ? s->count : 0, .items = items};
+}
+
+static struct value run_var(struct machine *m, const struct step *s, struct value data)
+{
+    struct value v;
+    if (look_up(m, data, s->path, &v))
+        return v;
+    return s->count ? run(m, s + 1, data) : value_null();
+}
+
+static struct value run_eager(struct machine *m, const struct step *s, struct value data)
+{
+    struct value near[ARGS_NEAR], *args = near;
+    if (s->count > ARGS_NEAR) {
+        args = machine_room(m, s->count * sizeof *args);
+        if (!args)
+            return value_null();
+    }
+    const struct step *from = s + 1;
+    for (uint32_t i = 0; i < s->count; i++, from = next_step(from))
+        args[i] = run(m, from, data);
+    struct value v = m->error ? value_null() : s->op->eager(m, data, args, s->count);
+    if (m->trace)
+        trace_step(m, s, args, v);
+    return v;
+}
+
+static struct value run_lazy(struct machine *m, const struct step *s, struct value data)
+{
+    struct value v = s->op->lazy(m, s, data);
+    if (m->trace)
+        trace_step(m, s, NULL, v);
+    return v;
+}
+
+/* No deeper than the rule is, which every decoder checks. */
+struct value run(struct machine *m, const struct step *s, struct value data)
+{
+    struct value v;
+    if (s->kind == STEP_LITERAL)
+        return s->literal;
+    if (!machine_work(m, 1))
+        return value_null();
+    m->depth++;
+    switch (s->kind) {
+    case STEP_VAR:
+        v = run_var(m, s, data);
+        if (m->trace)
+            trace_step(m, s, NULL, v);
+        break;
+    case STEP_LIST:
+        v = run_list(m, s, data);
+        break;
+    case STEP_EAGER:
+        v = run_eager(m, s, data);
+        break;
+    default:
+        v = run_lazy(m, s, data);
+    }
+    m->depth--;
+    return v;
+}
+
+struct value op_if(struct machine *m, const struct step *s, struct value data)
+{
+    const struct step *at = s + 1;
+    uint32_t left = s->count;
+    for (; left >= 2; left -= 2) {
+        const struct step *then = next_step(at);
+        if (value_truth(run(m, at, data)))
+            return run(m, then, data);
+        at = next_step(then);
+    }
+    return left ? run(m, at, data) : value_null();
+}
+
+/* The first argument whose truth is `end`, or the last one. */
+static struct value first_that(struct machine *m, const struct step *s, struct value data, bool end)
+{
+    struct value v = value_null();
+    const struct step *at = s + 1;
+    for (uint32_t i = 0; i < s->count && !m->error; i++, at = next_step(at)) {
+        v = run(m, at, data);
+        if (value_truth(v) == end)
+            break;
+    }
+    return v;
+}
+
+struct value op_and(struct machine *m, const struct step *s, struct value data)
+{
+    return first_that(m, s, data, false);
+}
+
+struct value op_or(struct machine *m, const struct step *s, struct value data)
+{
+    return first_that(m, s, data, true);
+}

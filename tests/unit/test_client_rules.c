@@ -1,0 +1,445 @@
+/* Flags that depend on who asks: rules, and flags that require others. */
+#include <math.h>
+
+#include "client/client.h"
+#include "client_kit.h"
+#include "eval/host.h"
+#include "flag_kit.h"
+#include "wire/record.h"
+
+/* ------------------------------------------------------------------ making flags */
+
+static void put(struct kit_edits *e, const char *key, const char *definition)
+{
+    struct buf record = BUF_INIT(FLAG_RECORD_MAX);
+    struct flag *f = read_flag(definition);
+    OK(record_encode(f, &record));
+    kit_put_raw(e, key, buf_slice(&record));
+    buf_done(&record);
+    flag_free(f);
+}
+
+static void set(struct store *s, const char *key, const char *definition)
+{
+    struct kit_edits e = kit_edits();
+    put(&e, key, definition);
+    kit_change(s, "production", &e);
+}
+
+#define SWITCH "'state': 'ENABLED', 'variants': {'on': true, 'off': false}, 'defaultVariant': 'off'"
+#define FOR_EXAMPLE                                                                                \
+    "{" SWITCH ", 'targeting': {'if': [{'ends_with': [{'var': 'email'}, '@example.com']}, 'on']}}"
+#define NEEDS_BASE                                                                                 \
+    "{" SWITCH ", 'targeting': {'if': [{'var': 'beta'}, 'on']}, 'metadata': "                      \
+    "{'owner': 'web'}, 'requires': {'flags': {'base': 'on'}, 'otherwise': 'off'}}"
+
+static hoist_ctx *context(const char *json_text)
+{
+    struct buf text = json(json_text);
+    hoist_ctx *c = hoist_ctx_new();
+    assert_non_null(c);
+    OK(hoist_ctx_set_json(c, buf_str(&text)));
+    buf_done(&text);
+    return c;
+}
+
+static const unsigned all_options[] = {0, HOIST_NO_THREAD, HOIST_NO_CACHE};
+
+/* ------------------------------------------------------------------ tests */
+
+static void each_context_gets_its_own_answer(void **state)
+{
+    char *dir = kit_dir(), buf[32];
+    struct store *s = kit_store(dir);
+    hoist_ctx *ana = context("{'email': 'ana@example.com'}"),
+              *bob = context("{'email': 'b@x.org'}");
+    (void)state;
+    set(s, "rule", FOR_EXAMPLE);
+    set(s, "words",
+        "{'state': 'ENABLED', 'variants': {'en': 'hello', 'de': 'hallo'}, "
+        "'defaultVariant': 'en', 'targeting': {'var': 'lang'}}");
+    OK(hoist_ctx_set_string(ana, "lang", "de"));
+    for (size_t o = 0; o < 3; o++) {
+        hoist *h = kit_hoist_with(dir, all_options[o]);
+        hoist_flag *rule = hoist_bind(h, "rule"), *words = hoist_bind(h, "words");
+        for (int again = 0; again < 3; again++) {
+            assert_true(hoist_bool(h, "rule", ana, false));
+            assert_false(hoist_bool(h, "rule", bob, true));
+            assert_false(hoist_bool(h, "rule", NULL, true));
+            assert_true(hoist_flag_bool(rule, ana, false));
+            assert_false(hoist_flag_bool(rule, bob, true));
+            hoist_string(h, "words", ana, "", buf, sizeof buf);
+            assert_string_equal(buf, "hallo");
+            hoist_flag_string(words, bob, "", buf, sizeof buf);
+            assert_string_equal(buf, "hello");
+            assert_int_equal(hoist_int(h, "rule", ana, 7), 7);
+        }
+        hoist_close(h);
+    }
+    hoist_ctx_free(ana);
+    hoist_ctx_free(bob);
+    store_close(s);
+    kit_remove(dir);
+}
+
+static void a_rule_follows_changes_and_so_does_a_flag_that_loses_it(void **state)
+{
+    char *dir = kit_dir();
+    struct store *s = kit_store(dir);
+    hoist_ctx *ana = context("{'email': 'ana@example.com'}");
+    (void)state;
+    for (size_t o = 0; o < 3; o++) {
+        hoist *h = kit_hoist_with(dir, all_options[o]);
+        hoist_flag *rule = hoist_bind(h, "rule");
+        for (int i = 0; i < 20; i++) {
+            set(s, "rule", FOR_EXAMPLE);
+            assert_true(hoist_flag_bool(rule, ana, false));
+            assert_false(hoist_flag_bool(rule, NULL, true));
+            set(s, "rule", "{" SWITCH "}");
+            assert_false(hoist_flag_bool(rule, ana, true));
+            assert_false(hoist_bool(h, "rule", ana, true));
+        }
+        hoist_close(h);
+    }
+    hoist_ctx_free(ana);
+    store_close(s);
+    kit_remove(dir);
+}
+
+static void a_flag_that_requires_another_follows_both(void **state)
+{
+    char *dir = kit_dir();
+    struct store *s = kit_store(dir);
+    hoist_ctx *beta = context("{'beta': true, 'email': 'ana@example.com'}");
+    struct hoist_result r;
+    (void)state;
+    set(s, "needs", NEEDS_BASE);
+    for (size_t o = 0; o < 3; o++) {
+        hoist *h = kit_hoist_with(dir, all_options[o]);
+        struct kit_edits gone = kit_edits();
+        kit_delete(&gone, "base");
+        if (o > 0)
+            kit_change(s, "production", &gone);
+        for (int again = 0; again < 3; again++) /* there is no `base` */
+            assert_false(hoist_bool(h, "needs", beta, true));
+        for (int i = 0; i < 10; i++) {
+            set(s, "base", FOR_EXAMPLE);
+            for (int again = 0; again < 3; again++) {
+                assert_true(hoist_bool(h, "needs", beta, false));
+                assert_false(hoist_bool(h, "needs", NULL, true));
+            }
+            set(s, "base", "{" SWITCH "}");
+            for (int again = 0; again < 3; again++)
+                assert_false(hoist_bool(h, "needs", beta, true));
+        }
+        hoist_evaluate(h, "needs", beta, 0, &r, NULL, 0);
+        assert_int_equal(r.reason, HOIST_DEFAULT);
+        assert_string_equal(r.variant, "off");
+        assert_string_equal(r.metadata, "{\"owner\":\"web\"}");
+        assert_int_equal(r.metadata_length, strlen(r.metadata));
+        hoist_close(h);
+    }
+    hoist_ctx_free(beta);
+    store_close(s);
+    kit_remove(dir);
+}
+
+/* The primary refuses circles; a store might have one all the same. */
+static void flags_that_require_each_other_yield_otherwise(void **state)
+{
+    char *dir = kit_dir();
+    struct store *s = kit_store(dir);
+    (void)state;
+    set(s, "a", "{" SWITCH ", 'requires': {'flags': {'b': 'on'}, 'otherwise': 'off'}}");
+    set(s, "b", "{" SWITCH ", 'requires': {'flags': {'a': 'on'}, 'otherwise': 'off'}}");
+    for (size_t o = 0; o < 3; o++) {
+        hoist *h = kit_hoist_with(dir, all_options[o]);
+        for (int again = 0; again < 3; again++)
+            assert_false(hoist_bool(h, "a", NULL, true));
+        hoist_close(h);
+    }
+    store_close(s);
+    kit_remove(dir);
+}
+
+static void a_view_answers_each_context_at_its_version(void **state)
+{
+    char *dir = kit_dir();
+    struct store *s = kit_store(dir);
+    hoist *h = kit_hoist(dir);
+    hoist_view *v;
+    hoist_ctx *de = context("{'lang': 'de'}"), *en = context("{'lang': 'en'}");
+    (void)state;
+    set(s, "words",
+        "{'state': 'ENABLED', 'variants': {'en': 'hello', 'de': 'hallo'}, "
+        "'defaultVariant': 'en', 'targeting': {'var': 'lang'}}");
+    set(s, "rule", FOR_EXAMPLE);
+    OK(hoist_view_begin(h, &v));
+    const char *hallo = hoist_view_string_ref(v, "words", de, "", NULL);
+    const char *hello = hoist_view_string_ref(v, "words", en, "", NULL);
+    set(s, "words", "{'state': 'ENABLED', 'variants': {'x': 'new'}, 'defaultVariant': 'x'}");
+    assert_string_equal(hallo, "hallo");
+    assert_string_equal(hello, "hello");
+    assert_ptr_equal(hoist_view_string_ref(v, "words", de, "", NULL), hallo);
+    assert_ptr_equal(hoist_view_string_ref(v, "words", en, "", NULL), hello);
+    assert_false(hoist_view_bool(v, "rule", de, true));
+    struct slice key = {0};
+    int keys = 0;
+    while (client_key_next(v, key, &key) == HOIST_OK)
+        keys++;
+    assert_int_equal(keys, 7);
+    hoist_view_end(v);
+    hoist_ctx_free(de);
+    hoist_ctx_free(en);
+    hoist_close(h);
+    store_close(s);
+    kit_remove(dir);
+}
+
+static void a_rule_sees_the_host_that_evaluates(void **state)
+{
+    static const char *const canary[] = {"zone=eu", "ring=canary"}, *const stable[] = {
+                                                                        "ring=stable"};
+    char *dir = kit_dir();
+    struct buf about = BUF_INIT(1000);
+    (void)state;
+    OK(host_write(SLICE("host7"), canary, 2, &about));
+    struct store_options options = {.write = true, .host = buf_slice(&about)};
+    struct store *s;
+    OK(store_open(dir, &options, &s));
+    set(s, "ring",
+        "{" SWITCH ", 'targeting': {'if': [{'and': [{'==': [{'var': '$hoist.labels.ring'}, "
+        "'canary']}, {'==': [{'var': '$hoist.host'}, 'host7']}]}, 'on']}}");
+    hoist *h = kit_hoist(dir);
+    assert_true(hoist_bool(h, "ring", NULL, false));
+    assert_true(hoist_bool(h, "ring", NULL, false));
+    store_close(s);
+    buf_clear(&about);
+    OK(host_write(SLICE("host7"), stable, 1, &about));
+    options.host = buf_slice(&about);
+    OK(store_open(dir, &options, &s)); /* hoistd is started again, with another label */
+    assert_false(hoist_bool(h, "ring", NULL, true));
+    hoist_close(h);
+    store_close(s);
+    buf_done(&about);
+    kit_remove(dir);
+}
+
+static void an_explanation_is_text_that_is_cut_like_others(void **state)
+{
+    char *dir = kit_dir(), text[2000], cut[8];
+    struct store *s = kit_store(dir);
+    hoist *h = kit_hoist(dir);
+    hoist_ctx *ana = context("{'email': 'ana@example.com'}");
+    (void)state;
+    set(s, "rule", FOR_EXAMPLE);
+    size_t len = hoist_explain(h, "rule", ana, text, sizeof text);
+    assert_int_equal(len, strlen(text));
+    assert_non_null(strstr(text, "rule is true (on), TARGETING_MATCH, version 2\n"));
+    assert_non_null(strstr(text, "[\"ana@example.com\",\"@example.com\"]} is true\n"));
+    assert_int_equal(hoist_explain(h, "rule", ana, cut, sizeof cut), len);
+    assert_string_equal(cut, "rule is");
+    hoist_explain(h, "absent", ana, text, sizeof text);
+    assert_non_null(strstr(text, "the caller's fallback, ERROR FLAG_NOT_FOUND: "));
+    assert_int_equal(hoist_explain(NULL, "x", NULL, text, sizeof text), 0);
+    hoist_ctx_free(ana);
+    hoist_close(h);
+    store_close(s);
+    kit_remove(dir);
+}
+
+static void a_flag_that_was_read_before_is_evaluated_without_the_heap(void **state)
+{
+    char *dir = kit_dir(), buf[32];
+    struct store *s = kit_store(dir);
+    hoist *h = kit_hoist(dir);
+    hoist_ctx *ana = context("{'email': 'ana@example.com', 'targetingKey': 'ana', 'l': [3, 4]}");
+    (void)state;
+    set(s, "rule", FOR_EXAMPLE);
+    set(s, "text",
+        "{'state': 'ENABLED', 'variants': {'a3': 'x', 'b': 'y'}, 'targeting': {'cat': "
+        "['a', {'reduce': [{'map': [{'var': 'l'}, {'var': ''}]}, {'min': [{'var': "
+        "'current'}, {'var': 'accumulator'}]}, 9]}]}}");
+    set(s, "share", "{" SWITCH ", 'targeting': {'fractional': [['on', 1]]}}");
+    for (int again = 0; again < 2; again++) {
+        if (again)
+            mem_fail_at(1);
+        assert_true(hoist_bool(h, "rule", ana, false));
+        assert_true(hoist_bool(h, "share", ana, false));
+        hoist_string(h, "text", ana, "", buf, sizeof buf);
+        assert_string_equal(buf, "x");
+    }
+    assert_false(mem_did_fail());
+    mem_fail_at(0);
+    hoist_ctx_free(ana);
+    hoist_close(h);
+    store_close(s);
+    kit_remove(dir);
+}
+
+static void a_program_that_writes_a_store_reads_it_too(void **state)
+{
+    char *dir = kit_dir(), name[64];
+    struct store *s = kit_store(dir);
+    hoist *h, *other;
+    (void)state;
+    OK(client_open_on(s, NULL, &h));
+    OK(client_open_on(s, "production", &other));
+    client_env_name(h, name);
+    assert_string_equal(name, "production");
+    int fd = hoist_watch_fd(h);
+    assert_int_equal(hoist_int(h, "flag.int", NULL, 0), 42);
+    hoist_watch_clear(h);
+    set(s, "rule", FOR_EXAMPLE);
+    assert_true(kit_readable(fd, 1000));
+    assert_false(hoist_bool(h, "rule", NULL, true));
+    assert_int_equal(hoist_int(other, "flag.int", NULL, 0), 42);
+    hoist_close(other);
+    hoist_close(h);
+    store_close(s);
+    kit_remove(dir);
+}
+
+/* ------------------------------------------------------------------ contexts */
+
+static void a_context_is_set_changed_and_emptied(void **state)
+{
+    char *dir = kit_dir();
+    struct store *s = kit_store(dir);
+    hoist *h = kit_hoist(dir);
+    hoist_ctx *c = hoist_ctx_new();
+    (void)state;
+    set(s, "n",
+        "{'state': 'ENABLED', 'variants': {'b': 1, 's': 2, 'n': 3, 'j': 4, 'none': 5}, "
+        "'targeting': {'if': [{'===': [{'var': 'x'}, true]}, 'b', {'===': [{'var': 'x'}, "
+        "'text']}, 's', {'===': [{'var': 'x'}, 2.5]}, 'n', {'===': [{'var': 'x.y.1'}, 'z']}, "
+        "'j', 'none']}}");
+    assert_int_equal(hoist_int(h, "n", c, 0), 5);
+    OK(hoist_ctx_set_bool(c, "x", true));
+    assert_int_equal(hoist_int(h, "n", c, 0), 1);
+    OK(hoist_ctx_set_string(c, "x", "text"));
+    assert_int_equal(hoist_int(h, "n", c, 0), 2);
+    OK(hoist_ctx_set_number(c, "x", 2.5));
+    assert_int_equal(hoist_int(h, "n", c, 0), 3);
+    OK(hoist_ctx_set_json(c, "{\"a\":1, \"x\": {\"y\": [0, \"\\u007a\"]}, \"z\": null}"));
+    assert_int_equal(hoist_int(h, "n", c, 0), 4);
+    hoist_ctx_unset(c, "a");
+    assert_int_equal(hoist_int(h, "n", c, 0), 4);
+    hoist_ctx_clear(c);
+    assert_int_equal(hoist_int(h, "n", c, 0), 5);
+    hoist_ctx_free(c);
+    hoist_close(h);
+    store_close(s);
+    kit_remove(dir);
+}
+
+static void what_is_no_context_is_refused_and_changes_nothing(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "5",
+                                      "[]",
+                                      "{",
+                                      "{\"a\"}",
+                                      "{\"a\":}",
+                                      "{\"a\":1,}",
+                                      "{a:1}",
+                                      "{\"a\":01}",
+                                      "{\"a\":1.}",
+                                      "{\"a\":NaN}",
+                                      "{\"a\":1e999}",
+                                      "{\"a\":\"\\ud800\"}",
+                                      "{\"a\":\"\\x\"}",
+                                      "{\"a\":\"\n\"}",
+                                      "{\"a\":\"\xff\"}",
+                                      "{\"\xff\":1}",
+                                      "{} x",
+                                      "{\"a\":tru}",
+                                      "{\"a\":1 \"b\":2}"};
+    hoist_ctx *c = context("{'k': 1}");
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (hoist_ctx_set_json(c, bad[i]) != HOIST_EINVAL)
+            fail_msg("%s is taken", bad[i]);
+        assert_int_equal(c->count, 1);
+    }
+    struct buf deep = BUF_INIT(4 << 20);
+    buf_add_str(&deep, "{\"a\":");
+    for (int i = 0; i < 1000; i++)
+        buf_add_byte(&deep, '[');
+    assert_int_equal(hoist_ctx_set_json(c, buf_str(&deep)), HOIST_ELIMIT);
+    buf_clear(&deep);
+    buf_add_str(&deep, "{\"a\":\"");
+    for (int i = 0; i < 1 << 20; i++)
+        buf_add_byte(&deep, 'x');
+    buf_add_str(&deep, "\"}");
+    assert_int_equal(hoist_ctx_set_json(c, buf_str(&deep)), HOIST_ELIMIT);
+    buf_done(&deep);
+    assert_int_equal(hoist_ctx_set_number(c, "n", NAN), HOIST_EINVAL);
+    assert_int_equal(hoist_ctx_set_string(c, "n", NULL), HOIST_EINVAL);
+    assert_int_equal(hoist_ctx_set_string(c, "n", "\xff"), HOIST_EINVAL);
+    assert_int_equal(hoist_ctx_set_bool(NULL, "n", true), HOIST_EINVAL);
+    assert_int_equal(hoist_ctx_set_json(c, NULL), HOIST_EINVAL);
+    assert_int_equal(c->count, 1);
+    hoist_ctx_free(c);
+    hoist_ctx_free(NULL);
+}
+
+static void a_context_holds_so_many_attributes(void **state)
+{
+    hoist_ctx *c = hoist_ctx_new();
+    char name[16];
+    (void)state;
+    for (int i = 0; i < CTX_ATTRIBUTES_MAX; i++) {
+        snprintf(name, sizeof name, "%d", (i * 7919) % CTX_ATTRIBUTES_MAX);
+        OK(hoist_ctx_set_number(c, name, i));
+    }
+    assert_int_equal(c->count, CTX_ATTRIBUTES_MAX);
+    assert_int_equal(hoist_ctx_set_number(c, "more", 1), HOIST_ELIMIT);
+    OK(hoist_ctx_set_number(c, "17", -1)); /* one that is there may be set */
+    assert_true(ctx_find(c, SLICE("17"))->number == -1);
+    for (uint32_t i = 1; i < c->count; i++)
+        assert_true(slice_cmp(c->attributes[i - 1].name, c->attributes[i].name) < 0);
+    hoist_ctx_free(c);
+}
+
+static void memory_may_run_out_anywhere_while_a_context_is_made(void **state)
+{
+    (void)state;
+    for (int n = 1;; n++) {
+        mem_fail_at(n);
+        hoist_ctx *c = hoist_ctx_new();
+        enum hoist_err err = c ? HOIST_OK : HOIST_ENOMEM;
+        if (!err)
+            err = hoist_ctx_set_string(c, "b", "x");
+        if (!err)
+            err = hoist_ctx_set_json(c, "{\"z\":[1,{\"y\":2,\"x\":3}],\"b\":null,\"a\":\"t\"}");
+        bool failed = mem_did_fail();
+        mem_fail_at(0);
+        assert_int_equal(err, failed ? HOIST_ENOMEM : HOIST_OK);
+        if (!failed)
+            assert_int_equal(c->count, 3);
+        hoist_ctx_free(c);
+        if (!failed)
+            break;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_context_gets_its_own_answer),
+        cmocka_unit_test(a_rule_follows_changes_and_so_does_a_flag_that_loses_it),
+        cmocka_unit_test(a_flag_that_requires_another_follows_both),
+        cmocka_unit_test(flags_that_require_each_other_yield_otherwise),
+        cmocka_unit_test(a_view_answers_each_context_at_its_version),
+        cmocka_unit_test(a_rule_sees_the_host_that_evaluates),
+        cmocka_unit_test(an_explanation_is_text_that_is_cut_like_others),
+        cmocka_unit_test(a_flag_that_was_read_before_is_evaluated_without_the_heap),
+        cmocka_unit_test(a_program_that_writes_a_store_reads_it_too),
+        cmocka_unit_test(a_context_is_set_changed_and_emptied),
+        cmocka_unit_test(what_is_no_context_is_refused_and_changes_nothing),
+        cmocka_unit_test(a_context_holds_so_many_attributes),
+        cmocka_unit_test(memory_may_run_out_anywhere_while_a_context_is_made),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
