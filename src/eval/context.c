@@ -171,7 +171,7 @@ enum hoist_err ctx_set_json(struct hoist_ctx *c, struct slice json)
         return err;
     struct hoist_ctx fresh = {0};
     if (t.nodes[0].kind != NODE_OBJECT)
-        err = err_set(HOIST_EINVAL, "a context is an object, like {\"targetingKey\": \"ana\"}");
+        err = err_set(HOIST_EINVAL, "it is no object, like {\"targetingKey\": \"ana\"}");
     const struct node *at = t.nodes + 1;
     for (uint32_t i = 0; !err && i < t.nodes[0].count; i++) {
         struct tree value = {(struct node *)at + 1, at[1].span};

@@ -103,6 +103,23 @@ static void put_call(struct json_writer *w, const struct node *n, const struct v
     json_object_end(w);
 }
 
+static void indent(struct machine *m)
+{
+    for (uint32_t i = 1; i < m->depth; i++)
+        buf_add_str(m->trace->out, "  ");
+}
+
+void trace_bucket(struct machine *m, struct slice text, uint32_t bucket, uint32_t total)
+{
+    struct buf quoted = BUF_INIT(SHOWN_ROOM);
+    struct json_writer w = JSON_WRITER(&quoted, 0);
+    indent(m);
+    json_put_slice(&w, text);
+    add_cut(m->trace->out, &quoted);
+    buf_printf(m->trace->out, " falls on %u of 0 to %u\n", bucket, total - 1);
+    buf_done(&quoted);
+}
+
 void trace_step(struct machine *m, const struct step *s, const struct value *args, struct value v)
 {
     struct buf text = BUF_INIT(SHOWN_ROOM);
@@ -110,8 +127,7 @@ void trace_step(struct machine *m, const struct step *s, const struct value *arg
     const struct node *n = m->ask->rule->targeting.nodes + s->node;
     if (m->trace->out->err)
         return; /* it is full */
-    for (uint32_t i = 1; i < m->depth; i++)
-        buf_add_str(m->trace->out, "  ");
+    indent(m);
     if (args)
         put_call(&w, n, args, s->count);
     else

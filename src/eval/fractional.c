@@ -103,6 +103,8 @@ struct value op_fractional(struct machine *m, struct value data, const struct va
     if (total == 0 || total > INT32_MAX || !machine_work(m, (uint32_t)(text.len / 64)))
         return value_null();
     uint32_t bucket = bucket_of(BUCKET_FLAGD, text, (uint32_t)total);
+    if (m->trace)
+        trace_bucket(m, text, bucket, (uint32_t)total);
     for (uint32_t i = named; i < count && read_share(args[i], &share); i++) {
         before += share.weight;
         if (before > bucket)

@@ -101,6 +101,9 @@ struct trace {
 void trace_note(struct trace *t, const char *note);
 void trace_lack(struct trace *t, const struct requirement *lacks);
 
+/* Say where `text` falls among `total`. */
+void trace_bucket(struct machine *m, struct slice text, uint32_t bucket, uint32_t total);
+
 /* Say that step `s`, an operator, yields `v`; `args` unless they were not evaluated beforehand. */
 void trace_step(struct machine *m, const struct step *s, const struct value *args, struct value v);
 

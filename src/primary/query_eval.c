@@ -4,7 +4,6 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "base/text.h"
 #include "client/answer.h"
 #include "eval/host.h"
 #include "primary/query_int.h"
@@ -85,20 +84,25 @@ static bool read_version(struct asker *a, const json_t *args, struct buf *out, u
 {
     const struct store_env *env = &a->env;
     bool ok = true;
-    const char *time = query_str(args, "time", &ok);
     uint64_t least = query_first_version(env), at = query_u64(args, "at", env->head, &ok);
-    int64_t time_ms = 0;
-    if (!ok || (time && text_time_read(time, &time_ms) != HOIST_OK)) {
-        *ret_exit = ok ? query_fail(out, HOIST_EINVAL, "write it like 2026-11-24T14:02:03Z")
-                       : query_bad_args(out, "eval");
+    uint64_t time_ms = query_u64(args, "time_ms", 0, &ok);
+    if (!ok) {
+        *ret_exit = query_bad_args(out, "eval");
         return false;
     }
-    if (time) {
-        at = version_at(a->r, env, time_ms);
-        a->now_s = time_ms / 1000;
+    if (time_ms) {
+        at = version_at(a->r, env, (int64_t)time_ms);
+        a->now_s = (int64_t)time_ms / 1000;
+    }
+    if (time_ms && at == 0) {
+        *ret_exit = query_error(out, EXIT_INPUT, "input", "time", "give a later time", NULL,
+                                "what %s was then is not known: its log goes back to version "
+                                "%" PRIu64 ", which is younger",
+                                env->name, least);
+        return false;
     }
     if (at != env->head && (at < least || at > env->head)) {
-        *ret_exit = query_no_version(env, time ? "time" : "at", at, least, out);
+        *ret_exit = query_no_version(env, "at", at, least, out);
         return false;
     }
     a->at = at;

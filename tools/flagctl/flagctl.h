@@ -133,6 +133,9 @@ bool can_ask(const struct call *c, int *ret_exit);
 /* "10s", "500ms", "1m", "2h", "7d"; a bare number is seconds. EINVAL. */
 MUST_USE enum hoist_err read_duration(const char *text, int64_t *ret_ms);
 
+/* A time such as 2026-01-31T14:02:00Z, or how long ago: "2h". EINVAL. */
+MUST_USE enum hoist_err read_moment(const char *text, int64_t *ret_wall_ms);
+
 /* "42" or "v42" as member `name` of `args`. False: it is none, and that was shown. */
 bool read_version(struct call *c, const char *text, json_t *args, const char *name);
 
@@ -153,6 +156,7 @@ int run_set(struct call *c);
 int run_delete(struct call *c);
 int run_get(struct call *c);
 int run_is(struct call *c);
+int run_eval(struct call *c);
 int run_list(struct call *c);
 int run_env(struct call *c);
 int run_apply(struct call *c);

@@ -265,7 +265,8 @@ int run_is(struct call *c)
     int exit;
     if (!source_choose(c, false))
         return EXIT_INPUT;
-    json_t *args = json_pack("{ss}", "key", c->words[0]);
+    json_t *args =
+        json_pack("{ss ss*}", "key", c->words[0], "context", options_get(c->options, "context"));
     if (c->word_count > 1)
         json_object_set_new(args, "variant", json_string(c->words[1]));
     ask(c, "is", args, &r);

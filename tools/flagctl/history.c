@@ -72,17 +72,14 @@ static bool read_since(struct call *c, json_t *args)
         json_object_set_new(args, "from", json_integer((json_int_t)version));
         return true;
     }
-    if (text_time_read(since, &ms) != HOIST_OK) {
-        if (read_duration(since, &ms) != HOIST_OK) {
-            (void)show_failure(c, EXIT_INPUT, "input",
-                               "write a version (42), how long ago (2h, 7d), or a time "
-                               "(2026-01-31T14:02:00Z)",
-                               "--since: '%s' is none of these", since);
-            return false;
-        }
-        ms = clock_wall_ms() - ms;
+    if (read_moment(since, &ms) != HOIST_OK) {
+        (void)show_failure(c, EXIT_INPUT, "input",
+                           "write a version (42), how long ago (2h, 7d), or a time "
+                           "(2026-01-31T14:02:00Z)",
+                           "--since: '%s' is none of these", since);
+        return false;
     }
-    json_object_set_new(args, "from_ms", json_integer(ms > 0 ? ms : 0));
+    json_object_set_new(args, "from_ms", json_integer(ms));
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -56,6 +57,19 @@ enum hoist_err read_duration(const char *text, int64_t *ret_ms)
         return err;
     }
     return err_set(HOIST_EINVAL, "'%s' is no time: write 500ms, 10s or 1m", text);
+}
+
+enum hoist_err read_moment(const char *text, int64_t *ret_wall_ms)
+{
+    int64_t ms;
+    enum hoist_err err = text_time_read(text, &ms);
+    if (err) {
+        err = read_duration(text, &ms);
+        ms = clock_wall_ms() - ms;
+    }
+    if (!err)
+        *ret_wall_ms = ms > 0 ? ms : 0;
+    return err;
 }
 
 /* Whether `arg` is an option whose value is the next argument. */

@@ -16,7 +16,11 @@ const struct subcommand subcommands[] = {
      WRITES "create type everyone default ", 2, 2, run_set, false},
     {"get", "KEY", "Show a flag's value, and with --json its definition.", READS "raw at ", 1, 1, run_get, false},
     {"is", "KEY [VARIANT]", "For shells: exit 0 if the flag yields VARIANT (or true), 1 if not.",
-     READS, 1, 2, run_is, false},
+     READS "context ", 1, 2, run_is, false},
+    {"eval", "KEY", "Evaluate a flag for somebody, now or then: OFREP's answer, as JSON.\n"
+     "--explain shows how it came about: each operator, what it looked at and what it yielded.\n"
+     "--time and --at ask what it was: the primary knows the log's 90 days, a host the last changes.",
+     READS "context at time explain agent token ", 1, 1, run_eval, false},
     {"list", "[PREFIX]", "List the flags.", READS, 0, 1, run_list, false},
     {"delete", "KEY", "Delete a flag.", WRITES, 1, 1, run_delete, false},
     {"apply", "FILE", "Add and replace the flags that a file names, after showing what changes.\n"
@@ -105,6 +109,12 @@ static const struct option all_options[] = {
     {"protected", "on|off", NULL, NULL, "whether changes need more care here", false, true},
     {"metadata", "NAME=VALUE", NULL, NULL, "something to know about it; NAME= takes it away", true, true},
     {"at", "V", NULL, NULL, "as it was at this version", false, true},
+    {"time", "WHEN", NULL, NULL, "as it was then: a time (2026-01-31T14:02:00Z), or how long ago (2h)", false, true},
+    {"context", "JSON", NULL, NULL, "for whom: {\"targetingKey\": \"ana\", \"plan\": \"pro\"}; without, for nobody in particular",
+     false, true},
+    {"explain", NULL, NULL, NULL, "show how it came about", false, true},
+    {"agent", "URL", NULL, NULL, "ask an agent's HTTP, as OpenFeature SDKs do: http://HOST:8016", false, true},
+    {"token", "TOKEN", NULL, "HOIST_TOKEN", "the bearer token that the agent wants", false, true},
     {"since", "WHEN", NULL, NULL, "a version, how long ago (2h, 7d), or a time", false, true},
     {"limit", "N", "20", NULL, "how many changes", false, true},
     {"json", NULL, NULL, NULL, "answer and errors as JSON", false, true},

@@ -1,0 +1,78 @@
+#include "http/fetch.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void init(void)
+{
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT); /* if it fails, so does every curl_easy_init() */
+}
+
+static size_t take(char *bytes, size_t one, size_t count, void *arg)
+{
+    struct buf *out = arg;
+    buf_add(out, bytes, one * count);
+    return out->err ? 0 : count;
+}
+
+static struct curl_slist *headers_of(const struct fetch *f)
+{
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    struct buf token = BUF_INIT(16 << 10);
+    if (f->token && headers) {
+        buf_printf(&token, "Authorization: Bearer %s", f->token);
+        struct curl_slist *both = token.err ? NULL : curl_slist_append(headers, buf_str(&token));
+        if (!both)
+            curl_slist_free_all(headers);
+        headers = both;
+    }
+    buf_done(&token);
+    return headers;
+}
+
+static enum hoist_err failed(CURLcode code, const char *why, const struct buf *out)
+{
+    switch (code) {
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_URL_MALFORMAT:
+        return err_set(HOIST_EINVAL, "this is no http:// or https:// URL");
+    case CURLE_OPERATION_TIMEDOUT:
+        return err_set(HOIST_ETIMEOUT, "no answer in time");
+    case CURLE_WRITE_ERROR:
+        return buf_err(out);
+    case CURLE_OUT_OF_MEMORY:
+        return err_set(HOIST_ENOMEM, "out of memory");
+    default:
+        return err_set(HOIST_EIO, "%s", *why ? why : curl_easy_strerror(code));
+    }
+}
+
+enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *out)
+{
+    char why[CURL_ERROR_SIZE] = "";
+    pthread_once(&once, init);
+    CURL *curl = curl_easy_init();
+    struct curl_slist *headers = curl ? headers_of(f) : NULL;
+    if (!headers) {
+        curl_easy_cleanup(curl);
+        return err_set(HOIST_ENOMEM, "out of memory");
+    }
+    curl_easy_setopt(curl, CURLOPT_URL, f->url);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, f->body.ptr);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body.len);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)f->timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    CURLcode code = curl_easy_perform(curl);
+    if (code == CURLE_OK)
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+    return code == CURLE_OK ? HOIST_OK : failed(code, why, out);
+}

@@ -1,0 +1,29 @@
+/* fetch.h - asking another HTTP server: one request, answered or given up in time. */
+#ifndef HTTP_FETCH_H
+#define HTTP_FETCH_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct fetch {
+    const char *url;   /* http:// or https:// */
+    struct slice body; /* JSON */
+    const char *token; /* sent as a bearer token; NULL: none */
+    int64_t timeout_ms;
+};
+
+/*
+ * POST `body` and wait for the answer. Redirects are not followed: a token is for whom it was given.
+ *
+ * Gives:   *ret_status, and the answer's body added to `out`.
+ * Errors:  EINVAL    the URL is none
+ *          ETIMEOUT  no answer in time
+ *          ELIMIT    the answer is longer than `out` may be
+ *          EIO       nobody is there, or the connection failed; ENOMEM
+ * Threads: any; blocks the calling one.
+ */
+MUST_USE enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *out);
+
+#endif
