@@ -36,6 +36,17 @@ MUST_USE enum hoist_err flag_edit_set(const struct flag *old, const struct flag_
  */
 bool flag_keep_percentages(struct flag *f, const struct flag *of);
 
+/* What plain flagd has no word for, to be added up. */
+enum {
+    PLAIN_OVERRIDE =
+        1, /* written as what it yields: everybody gets the variant, the rule is gone */
+    PLAIN_REQUIRES = 2, /* left out */
+    PLAIN_HOIST = 4,    /* its rule looks at `$hoist`, which flagd does not fill in */
+};
+
+/* Turn `f` into a flag of plain flagd. Gives what is not as it was. */
+unsigned flag_make_plain(struct flag *f);
+
 /* A deep copy. NULL: no memory. */
 struct flag *flag_copy(const struct flag *f);
 

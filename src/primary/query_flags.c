@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "flag/edit.h"
 #include "primary/query_eval.h"
 #include "primary/query_int.h"
 #include "wire/record.h"
@@ -335,29 +336,70 @@ static enum hoist_err all_flags(struct store_read *r, const struct store_env *en
     return err == HOIST_ENOTFOUND ? HOIST_OK : err;
 }
 
+/* What of the flags plain flagd cannot say: which, and what became of it. */
+static void put_lost(struct json_writer *w, struct flag *const *flags, size_t count)
+{
+    static const struct {
+        unsigned bit;
+        const char *field, *why;
+    } losses[] = {
+        {PLAIN_OVERRIDE, "override", "written as what it yields, without its rule"},
+        {PLAIN_REQUIRES, "requires", "left out: flagd knows no requirements"},
+        {PLAIN_HOIST, "targeting", "looks at $hoist, which flagd does not fill in"},
+    };
+    json_key(w, "lost");
+    json_array_begin(w);
+    for (size_t i = 0; i < count; i++) {
+        unsigned lost = flag_make_plain(flags[i]);
+        for (size_t k = 0; k < sizeof losses / sizeof *losses; k++) {
+            if (!(lost & losses[k].bit))
+                continue;
+            json_object_begin(w);
+            json_key(w, "key");
+            json_put_slice(w, flags[i]->key);
+            json_key(w, "field");
+            json_put_str(w, losses[k].field);
+            json_key(w, "why");
+            json_put_str(w, losses[k].why);
+            json_object_end(w);
+        }
+    }
+    json_array_end(w);
+}
+
 /* {"env","epoch","version","file"}: the flag file is a text within, so that its bytes arrive as
  * they were written, wherever it was asked for. */
 uint32_t query_export(struct store_read *r, const json_t *args, struct buf *out)
 {
     struct store_env env;
     uint32_t exit = EXIT_DONE;
-    if (!query_env_of(r, args, true, "export", &env, out, &exit))
+    bool ok = true;
+    const char *format = query_str(args, "format", &ok);
+    if (!query_env_of(r, args, ok, "export", &env, out, &exit))
         return exit;
+    if (format && strcmp(format, "flagd") != 0)
+        return query_error(out, EXIT_INPUT, "input", NULL,
+                           "give flagd, or leave it away for Hoist's own", NULL,
+                           "there is no format '%s'", format);
     struct flag **flags = NULL;
     size_t count = 0;
     struct buf file = BUF_INIT(out->max);
+    struct json_writer w = JSON_WRITER(out, 0);
     enum hoist_err err = all_flags(r, &env, &flags, &count);
-    if (err == HOIST_OK)
-        err = flag_file_write(flags, count, &file);
     if (err == HOIST_OK) {
-        struct json_writer w = JSON_WRITER(out, 0);
         json_object_begin(&w);
         put_where(&w, &env);
+        if (format)
+            put_lost(&w, flags, count);
+        err = flag_file_write(flags, count, &file);
+    }
+    if (err == HOIST_OK) {
         json_key(&w, "file");
         json_put_slice(&w, buf_slice(&file));
         json_object_end(&w);
         exit = query_done(out, EXIT_DONE);
     } else {
+        buf_clear(out);
         exit = query_fail(out, err, NULL);
     }
     for (size_t i = 0; i < count; i++)

@@ -89,6 +89,25 @@ def test_import_from_standard_input(lab):
     assert lab.flagctl("get", "a", "--raw").out.strip() == "false"
 
 
+def test_an_export_for_flagd_names_what_flagd_does_not_know(lab):
+    lab.primary()
+    rule = {"if": [{"==": [{"var": "plan"}, "pro"]}, "on"]}
+    lab.ok("import", lab.file("rules.json", {"flags": {
+        "base": flag(targeting=rule), "needs": flag(requires={"flags": {"base": "on"}, "otherwise": "off"}),
+        "ring": flag(targeting={"if": [{"==": [{"var": "$hoist.labels.ring"}, "canary"]}, "on"]})}}))
+    lab.ok("kill", "base")
+    answer = lab.ok("export", "--format", "flagd")
+    flags = json.loads(answer["file"])["flags"]
+    assert [(lost["key"], lost["field"]) for lost in answer["lost"]] == [
+        ("base", "override"), ("needs", "requires"), ("ring", "targeting")]
+    assert "targeting" not in flags["base"] and flags["base"]["defaultVariant"] == "off"
+    assert "requires" not in flags["needs"] and "override" not in flags["base"]
+    assert "lost" not in lab.ok("export") and "override" in lab.ok("export")["file"]
+    text = lab.flagctl("export", "--format", "flagd")
+    assert json.loads(text.out)["flags"] == flags and "needs: requires: left out" in text.err
+    assert lab.flagctl("export", "--format", "yaml").code == 2
+
+
 def test_a_rule_is_carried_and_exported_faithfully(lab):
     primary = lab.primary()
     agent = lab.agent()

@@ -111,13 +111,25 @@ int run_import(struct call *c)
     return run_file(c, true);
 }
 
+/* What the format cannot say. */
+static void show_lost(const json_t *answer)
+{
+    size_t i;
+    json_t *lost;
+    json_array_foreach(json_object_get(answer, "lost"), i, lost)
+    {
+        fprintf(stderr, "flagctl: %s: %s: %s\n", text_of(lost, "key"), text_of(lost, "field"),
+                text_of(lost, "why"));
+    }
+}
+
 int run_export(struct call *c)
 {
     struct reply r;
     int exit;
     if (!source_choose(c, false))
         return EXIT_INPUT;
-    ask(c, "export", json_object(), &r);
+    ask(c, "export", json_pack("{ss*}", "format", options_get(c->options, "format")), &r);
     if (!show_if_error(c, &r, &exit)) {
         const json_t *file = json_object_get(r.body, "file");
         exit = (int)r.exit;
@@ -125,6 +137,8 @@ int run_export(struct call *c)
             show_json(&r);
         else
             fwrite(json_string_value(file), 1, json_string_length(file), stdout);
+        if (!c->json)
+            show_lost(r.body);
         show_source(c, r.body);
     }
     reply_done(&r);

@@ -27,7 +27,9 @@ const struct subcommand subcommands[] = {
      "FILE is in the flagd format; - is standard input, and needs --yes.",
      WRITES "prune yes ", 1, 1, run_apply, false},
     {"import", "FILE", "The same as apply --yes.", WRITES "prune ", 1, 1, run_import, false},
-    {"export", "", "Write all flags as a flag file.", READS, 0, 0, run_export, false},
+    {"export", "", "Write all flags as a flag file.\n"
+     "--format flagd leaves out what plain flagd does not know, and names it.", READS "format ", 0, 0, run_export,
+     false},
     {"watch", "", "Print changes as they land, until interrupted.", READS, 0, 0, run_watch, false},
     {"kill", "KEY…", "Make flags yield one variant for everybody, whatever their rules say.\n"
      "The variant is off, or the one given. Nothing holds a kill back, nothing but restore ends it.\n"
@@ -92,6 +94,7 @@ static const struct option all_options[] = {
     {"everyone", NULL, NULL, NULL, "drop the targeting", false, true},
     {"default", NULL, NULL, NULL, "move the default alone, keep the targeting", false, true},
     {"raw", NULL, NULL, NULL, "the bare value", false, true},
+    {"format", "flagd", NULL, NULL, "for flagd itself, instead of Hoist", false, true},
     {"prune", NULL, NULL, NULL, "delete the flags that the file, or the source, does not have", false, true},
     {"yes", NULL, NULL, NULL, "do not ask", false, true},
     {"wait", "[=all|99%]", NULL, NULL,
