@@ -36,6 +36,7 @@ SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out %/clock_shift.c,$(wildc
                 $(BUILD)/tests/system/clock_shift.so
 SOURCES      := $(sort $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch] bench/*.[ch] examples/*/*.[ch]))
 BENCH        := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
+SCALE        := $(patsubst %.c,$(BUILD)/%.o,$(wildcard bench/scale*.c)) $(BUILD)/bench/common.o
 
 all: $(PROGRAMS) $(LIBRARIES) $(EXAMPLES)  ## the programs, the library, the examples
 	@echo "built $(BUILD)/hoistd, $(BUILD)/flagctl, $(BUILD)/libhoist.a and .so; try: make run, make check"
@@ -147,7 +148,8 @@ bench: deps deps-check deps-bench all  ## measure (ONLY=name,…): a table, and 
 	@$(MAKE) --no-print-directory $(BENCH)
 	@bench/run --build $(BUILD) --only '$(ONLY)'
 $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/bench/common.o $(ALL_ARCHIVES)
-	$(CC) $(LDFLAGS) $^ $(LIBS) -lhiredis -o $@
+	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lhiredis -o $@
+$(BUILD)/bench/bench_scale: $(SCALE)
 
 # ---------------------------------------------------------------- running, installing
 
