@@ -53,7 +53,7 @@ $(BUILD)/$1.a: $(call room_obj,$1)
 	@rm -f $$@
 	$(AR) rcs $$@ $$^
 $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_$1_*.c)): $(BUILD)/%: $(BUILD)/%.o $(call archives,$1)
-	$(CC) $(LDFLAGS) $$< $(call archives,$1) $(LIBS) -lcmocka -o $$@
+	$(CC) $(LDFLAGS) $$(filter %.o,$$^) $(call archives,$1) $(LIBS) -lcmocka -o $$@
 endef
 $(foreach room,$(ROOMS),$(eval $(call room_rules,$(room))))
 
@@ -149,7 +149,7 @@ bench: deps deps-check deps-bench all  ## measure (ONLY=name,…): a table, and 
 	@bench/run --build $(BUILD) --only '$(ONLY)'
 $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/bench/common.o $(ALL_ARCHIVES)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lhiredis -o $@
-$(BUILD)/bench/bench_scale: $(SCALE)
+$(BUILD)/bench/bench_scale $(BUILD)/tests/unit/test_primary_scale: $(SCALE)
 
 # ---------------------------------------------------------------- running, installing
 
