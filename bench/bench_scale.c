@@ -122,6 +122,7 @@ static void idle(struct run *r)
         "us/host");
     if (relays) {
         put(r, "idle, a relay is asked", each((double)requests(q) / IDLE_S, relays), "req/s");
+        put(r, "idle, a relay's peak", s.relay_peak * 10.0, "req/s");
         put(r, "idle, a relay's core", each((double)q->work_ns / 1e7 / IDLE_S, relays), "%");
     }
     put(r, "idle, a host hears", each((double)s.host_bytes / IDLE_S, r->config.hosts), "B/s");

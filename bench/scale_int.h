@@ -68,8 +68,8 @@ struct site { /* a publisher */
     struct uplink uplink;
     uint32_t *subs; /* the nodes that are connected */
     uint32_t sub_count, sub_room;
-    int64_t free_ns; /* its core has work until then */
-    uint32_t beats;
+    int64_t free_ns;       /* its core has work until then */
+    uint32_t beats, words; /* words: of hosts, in the request that it answers */
     struct scale_traffic traffic;
     int64_t peak_at;
     uint32_t peak_now, peak;

@@ -245,6 +245,7 @@ static void told_primary(void *arg, const struct told_host *told)
     struct site *s = arg;
     struct scale *w = s->world;
     struct store_read *r = NULL;
+    s->words++;
     w->seen.ledger_words++;
     if (!has_place(w, told->status.id))
         return;
@@ -268,6 +269,7 @@ static void uplink_gather(struct scale *w, struct site *s, int64_t after_ms)
 static void told_relay(void *arg, const struct told_host *told)
 {
     struct site *s = arg;
+    s->words++;
     subtree_hear(s->subtree, told, s->world->now / SCALE_MS);
     if (!s->uplink.busy && subtree_count(s->subtree) > 0)
         uplink_gather(s->world, s, SCALE_GATHER_MS);
@@ -339,11 +341,11 @@ static enum hoist_err answer(struct site *s, uint32_t asker, struct slice in, st
 }
 
 /* A frame of a relay costs more than a host's word by the words in it. */
-static int64_t cost_of(const struct packet *in, const struct buf *out)
+static int64_t cost_of(const struct site *s, const struct scale_event *e, const struct buf *out)
 {
-    enum { WORD_BYTES = 200 }; /* about */
-    int64_t words = in->len / WORD_BYTES;
-    return SCALE_ANSWER_NS + (int64_t)(in->len + out->len) * SCALE_BYTE_NS + words * SCALE_WORD_NS;
+    uint32_t words = e->kind == EVENT_UP_REQUEST ? s->words : 0;
+    return SCALE_ANSWER_NS + (int64_t)(e->packet->len + out->len) * SCALE_BYTE_NS +
+           (int64_t)words * SCALE_WORD_NS;
 }
 
 void site_asked(struct scale *w, struct site *s, const struct scale_event *e)
@@ -352,6 +354,7 @@ void site_asked(struct scale *w, struct site *s, const struct scale_event *e)
     bool primary = !s->subtree;
     struct packet *in = e->packet;
     count_request(w, s);
+    s->words = 0;
     buf_clear(out);
     int64_t began = primary ? real_ns() : 0;
     if (answer(s, e->node, slice_of(in->bytes, in->len), out) != HOIST_OK)
@@ -360,7 +363,7 @@ void site_asked(struct scale *w, struct site *s, const struct scale_event *e)
         w->seen.ledger_real_ns += real_ns() - began;
     s->traffic.request_bytes += in->len;
     s->traffic.reply_bytes += out->len;
-    int64_t leaves = work(w, s, cost_of(in, out));
+    int64_t leaves = work(w, s, cost_of(s, e, out));
     if (scale_chance(w, w->weather.lose_request_ppm))
         return;
     scale_put(w, (struct scale_event){
