@@ -227,7 +227,7 @@ static void churn(struct scale *w)
 }
 
 /* A request arrives, if both ends are still there. */
-static void arrives(struct scale *w, const struct scale_event *e)
+static void arrives(struct scale *w, struct scale_event *e)
 {
     const struct node *n = &w->nodes[e->node];
     bool same = e->kind == EVENT_REQUEST ? n->connected && n->connection == e->life
@@ -248,6 +248,11 @@ static void happen(struct scale *w, struct scale_event *e)
     case EVENT_REQUEST:
     case EVENT_UP_REQUEST:
         arrives(w, e);
+        break;
+    case EVENT_ANSWER:
+    case EVENT_UP_ANSWER:
+        if (w->nodes[e->peer].up && w->nodes[e->peer].life == e->peer_life)
+            site_answer(w, w->nodes[e->peer].site, e);
         break;
     case EVENT_GATHERED:
         uplink_gathered(w, n, e);

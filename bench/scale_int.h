@@ -40,12 +40,14 @@ enum scale_event_kind {
     EVENT_BEAT,    /* node: its site */
     EVENT_MESSAGE, /* node: who hears it */
     EVENT_REQUEST, /* node: who asks; peer: who is asked */
+    EVENT_ANSWER,  /* peer has come to it */
     EVENT_REPLY,   /* node: who asked */
     EVENT_DIAL,
     EVENT_COMMIT,
     EVENT_TICK,
     EVENT_GATHERED,   /* node: a relay's uplink */
     EVENT_UP_REQUEST, /* peer: who is told */
+    EVENT_UP_ANSWER,
     EVENT_UP_REPLY,
     EVENT_UP_LATE,
     EVENT_START,
@@ -68,8 +70,8 @@ struct site { /* a publisher */
     struct uplink uplink;
     uint32_t *subs; /* the nodes that are connected */
     uint32_t sub_count, sub_room;
-    int64_t free_ns;       /* its core has work until then */
-    uint32_t beats, words; /* words: of hosts, in the request that it answers */
+    int64_t free_ns; /* its core has work until then */
+    uint32_t beats;
     struct scale_traffic traffic;
     int64_t peak_at;
     uint32_t peak_now, peak;
@@ -145,7 +147,8 @@ void site_beat(struct scale *w, struct site *s);
 void site_publish(struct scale *w, struct site *s, uint64_t first, uint64_t last);
 void site_join(struct site *s, struct node *n);
 void site_leave(struct scale *w, struct node *n);
-void site_asked(struct scale *w, struct site *s, const struct scale_event *e);
+void site_asked(struct scale *w, struct site *s, struct scale_event *e);
+void site_answer(struct scale *w, struct site *s, const struct scale_event *e);
 void uplink_gathered(struct scale *w, struct node *n, const struct scale_event *e);
 void uplink_connected(struct scale *w, struct node *n);
 void uplink_answered(struct scale *w, struct node *n, const struct scale_event *e);

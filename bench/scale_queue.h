@@ -24,7 +24,7 @@ struct scale_event {
     uint64_t tag;
     struct packet *packet; /* or NULL; held by the event */
     uint32_t next;
-    uint32_t node, peer, life;
+    uint32_t node, peer, life, peer_life;
     uint8_t kind;
 };
 

@@ -245,7 +245,6 @@ static void told_primary(void *arg, const struct told_host *told)
     struct site *s = arg;
     struct scale *w = s->world;
     struct store_read *r = NULL;
-    s->words++;
     w->seen.ledger_words++;
     if (!has_place(w, told->status.id))
         return;
@@ -269,7 +268,6 @@ static void uplink_gather(struct scale *w, struct site *s, int64_t after_ms)
 static void told_relay(void *arg, const struct told_host *told)
 {
     struct site *s = arg;
-    s->words++;
     subtree_hear(s->subtree, told, s->world->now / SCALE_MS);
     if (!s->uplink.busy && subtree_count(s->subtree) > 0)
         uplink_gather(s->world, s, SCALE_GATHER_MS);
@@ -341,34 +339,48 @@ static enum hoist_err answer(struct site *s, uint32_t asker, struct slice in, st
 }
 
 /* A frame of a relay costs more than a host's word by the words in it. */
-static int64_t cost_of(const struct site *s, const struct scale_event *e, const struct buf *out)
+static int64_t cost_of(const struct scale_event *e)
 {
-    uint32_t words = e->kind == EVENT_UP_REQUEST ? s->words : 0;
-    return SCALE_ANSWER_NS + (int64_t)(e->packet->len + out->len) * SCALE_BYTE_NS +
-           (int64_t)words * SCALE_WORD_NS;
+    struct arena arena = {0};
+    struct frame_subtree f = {0};
+    struct slice in = {e->packet->bytes, e->packet->len};
+    if (e->kind == EVENT_UP_REQUEST && frame_get_subtree(in, &arena, &f) != HOIST_OK)
+        bench_die("a relay's frame");
+    arena_done(&arena);
+    return SCALE_ANSWER_NS + (int64_t)in.len * SCALE_BYTE_NS + (int64_t)f.count * SCALE_WORD_NS;
 }
 
-void site_asked(struct scale *w, struct site *s, const struct scale_event *e)
+/* It waits until the core comes to it; what it tells is known, and what it asks is answered, when the
+ * core is done with it. */
+void site_asked(struct scale *w, struct site *s, struct scale_event *e)
+{
+    struct scale_event later = *e;
+    count_request(w, s);
+    s->traffic.request_bytes += e->packet->len;
+    later.at = work(w, s, cost_of(e));
+    later.kind = e->kind == EVENT_UP_REQUEST ? EVENT_UP_ANSWER : EVENT_ANSWER;
+    later.peer_life = w->nodes[s->node].life;
+    e->packet = NULL;
+    scale_put(w, later);
+}
+
+void site_answer(struct scale *w, struct site *s, const struct scale_event *e)
 {
     struct buf *out = &w->out;
     bool primary = !s->subtree;
-    struct packet *in = e->packet;
-    count_request(w, s);
-    s->words = 0;
     buf_clear(out);
     int64_t began = primary ? real_ns() : 0;
-    if (answer(s, e->node, slice_of(in->bytes, in->len), out) != HOIST_OK)
+    if (answer(s, e->node, slice_of(e->packet->bytes, e->packet->len), out) != HOIST_OK)
         bench_die("a request");
     if (primary)
         w->seen.ledger_real_ns += real_ns() - began;
-    s->traffic.request_bytes += in->len;
     s->traffic.reply_bytes += out->len;
-    int64_t leaves = work(w, s, cost_of(s, e, out));
+    (void)work(w, s, (int64_t)out->len * SCALE_BYTE_NS); /* the next one waits for it */
     if (scale_chance(w, w->weather.lose_request_ppm))
         return;
     scale_put(w, (struct scale_event){
-                     .kind = e->kind == EVENT_UP_REQUEST ? EVENT_UP_REPLY : EVENT_REPLY,
-                     .at = leaves + scale_way(w),
+                     .kind = e->kind == EVENT_UP_ANSWER ? EVENT_UP_REPLY : EVENT_REPLY,
+                     .at = scale_way(w),
                      .node = e->node,
                      .life = e->life,
                      .tag = e->tag,
