@@ -202,8 +202,8 @@ static struct flag_file *make_file(struct file_reader *fr)
     return file;
 }
 
-static enum hoist_err read_document(const json_t *json, struct problems *problems,
-                                    struct flag_file **ret_file)
+enum hoist_err document_read(const json_t *json, struct problems *problems,
+                             struct flag_file **ret_file)
 {
     struct file_reader fr = {.r = {.problems = problems}, .json = json};
     struct flag_file *file = NULL;
@@ -226,25 +226,18 @@ static enum hoist_err read_document(const json_t *json, struct problems *problem
     return file ? HOIST_OK : HOIST_EINVAL;
 }
 
-/* What an editor may have put in front of the text. */
-static struct slice skip_byte_order_mark(struct slice s)
-{
-    size_t mark = slice_starts_with(s, SLICE("\xef\xbb\xbf")) ? 3 : 0;
-    return slice_of(s.ptr + mark, s.len - mark);
-}
-
 enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
                               struct problems *problems)
 {
     json_t *document = NULL;
-    enum hoist_err err = json_load(skip_byte_order_mark(json), problems, &document);
+    enum hoist_err err = json_load(json, problems, &document);
     if (err == HOIST_OK && !json_is_object(document)) {
         problems_add(problems, "line 1, column 1", file_mend,
                      "the file is an array, not an object");
         err = HOIST_EINVAL;
     }
     if (err == HOIST_OK)
-        err = read_document(document, problems, ret_file);
+        err = document_read(document, problems, ret_file);
     json_decref(document);
     if (problems->no_memory)
         return err_set(HOIST_ENOMEM, "out of memory");

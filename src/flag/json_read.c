@@ -23,16 +23,29 @@ __attribute__((constructor)) static void give_jansson_our_heap(void)
     json_set_alloc_funcs(alloc_for_jansson, mem_free);
 }
 
+void json_memory_begin(void)
+{
+    starved = false;
+}
+
+bool json_memory_failed(void)
+{
+    return starved;
+}
+
 /* NULL, with *ret_err and the place, when it is no JSON. */
 static json_t *load(struct slice text, size_t flags, json_error_t *at, enum hoist_err *ret_err)
 {
+    bool before = starved;
     starved = false;
     json_t *v = json_loadb((const char *)text.ptr, text.len, flags, at);
-    if (v && !starved)
-        return v;
-    json_decref(v);
-    *ret_err = starved ? err_set(HOIST_ENOMEM, "out of memory") : HOIST_EINVAL;
-    return NULL;
+    if (!v || starved) {
+        json_decref(v);
+        v = NULL;
+        *ret_err = starved ? err_set(HOIST_ENOMEM, "out of memory") : HOIST_EINVAL;
+    }
+    starved |= before;
+    return v;
 }
 
 static int at_least_one(int n)
@@ -81,8 +94,16 @@ static void add_syntax_problem(struct problems *problems, const json_error_t *at
                  "this is not JSON: %s", at->text);
 }
 
+/* What an editor may have put in front of the text. */
+static struct slice skip_byte_order_mark(struct slice s)
+{
+    size_t mark = slice_starts_with(s, SLICE("\xef\xbb\xbf")) ? 3 : 0;
+    return slice_of(s.ptr + mark, s.len - mark);
+}
+
 enum hoist_err json_load(struct slice text, struct problems *problems, json_t **ret)
 {
+    text = skip_byte_order_mark(text);
     if (is_blank(text)) {
         problems_add(problems, "line 1, column 1", "it takes a JSON object",
                      "there is nothing in it");

@@ -65,6 +65,11 @@ const char *json_type_word(const json_t *v);
  */
 MUST_USE enum hoist_err json_load(struct slice text, struct problems *problems, json_t **ret);
 
+/* For whoever makes jansson's values: whether memory was out for one since the beginning. A value
+ * that is NULL then goes missing in what it was to be put into, and nothing else would tell. */
+void json_memory_begin(void);
+bool json_memory_failed(void);
+
 /* What jansson does not tell, or stops at: added to `problems`, and mended in place so that jansson
  * takes it. Stops at what is not JSON. Only ENOMEM is an error. */
 MUST_USE enum hoist_err json_scan(uint8_t *text, size_t len, struct problems *problems);
@@ -96,6 +101,10 @@ void requires_read(struct reader *r, struct flag *f, const json_t *v);
 /* The flag `key` that `v` defines. `key_inside`: the definition carries its key (flags as an
  * array). NULL when there was a problem. */
 struct flag *flag_read(struct reader *r, struct slice key, const json_t *v, bool key_inside);
+
+/* The flags of a whole document, an object; as flag_file_read(), but for the thread's sentence. */
+MUST_USE enum hoist_err document_read(const json_t *json, struct problems *problems,
+                                      struct flag_file **ret_file);
 
 struct named_flag { /* a flag of the file */
     struct slice key;
