@@ -76,6 +76,15 @@ void reply_done(struct reply *r)
     *r = (struct reply){0};
 }
 
+void reply_put(struct reply *r, const char *name, json_t *value)
+{
+    json_object_set_new(r->body, name, value);
+    char *text = value_text(r->body, false);
+    buf_clear(&r->text);
+    buf_add_str(&r->text, text ? text : "{}");
+    mem_free(text);
+}
+
 static struct reply new_reply(void)
 {
     return (struct reply){.text = BUF_INIT(FRAME_COMMAND_MAX)};

@@ -76,7 +76,7 @@ static int run_file(struct call *c, bool yes)
         return exit;
     if (!yes && !can_ask(c, &exit))
         return exit;
-    if (read_file(c, c->words[0], &file, &exit))
+    if (read_file(c, c->words[0], &file, &exit) && convert(c, c->words[0], &file, &exit))
         exit = change(c, "apply", apply_args(c, &file), yes);
     buf_done(&file);
     return exit;

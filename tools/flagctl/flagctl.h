@@ -42,6 +42,7 @@ struct call { /* one run of flagctl */
     int64_t timeout_ms;
     uint32_t wait_percent; /* of the live hosts, after a change; 0: do not wait for any */
     struct source source;
+    json_t *approximated; /* what an import did not take as it was; NULL: nothing to tell */
     char store_dir[4096]; /* the default */
 };
 
@@ -61,6 +62,9 @@ struct reply {
 };
 
 void reply_done(struct reply *r);
+
+/* Give the answer one more member, which this takes over. */
+void reply_put(struct reply *r, const char *name, json_t *value);
 
 /* Decide who answers: reading may be done from a store, a change goes to a primary. Prints what is
  * wrong and gives false. */
@@ -147,6 +151,12 @@ MUST_USE enum hoist_err wait_read(struct call *c);
 /* The answer to a change that may be waited for: waits if that was asked for, shows the answer with
  * what came of it. Gives the exit code. */
 int change_done(struct call *c, struct reply *r);
+
+/* ------------------------------------------------------------------ other systems (convert.c) */
+
+/* Make the text in `file`, which was read from `path`, a flag file, if --from says that it is none.
+ * False: it could not be, which was shown. */
+bool convert(struct call *c, const char *path, struct buf *file, int *ret_exit);
 
 /* ------------------------------------------------------------------ the subcommands */
 

@@ -194,6 +194,7 @@ static int run(const struct subcommand *sub, int argc, char **argv)
     }
     exit = check_written(&c, exit);
     source_close(&c);
+    json_decref(c.approximated);
     options_free(c.options);
     mem_free(table);
     return exit;

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "flagctl.h"
 
@@ -139,11 +138,7 @@ static void put_wait(const struct wait *w, struct reply *r)
                   0, "have", 0, "missing", "silent");
     for (size_t i = 0; w->landing && i < sizeof shown / sizeof *shown; i++)
         json_object_set(wait, shown[i], json_object_get(w->landing, shown[i]));
-    json_object_set_new(r->body, "wait", wait);
-    char *text = value_text(r->body, false);
-    buf_clear(&r->text);
-    buf_add_str(&r->text, text ? text : "{}");
-    mem_free(text);
+    reply_put(r, "wait", wait);
 }
 
 static bool is_among(const json_t *names, const json_t *name)
@@ -241,6 +236,8 @@ static bool is_waited_for(const struct call *c, const struct reply *r)
 int change_done(struct call *c, struct reply *r)
 {
     struct wait w = {.call = c, .change = r->body};
+    if (c->approximated && r->body && !json_object_get(r->body, "error"))
+        reply_put(r, "approximated", json_incref(c->approximated));
     if (!is_waited_for(c, r))
         return show_change(c, r);
     wait_for_hosts(&w);
