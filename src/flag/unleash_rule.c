@@ -42,9 +42,10 @@ json_t *rule_var(struct slice attribute)
     return rule_of("var", rule_text(attribute));
 }
 
+/* With a default, since evaluators differ in what `cat` makes of null: "" or "null". */
 json_t *rule_var_text(struct slice attribute)
 {
-    return rule_op1("cat", rule_var(attribute));
+    return rule_op1("cat", rule_of("var", LIST(rule_text(attribute), json_string(""))));
 }
 
 /* Nobody alters a rule that is made, so it may stand in two places. */

@@ -176,11 +176,11 @@ static void a_rollout_to_all_or_nobody_is_exact(void **state)
     becomes(OF_STRATEGY("flexibleRollout", "'rollout': '100', 'stickiness': 'userId'"),
             WHERE("{'var': 'targetingKey'}"));
     becomes(OF_STRATEGY("flexibleRollout", "'rollout': '100', 'stickiness': 'tenant'"),
-            WHERE("{'cat': [{'var': 'tenant'}]}"));
+            WHERE("{'cat': [{'var': ['tenant', '']}]}"));
     becomes(OF_STRATEGY("gradualRolloutUserId", "'percentage': '100', 'groupId': 'g'"),
             WHERE("{'var': 'targetingKey'}"));
     becomes(OF_STRATEGY("gradualRolloutSessionId", "'percentage': '100'"),
-            WHERE("{'cat': [{'var': 'sessionId'}]}"));
+            WHERE("{'cat': [{'var': ['sessionId', '']}]}"));
     becomes(OF_STRATEGY("gradualRolloutRandom", "'percentage': '100'"), EVERYBODY);
     becomes(OF_STRATEGY("gradualRolloutRandom", "'percentage': '0'"), NOBODY);
     (void)state;
@@ -199,10 +199,11 @@ static void a_share_of_users_is_divided_by_another_hash(void **state)
                "features[0].strategies[0]", "12 % of the users",
                TARGETING("{'if': [{'var': 'targetingKey'}, {'fractional': [{'cat': ['g:', {'var': "
                          "'targetingKey'}]}, " SHARES(12, 88) "]}, 'off']}"));
-    comes_near(OF_STRATEGY("gradualRolloutSessionId", "'percentage': 1, 'groupId': 'g'"),
-               "features[0].strategies[0]", "1 %",
-               TARGETING("{'if': [{'cat': [{'var': 'sessionId'}]}, {'fractional': [{'cat': ['g:', "
-                         "{'cat': [{'var': 'sessionId'}]}]}, " SHARES(1, 99) "]}, 'off']}"));
+    comes_near(
+        OF_STRATEGY("gradualRolloutSessionId", "'percentage': 1, 'groupId': 'g'"),
+        "features[0].strategies[0]", "1 %",
+        TARGETING("{'if': [{'cat': [{'var': ['sessionId', '']}]}, {'fractional': [{'cat': ['g:', "
+                  "{'cat': [{'var': ['sessionId', '']}]}]}, " SHARES(1, 99) "]}, 'off']}"));
     comes_near(
         OF_STRATEGY("flexibleRollout", "'rollout': '50', 'stickiness': 'default', 'groupId': 'x'"),
         "features[0].strategies[0]", "who has no id by chance",
@@ -290,7 +291,7 @@ static void in_and_not_in_compare_texts(void **state)
     becomes(OF_CONSTRAINT("'contextName': 'c', 'operator': 'NOT_IN', 'values': ['']"), EVERYBODY);
     /* A number in the context is the text of it in Unleash, so it is made one where it matters. */
     becomes(OF_CONSTRAINT("'contextName': 'level', 'operator': 'IN', 'values': ['7', 'a']"),
-            WHERE("{'in': [{'cat': [{'var': 'level'}]}, ['7', 'a']]}"));
+            WHERE("{'in': [{'cat': [{'var': ['level', '']}]}, ['7', 'a']]}"));
     /* And the case does not matter to it. */
     becomes(OF_CONSTRAINT("'contextName': 'c', 'operator': 'IN', 'values': ['A'], "
                           "'caseInsensitive': true"),
@@ -310,7 +311,7 @@ static void parts_of_texts_are_compared(void **state)
     becomes(OF_CONSTRAINT("'contextName': 'agent', 'operator': 'STR_CONTAINS', 'values': ['bot']"),
             WHERE("{'in': ['bot', {'var': 'agent'}]}"));
     becomes(OF_CONSTRAINT("'contextName': 'phone', 'operator': 'STR_STARTS_WITH', 'values': ['4']"),
-            WHERE("{'starts_with': [{'cat': [{'var': 'phone'}]}, '4']}"));
+            WHERE("{'starts_with': [{'cat': [{'var': ['phone', '']}]}, '4']}"));
     becomes(OF_CONSTRAINT("'contextName': 'c', 'operator': 'STR_CONTAINS', 'values': ['-1_'], "
                           "'caseInsensitive': true"),
             WHERE("{'in': ['-1_', {'var': 'c'}]}")); /* there is no other case of it */
@@ -578,12 +579,13 @@ static void a_share_without_a_payload_is_the_fallback(void **state)
 
 static void an_override_comes_before_the_weights(void **state)
 {
-    becomes(VARIANTS("{'name': 'a', 'weight': 1}, {'name': 'b', 'weight': 0, 'overrides': "
-                     "[{'contextName': 'userId', 'values': ['7']}, {'contextName': 'level', "
-                     "'values': ['9', 'x']}]}"),
-            BOTH("'variants': {'a': 'a', 'b': 'b'}, 'targeting': {'if': [{'or': [{'in': [{'var': "
-                 "'targetingKey'}, ['7']]}, {'in': [{'cat': [{'var': 'level'}]}, ['9', 'x']]}]}, "
-                 "'b', 'a']}"));
+    becomes(
+        VARIANTS("{'name': 'a', 'weight': 1}, {'name': 'b', 'weight': 0, 'overrides': "
+                 "[{'contextName': 'userId', 'values': ['7']}, {'contextName': 'level', "
+                 "'values': ['9', 'x']}]}"),
+        BOTH("'variants': {'a': 'a', 'b': 'b'}, 'targeting': {'if': [{'or': [{'in': [{'var': "
+             "'targetingKey'}, ['7']]}, {'in': [{'cat': [{'var': ['level', '']}]}, ['9', 'x']]}]}, "
+             "'b', 'a']}"));
     refused(VARIANTS("{'name': 'a', 'weight': 1, 'overrides': [{'contextName': 'userId'}]}"),
             "features[0].variants[0].overrides", "no values");
     (void)state;
