@@ -1,6 +1,9 @@
 """import --from unleash: what is the same comes in by one change; what is not is refused by name, or approximated aloud."""
 import json
 
+import pytest
+from hoist import TOP
+
 EXACT = {
     "version": 2,
     "features": [
@@ -97,3 +100,58 @@ def test_from_standard_input_with_prune(lab):
     done = lab.flagctl("import", "--from", "unleash", "-", "--prune", stdin=json.dumps(ROLLOUT).replace('"25"', '"100"'))
     assert done.code == 0, done
     assert [f["key"] for f in lab.ok("list")["flags"]] == ["checkout", "plain"]
+
+
+# ------------------------------------------------------------------ what Unleash's own SDK answers
+
+def golden():
+    return json.loads((TOP / "tests/golden/unleash/cases.json").read_text())
+
+
+def openfeature(context):
+    """The same context under OpenFeature's names."""
+    own = {k: v for k, v in context.items() if k not in ("userId", "properties")} | context["properties"]
+    return own | ({"targetingKey": context["userId"]} if "userId" in context else {})
+
+
+def test_all_that_can_be_kept_is_taken(lab):
+    primary = lab.primary()
+    cases = golden()
+    lab.ok("import", "--from", "unleash", lab.file("unleash.json", cases["answer"]))
+    flags = json.loads(lab.export(primary.store))["flags"]
+    for name, expected in cases["expected"].items():
+        assert name in flags
+        if "targeting" not in flags[name] and "requires" not in flags[name]:
+            assert set(expected["enabled"]) == {"1" if flags[name]["defaultVariant"] == "on" else "0"}, name
+        assert "variants" not in expected or f"{name}.variant" in flags
+
+
+def test_a_flag_answers_as_the_sdk(lab):
+    lab.primary()
+    if "\n  eval " not in lab.flagctl("help").out:
+        pytest.skip("flagctl has no eval yet")
+    cases = golden()
+    lab.ok("import", "--from", "unleash", lab.file("unleash.json", cases["answer"]))
+    pairs = [(name, i) for name in cases["expected"] for i in range(len(cases["contexts"]))]
+    for name, i in pairs[::23]:
+        expected, context = cases["expected"][name], json.dumps(openfeature(cases["contexts"][i]))
+        enabled = lab.ok("eval", name, "--context", context)
+        assert enabled["variant"] == ("on" if expected["enabled"][i] == "1" else "off"), (name, context)
+        if "variants" in expected:
+            chosen = lab.ok("eval", f"{name}.variant", "--context", context)
+            assert (chosen.get("variant") or None) == expected["variants"][i], (name, context)
+
+
+def test_those_who_move_are_counted_as_the_sdk_divides_them(lab):
+    lab.primary()
+    cases = golden()
+    features = [{"name": f"share{i}", "enabled": True,
+                 "strategies": [{"name": "flexibleRollout",
+                                 "parameters": {"rollout": str(s["percent"]), "stickiness": "userId", "groupId": s["group"]}}]}
+                for i, s in enumerate(cases["shares"])]
+    features += [{"name": "x" if i == 0 else f"x{i}", "enabled": True, "strategies": [{"name": "default", "parameters": {"groupId": "x"}, "variants": [
+        {"name": f"v{k}", "weight": w, "stickiness": "userId"} for k, w in enumerate(d["weights"])]}]}
+        for i, d in enumerate(cases["divisions"])]
+    done = lab.ok("import", "--from", "unleash", lab.file("u.json", {"features": features}), "--approximate", "--dry-run")
+    moved = [a["users"] for a in done["approximated"]]
+    assert moved == [f"of 100,000 sample users, {m['moved']:,} get another answer" for m in cases["shares"] + cases["divisions"]]
