@@ -36,3 +36,32 @@ def test_operations_as_typed(lab):
         assert done.returncode != 1 or not done.stderr, (command, done.stderr)
         seen += 1
     assert seen > 30
+
+
+def rollout(percent):
+    return {"features": [{"name": "search.v2", "enabled": True, "strategies": [
+        {"name": "flexibleRollout", "parameters": {"rollout": percent, "stickiness": "default", "groupId": "search.v2"}}]}]}
+
+
+def test_migrating_as_typed(lab):
+    lab.primary()
+    lab.file("flags.json", {"flags": {"sync.enabled": {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}}})
+    lab.file("features.json", rollout("100"))
+    lab.file("rollouts.json", rollout("25"))
+    env = clean_env(HOIST_PRIMARY=lab.url, HOME=lab.dir, PATH=f"{BUILD.resolve()}:/usr/bin:/bin")
+    diffs, said = [], ""
+    for command in typed("docs/migrating.md"):
+        done = subprocess.run(["sh", "-c", command], cwd=lab.dir, env=env, capture_output=True, text=True, timeout=60)
+        if " diff " in command:
+            diffs.append(done.returncode)
+        else:
+            assert done.returncode == 0, (command, done.returncode, done.stdout, done.stderr)
+        said += done.stdout
+    assert diffs == [1, 0]
+    assert "of 100,000 sample users, 37," in said
+    assert {f["key"] for f in lab.ok("list")["flags"]} == {"sync.enabled", "search.v2", "upload.limit", "banner.text"}
+    # As the page says, in round figures.
+    for percent, users in ((25, 37500), (1, 2000)):
+        dry = lab.ok("import", "--from", "unleash", lab.file("u.json", rollout(str(percent))), "--approximate", "--dry-run")
+        moved = int(re.search(r"sample users, ([0-9,]+) ", dry["approximated"][0]["users"]).group(1).replace(",", ""))
+        assert abs(moved - users) < 500
