@@ -126,13 +126,17 @@ for (const { name } of features) {
 const ids = Array.from({ length: 100000 }, (_, i) => `user-${i + 1}`);
 const bucket = (text, sum) => Number((BigInt(murmur.x86.hash32(text, 0)) * BigInt(sum)) >> 32n); // as `fractional`
 const pick = (weights, at) => { let total = 0; return weights.findIndex((w) => (total += w) > at); };
-const shares = [[1, 'checkout'], [25, 'checkout'], [50, 'grüße'], [99, 'a']].map(([percent, group]) => ({
-  percent, group,
-  moved: ids.filter((id) => (normalizedStrategyValue(id, group) <= percent) !== (bucket(`${group === 'grüße' ? 'gr\xc3\xbc\xc3\x9fe' : group}:${id}`, 100) < percent)).length,
-}));
+const utf8 = (text) => Buffer.from(text).toString('latin1');
+const shares = [[1, 'checkout'], [25, 'checkout'], [50, 'grüße'], [99, 'a']].map(([percent, group]) => {
+  const theirs = (id) => normalizedStrategyValue(id, group) <= percent;
+  const ours = (id) => bucket(`${utf8(group)}:${id}`, 100) < percent;
+  return { percent, group, on: ids.filter(ours).length, moved: ids.filter((id) => theirs(id) !== ours(id)).length };
+});
 const divisions = [[500, 500], [100, 200, 700]].map((weights) => {
   const sum = weights.reduce((a, b) => a + b);
-  return { weights, moved: ids.filter((id) => pick(weights, normalizedVariantValue(id, 'x', sum) - 1) !== pick(weights, bucket(`x:variant:${id}`, sum))).length };
+  const theirs = (id) => pick(weights, normalizedVariantValue(id, 'x', sum) - 1);
+  const ours = (id) => pick(weights, bucket(`x:variant:${id}`, sum));
+  return { weights, first: ids.filter((id) => ours(id) === 0).length, moved: ids.filter((id) => theirs(id) !== ours(id)).length };
 });
 
 // ---------------------------------------------------------------- checking with another evaluator
