@@ -4,17 +4,11 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "flag/edit_int.h"
 #include "flag/flag_int.h"
 #include "flag/read_int.h"
 
-struct mend {
-    char *text;
-    size_t size;
-};
-
-static void mend_set(struct mend m, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-static void mend_set(struct mend m, const char *fmt, ...)
+void mend_set(struct mend m, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -184,13 +178,27 @@ static enum hoist_err make_value(struct flag *f, const struct flag_wish *wish, s
     return parse_value(wish->value, wish->type, mend, &f->arena, &f->variants[0].value);
 }
 
+static enum hoist_err refuse_unshared(const struct flag_wish *wish, struct mend mend)
+{
+    mend_set(mend,
+             "flagctl set %s on --percent %s makes a boolean; other flags come by a file: "
+             "flagctl apply FILE",
+             shell_word(wish->key).text, shell_word(wish->percent).text);
+    return err_set(HOIST_EINVAL,
+                   "there is no flag \"%s\" yet, and a share of one takes two variants",
+                   show(wish->key).text);
+}
+
 static enum hoist_err create(const struct flag_wish *wish, struct mend mend, struct flag **ret)
 {
+    bool on;
     enum hoist_err err = flag_key_check(wish->key);
     if (err != HOIST_OK) {
         mend_set(mend, "keys are short names like checkout.enabled");
         return err;
     }
+    if (wish->percent.ptr && (wish->type > HOIST_BOOL || !parse_switch(wish->value, &on)))
+        return refuse_unshared(wish, mend);
     struct flag *f = flag_new(wish->key);
     if (!f)
         return err_set(HOIST_ENOMEM, "out of memory");
@@ -199,6 +207,8 @@ static enum hoist_err create(const struct flag_wish *wish, struct mend mend, str
         err = make_switch(f, wish, mend);
     else
         err = make_value(f, wish, mend);
+    if (err == HOIST_OK && wish->percent.ptr)
+        err = edit_share(f, wish, mend);
     if (err == HOIST_OK)
         *ret = f;
     else
@@ -227,10 +237,8 @@ static int count_switched(const struct flag *f, bool on, int32_t *ret_last)
     return found;
 }
 
-/* The variant that is meant: by its name, or by true, false, on or off where one variant alone has
- * that value. */
-static enum hoist_err choose_variant(const struct flag *f, struct slice value, struct mend mend,
-                                     int32_t *ret)
+enum hoist_err edit_choose_variant(const struct flag *f, struct slice value, struct mend mend,
+                                   int32_t *ret)
 {
     bool on;
     int32_t index = flag_variant(f, value);
@@ -282,7 +290,7 @@ static enum hoist_err change(struct flag *f, const struct flag_wish *wish, struc
     if (holds_value(f))
         err = parse_value(wish->value, f->type, mend, &f->arena, &f->variants[0].value);
     else
-        err = choose_variant(f, wish->value, mend, &index);
+        err = edit_choose_variant(f, wish->value, mend, &index);
     if (err != HOIST_OK)
         return err;
     if (f->targeting.count && !wish->everyone && !wish->only_default)
@@ -304,7 +312,7 @@ static enum hoist_err edit(const struct flag *old, const struct flag_wish *wish,
     struct flag *f = flag_copy(old);
     if (!f)
         return err_set(HOIST_ENOMEM, "out of memory");
-    enum hoist_err err = change(f, wish, mend);
+    enum hoist_err err = wish->percent.ptr ? edit_share(f, wish, mend) : change(f, wish, mend);
     if (err == HOIST_OK)
         *ret = f;
     else
@@ -312,18 +320,45 @@ static enum hoist_err edit(const struct flag *old, const struct flag_wish *wish,
     return err;
 }
 
+/* What says two things at once. */
+static enum hoist_err check_wish(const struct flag_wish *wish, struct mend mend)
+{
+    if (wish->everyone && wish->only_default) {
+        mend_set(mend, "--everyone drops the targeting, --default keeps it: choose one");
+        return err_set(HOIST_EINVAL, "--everyone and --default exclude each other");
+    }
+    if (wish->percent.ptr && wish->only_default) {
+        mend_set(mend, "--percent writes the targeting, --default keeps it: choose one");
+        return err_set(HOIST_EINVAL, "--percent and --default exclude each other");
+    }
+    if (wish->only_if.ptr && wish->also.ptr) {
+        mend_set(mend,
+                 "--if is for a share of some, --also for all of some and a share of the "
+                 "rest; for both, write the rule: flagctl target %s --file FILE",
+                 shell_word(wish->key).text);
+        return err_set(HOIST_EINVAL, "--if and --also exclude each other");
+    }
+    if (!wish->percent.ptr && (wish->by.ptr || wish->only_if.ptr || wish->also.ptr)) {
+        mend_set(mend, "say how many: --percent 100 is all of them");
+        return err_set(HOIST_EINVAL, "--by, --if and --also go with --percent");
+    }
+    return HOIST_OK;
+}
+
 enum hoist_err flag_edit_set(const struct flag *old, const struct flag_wish *wish,
                              struct flag **ret_new, char *ret_mend, size_t mend_size)
 {
     struct mend mend = {ret_mend, mend_size};
     mend_set(mend, "%s", "");
-    if (wish->everyone && wish->only_default) {
-        mend_set(mend, "--everyone drops the targeting, --default keeps it: choose one");
-        return err_set(HOIST_EINVAL, "--everyone and --default exclude each other");
-    }
+    enum hoist_err err = check_wish(wish, mend);
+    if (err != HOIST_OK)
+        return err;
     if (wish->type && !is_type(wish->type)) {
         mend_set(mend, "the types are boolean, string, number and object");
         return err_set(HOIST_EINVAL, "there is no such type");
     }
-    return old ? edit(old, wish, mend, ret_new) : create(wish, mend, ret_new);
+    err = old ? edit(old, wish, mend, ret_new) : create(wish, mend, ret_new);
+    if (err == HOIST_OK)
+        mend_set(mend, "%s", "");
+    return err;
 }

@@ -11,6 +11,11 @@ struct flag_wish {
     enum hoist_type type; /* 0: not said */
     bool everyone;        /* drop the targeting */
     bool only_default;    /* move the default alone, keep the targeting */
+
+    /* As typed; ptr NULL: not said. */
+    struct slice percent;       /* so many get the value: 0 to 100, decimals allowed */
+    struct slice by;            /* the attribute to divide by, where that is not targetingKey */
+    struct slice only_if, also; /* a condition (condition.h): of those alone; all those, too */
 };
 
 /*
@@ -21,9 +26,13 @@ struct flag_wish {
  * Gives:   *ret_new, to be freed; equal to `old` when there is nothing to change. Everybody gets
  *          the value, so a flag that was disabled is enabled, unless `only_default`. `override` and
  *          `requires` are kept.
+ *          With `percent` a rule divides between the value's variant and one for the rest (the
+ *          other of two, else the default; which the default then is, until everybody has the
+ *          value). A rule of that shape is moved: `by`, `only_if` and `also` stay where they are not
+ *          said anew, and whoever has the growing variant keeps it while that grows.
  * Errors:  EINVAL  with the sentence, and the mend in ret_mend (≥ 512 bytes, else ""): a value
  *                  of no type, no such variant (names the known), targeting in the way (the
- *                  three commands)
+ *                  three commands), no percentage, no condition
  *          ENOMEM
  */
 MUST_USE enum hoist_err flag_edit_set(const struct flag *old, const struct flag_wish *wish,

@@ -1,5 +1,6 @@
 /* The weights of `fractional` operators: how far a rollout has come in one environment. */
 #include "flag/edit.h"
+#include "flag/rollout.h"
 
 static bool is_fractional(const struct node *n)
 {
@@ -61,6 +62,18 @@ static uint32_t count_fractionals(struct tree t)
     return n;
 }
 
+/* Where `set --percent` wrote the rule, who has no key to be divided by is part of it: the default. */
+static void keep_default(struct flag *f, const struct flag *of)
+{
+    struct rollout r;
+    if (!rollout_read(f->targeting, &r) || !rollout_read(of->targeting, &r) ||
+        of->default_variant == FLAG_NO_VARIANT)
+        return;
+    int32_t kept = flag_variant(f, of->variants[of->default_variant].name);
+    if (kept != FLAG_NO_VARIANT)
+        f->default_variant = kept;
+}
+
 bool flag_keep_percentages(struct flag *f, const struct flag *of)
 {
     struct tree a = f->targeting, b = of->targeting;
@@ -71,5 +84,7 @@ bool flag_keep_percentages(struct flag *f, const struct flag *of)
          i = next_fractional(a, i + 1), k = next_fractional(b, k + 1))
         if (same_but_for_weights(&a.nodes[i], &b.nodes[k]))
             changed |= take_weights(&a.nodes[i], &b.nodes[k]);
+    if (changed)
+        keep_default(f, of);
     return changed;
 }

@@ -1,0 +1,272 @@
+#include "flag/condition.h"
+
+#include <ctype.h>
+
+#include "base/text.h"
+#include "flag/flag_int.h"
+#include "flag/json.h"
+#include "flag/read_int.h"
+
+static const char usage[] =
+    "write ATTRIBUTE OPERATOR VALUE with spaces between, as in 'email ends_with @example.com'; the "
+    "operators are = != < <= > >= in starts_with ends_with sem_ver; or a rule in JSONLogic";
+
+/* ------------------------------------------------------------------ words */
+
+static struct slice trim(struct slice s)
+{
+    while (s.len && isspace(s.ptr[0]))
+        s = slice_of(s.ptr + 1, s.len - 1);
+    while (s.len && isspace(s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+/* The word that *rest begins with; what is behind it stays in *rest. */
+static struct slice take_word(struct slice *rest)
+{
+    *rest = trim(*rest);
+    size_t len = 0;
+    while (len < rest->len && !isspace(rest->ptr[len]))
+        len++;
+    struct slice word = slice_of(rest->ptr, len);
+    *rest = trim(slice_of(rest->ptr + len, rest->len - len));
+    return word;
+}
+
+static bool is_quoted(struct slice s)
+{
+    return s.len >= 2 && s.ptr[0] == '"' && s.ptr[s.len - 1] == '"';
+}
+
+/* Text without the quotes around it, which JSON's escapes would need. */
+static struct slice unquote(struct slice s)
+{
+    return is_quoted(s) ? slice_of(s.ptr + 1, s.len - 2) : s;
+}
+
+/* A number, true, false, null, or text; quotes make it text. */
+static void put_scalar(struct json_writer *w, struct slice s)
+{
+    double number;
+    if (is_quoted(s))
+        json_put_slice(w, unquote(s));
+    else if (slice_eq(s, SLICE("true")) || slice_eq(s, SLICE("false")) ||
+             slice_eq(s, SLICE("null")) || number_parse(s, &number) == NUMBER_FINE)
+        json_put_raw(w, s);
+    else
+        json_put_slice(w, s);
+}
+
+/* ------------------------------------------------------------------ operators */
+
+struct typed { /* ATTRIBUTE OPERATOR VALUE */
+    struct slice attribute, op, value;
+};
+
+static void put_var(struct json_writer *w, struct slice attribute)
+{
+    json_object_begin(w);
+    json_key(w, "var");
+    json_put_slice(w, attribute);
+    json_object_end(w);
+}
+
+static void begin_op(struct json_writer *w, const char *op, struct slice attribute)
+{
+    json_object_begin(w);
+    json_key(w, op);
+    json_array_begin(w);
+    put_var(w, attribute);
+}
+
+static void end_op(struct json_writer *w)
+{
+    json_array_end(w);
+    json_object_end(w);
+}
+
+static enum hoist_err put_equal(struct json_writer *w, const struct typed *t, struct mend mend)
+{
+    (void)mend;
+    begin_op(w, t->op.ptr[0] == '!' ? "!=" : "==", t->attribute);
+    put_scalar(w, t->value);
+    end_op(w);
+    return HOIST_OK;
+}
+
+/* JSONLogic takes what is missing for 0, so that nobody's age were below 18: it is asked for. */
+static enum hoist_err put_order(struct json_writer *w, const struct typed *t, struct mend mend)
+{
+    char op[3] = "";
+    double number;
+    memcpy(op, t->op.ptr, t->op.len);
+    if (number_parse(t->value, &number) != NUMBER_FINE) {
+        mend_set(mend,
+                 "compare versions by sem_ver, as in 'version sem_ver >= 2.1.0', and texts in "
+                 "JSONLogic");
+        return err_set(HOIST_EINVAL, "%s compares numbers, and \"%s\" is none", op,
+                       show(t->value).text);
+    }
+    json_object_begin(w);
+    json_key(w, "and");
+    json_array_begin(w);
+    begin_op(w, "!==", t->attribute);
+    json_put_null(w);
+    end_op(w);
+    begin_op(w, op, t->attribute);
+    json_put_raw(w, t->value);
+    end_op(w);
+    end_op(w);
+    return HOIST_OK;
+}
+
+static enum hoist_err put_in(struct json_writer *w, const struct typed *t, struct mend mend)
+{
+    struct slice rest = t->value;
+    begin_op(w, "in", t->attribute);
+    if (rest.ptr[0] == '[') {
+        json_put_raw(w, rest);
+        end_op(w);
+        return HOIST_OK;
+    }
+    json_array_begin(w);
+    for (bool more = true; more;) {
+        const uint8_t *comma = memchr(rest.ptr, ',', rest.len);
+        struct slice item = trim(slice_of(rest.ptr, comma ? (size_t)(comma - rest.ptr) : rest.len));
+        more = comma;
+        if (comma)
+            rest = slice_of(comma + 1, rest.len - (size_t)(comma + 1 - rest.ptr));
+        if (item.len == 0) {
+            mend_set(mend, "write a list like se, no, dk; or a JSON array");
+            return err_set(HOIST_EINVAL, "the list \"%s\" has an empty place", show(t->value).text);
+        }
+        put_scalar(w, item);
+    }
+    json_array_end(w);
+    end_op(w);
+    return HOIST_OK;
+}
+
+static enum hoist_err put_part(struct json_writer *w, const struct typed *t, struct mend mend)
+{
+    (void)mend;
+    begin_op(w, t->op.ptr[0] == 's' ? "starts_with" : "ends_with", t->attribute);
+    json_put_slice(w, unquote(t->value));
+    end_op(w);
+    return HOIST_OK;
+}
+
+/* "2", "v2.1", "2.1.0-rc.1+build": what begins like one. The rest is the evaluator's to judge. */
+static bool looks_like_version(struct slice s)
+{
+    size_t at = s.len && (s.ptr[0] == 'v' || s.ptr[0] == 'V');
+    if (at == s.len || !isdigit(s.ptr[at]))
+        return false;
+    for (; at < s.len; at++)
+        if (!isalnum(s.ptr[at]) && !strchr(".-+", s.ptr[at]))
+            return false;
+    return true;
+}
+
+static enum hoist_err put_sem_ver(struct json_writer *w, const struct typed *t, struct mend mend)
+{
+    static const char *const ops[] = {"!=", "<=", ">=", "=", "<", ">", "~", "^"};
+    struct slice value = trim(unquote(t->value));
+    const char *op = "=";
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (slice_starts_with(value, slice_str(ops[i]))) {
+            op = ops[i];
+            value = trim(slice_of(value.ptr + strlen(op), value.len - strlen(op)));
+            break;
+        }
+    if (!looks_like_version(value)) {
+        mend_set(mend,
+                 "write it like 'version sem_ver >= 2.1.0', with = != < <= > >= ~ (same major "
+                 "and minor) or ^ (same major)");
+        return err_set(HOIST_EINVAL, "\"%s\" is no version", show(value).text);
+    }
+    begin_op(w, "sem_ver", t->attribute);
+    json_put_str(w, op);
+    json_put_slice(w, value);
+    end_op(w);
+    return HOIST_OK;
+}
+
+static const struct {
+    const char *op;
+    enum hoist_err (*put)(struct json_writer *w, const struct typed *t, struct mend mend);
+} operators[] = {{"=", put_equal},        {"==", put_equal},       {"!=", put_equal},
+                 {"<", put_order},        {"<=", put_order},       {">", put_order},
+                 {">=", put_order},       {"in", put_in},          {"starts_with", put_part},
+                 {"ends_with", put_part}, {"sem_ver", put_sem_ver}};
+
+/* What was typed, as JSONLogic's text. */
+static enum hoist_err translate(struct slice text, struct mend mend, struct json_writer *w)
+{
+    struct typed t = {.value = text};
+    t.attribute = take_word(&t.value);
+    t.op = take_word(&t.value);
+    mend_set(mend, "%s", usage);
+    if (t.value.len == 0)
+        return err_set(HOIST_EINVAL, "\"%s\" is no condition", show(text).text);
+    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
+        if (slice_eq(t.op, slice_str(operators[i].op)))
+            return operators[i].put(w, &t, mend);
+    return err_set(HOIST_EINVAL, "a condition has no operator \"%s\"", show(t.op).text);
+}
+
+/* ------------------------------------------------------------------ rules */
+
+static enum hoist_err read_rule(struct slice text, struct mend mend, struct arena *arena,
+                                struct tree *ret)
+{
+    struct problems problems = {0};
+    struct reader r = {.problems = &problems};
+    json_t *v = NULL;
+    struct tree t = {0};
+    enum hoist_err err = json_load(text, &problems, &v);
+    if (err == HOIST_OK && (!json_is_object(v) || json_object_size(v) != 1))
+        complain(&r, usage, "a rule is an object with one operator");
+    else if (err == HOIST_OK)
+        t = tree_read(&r, v, TREE_RULE);
+    if (problems.count) {
+        const struct problem *p = &problems.items[0];
+        mend_set(mend, "%s", p->mend);
+        err = err_set(HOIST_EINVAL, "the rule%s%s: %s", p->path[0] ? ", at " : "", p->path,
+                      p->message);
+    } else if (err == HOIST_OK && !r.no_memory) {
+        err = tree_copy(arena, t, ret);
+    }
+    if (r.no_memory || problems.no_memory)
+        err = err_set(HOIST_ENOMEM, "out of memory");
+    json_decref(v);
+    reader_done(&r);
+    problems_done(&problems);
+    return err;
+}
+
+enum hoist_err condition_read(struct slice text, struct mend mend, struct arena *arena,
+                              struct tree *ret)
+{
+    text = trim(text);
+    if (!text_utf8(text) || (text.len && memchr(text.ptr, '\0', text.len))) {
+        mend_set(mend, "write it as UTF-8, without NUL characters");
+        return err_set(HOIST_EINVAL, "\"%s\" is not valid text", show(text).text);
+    }
+    if (text.len && text.ptr[0] == '{')
+        return read_rule(text, mend, arena, ret);
+    struct buf rule = BUF_INIT(FLAG_RECORD_MAX);
+    struct json_writer w = JSON_WRITER(&rule, 0);
+    enum hoist_err err = translate(text, mend, &w);
+    if (err == HOIST_OK)
+        err = buf_err(&rule);
+    if (err == HOIST_ELIMIT) {
+        mend_set(mend, "keep lists elsewhere, and an attribute that says who is in them");
+        err = err_set(HOIST_EINVAL, "the condition is more than a flag can hold");
+    }
+    if (err == HOIST_OK)
+        err = read_rule(buf_slice(&rule), mend, arena, ret);
+    buf_done(&rule);
+    return err;
+}
