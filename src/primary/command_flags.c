@@ -69,7 +69,11 @@ static enum hoist_err plan_set(struct command *c, struct plan *plan, enum hoist_
                              .value = slice_str(c->args.value),
                              .type = type,
                              .everyone = c->args.everyone,
-                             .only_default = c->args.only_default};
+                             .only_default = c->args.only_default,
+                             .percent = slice_str(c->args.percent),
+                             .by = slice_str(c->args.by),
+                             .only_if = slice_str(c->args.only_if),
+                             .also = slice_str(c->args.also)};
     struct flag *old = NULL, *new = NULL;
     char mend[1024] = "";
     enum hoist_err err = plan_present(plan, wish.key, &old);

@@ -11,6 +11,7 @@
 struct command_args { /* all that any command takes; absent is NULL or 0 */
     const char *env, *message, *if_version;
     const char *key, *value, *type, *file, *variant, *to, *from;
+    const char *percent, *by, *only_if, *also;
     size_t file_len;
     json_t *keys;
     int dry_run, force, everyone, only_default, prune, new_epoch, last, with_overrides,

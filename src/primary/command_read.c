@@ -9,7 +9,9 @@
 #include "primary/query_int.h"
 
 static const struct command_kind kinds[] = {
-    {"set", " env message if_version dry_run force key value type everyone only_default create ",
+    {"set",
+     " env message if_version dry_run force key value type everyone only_default create percent by "
+     "only_if also ",
      command_set},
     {"delete", " env message if_version dry_run force key ", command_delete},
     {"apply", " env message if_version dry_run force file prune ", command_apply},
@@ -72,10 +74,11 @@ static bool unpack(struct command *c)
         return false;
     /* clang-format off */
     int rc = json_unpack_ex(c->body, &e, 0,
-        "{s?s s?s s?s s?s s?s s?s s?s s?s s?s s?o s?s%"
+        "{s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?o s?s%"
         " s?b s?b s?b s?b s?b s?b s?b s?b s?b s?b}",
         "env", &a->env, "message", &a->message, "if_version", &a->if_version,
         "key", &a->key, "value", &a->value, "type", &a->type, "variant", &a->variant,
+        "percent", &a->percent, "by", &a->by, "only_if", &a->only_if, "also", &a->also,
         "to", &a->to, "from", &a->from, "keys", &a->keys, "file", &a->file, &a->file_len,
         "dry_run", &a->dry_run, "force", &a->force, "create", &a->create,
         "everyone", &a->everyone, "only_default", &a->only_default, "prune", &a->prune,

@@ -113,9 +113,16 @@ int change(struct call *c, const char *command, json_t *args, bool yes)
 static json_t *set_args(const struct call *c)
 {
     json_t *args = json_pack("{ss ss}", "key", c->words[0], "value", c->words[1]);
-    const char *type = options_get(c->options, "type");
-    if (type)
-        json_object_set_new(args, "type", json_string(type));
+    static const char *const texts[][2] = {{"type", "type"},
+                                           {"percent", "percent"},
+                                           {"by", "by"},
+                                           {"if", "only_if"},
+                                           {"also", "also"}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const char *value = options_get(c->options, texts[i][0]);
+        if (value)
+            json_object_set_new(args, texts[i][1], json_string(value));
+    }
     if (options_on(c->options, "everyone"))
         json_object_set_new(args, "everyone", json_true());
     if (options_on(c->options, "default"))

@@ -12,8 +12,14 @@ enum { WORDS_MAX = 10000 };
 /* clang-format off */
 const struct subcommand subcommands[] = {
     {"set", "KEY VALUE", "Give everybody VALUE: a variant's name, or a value.\n"
-     "A key that is new is created: on, off, true and false make a boolean, others take --type.",
-     WRITES "create type everyone default ", 2, 2, run_set, false},
+     "A key that is new is created: on, off, true and false make a boolean, others take --type.\n"
+     "With --percent only so many get it, the rest the other variant (of several: the default), by\n"
+     "a rule that another --percent moves: whoever has it keeps it while it grows. They are told\n"
+     "apart by targetingKey, or by --by. --if and --also take a condition: JSONLogic, or ATTRIBUTE\n"
+     "OPERATOR VALUE with = != < <= > >= in starts_with ends_with sem_ver, as in\n"
+     "'email ends_with @example.com', 'country in se, no', 'version sem_ver >= 2.1.0'. What is not\n"
+     "said anew stays as it was; --everyone begins afresh.",
+     WRITES "create type everyone default percent by if also ", 2, 2, run_set, false},
     {"get", "KEY", "Show a flag's value, and with --json its definition.", READS "raw at ", 1, 1, run_get, false},
     {"is", "KEY [VARIANT]", "For shells: exit 0 if the flag yields VARIANT (or true), 1 if not.",
      READS "context ", 1, 2, run_is, false},
@@ -96,6 +102,11 @@ static const struct option all_options[] = {
     {"type", "TYPE", NULL, NULL, "boolean, number, string or object", false, true},
     {"everyone", NULL, NULL, NULL, "drop the targeting", false, true},
     {"default", NULL, NULL, NULL, "move the default alone, keep the targeting", false, true},
+    {"percent", "N", NULL, NULL, "give it to so many of 100 alone, as in 10 or 0.1", false, true},
+    {"by", "ATTRIBUTE", NULL, NULL, "what tells users apart, where that is not targetingKey", false,
+     true},
+    {"if", "RULE", NULL, NULL, "--percent of those alone, and nobody else", false, true},
+    {"also", "RULE", NULL, NULL, "all of those, and --percent of the rest", false, true},
     {"raw", NULL, NULL, NULL, "the bare value", false, true},
     {"format", "flagd", NULL, NULL, "for flagd itself, instead of Hoist", false, true},
     {"prune", NULL, NULL, NULL, "delete the flags that the file, or the source, does not have", false, true},

@@ -1,0 +1,79 @@
+"""Rules from the command line: shares of the traffic, targeting from a file, files judged without a primary."""
+import json
+
+ON_OFF = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}
+RULE = {"if": [{"==": [{"var": "plan"}, "pro"]}, "on"]}
+
+
+def targeting(lab, key):
+    return lab.ok("get", key)["definition"].get("targeting")
+
+
+def default(lab, key, **kwargs):
+    return lab.ok("get", key, **kwargs)["definition"]["defaultVariant"]
+
+
+# ---------------------------------------------------------------- set --percent
+
+def test_a_rollout_from_its_first_user_to_its_last(lab):
+    lab.primary()
+    begun = lab.ok("set", "sync", "on", "--percent", "0.1")
+    assert begun["created"] == ["sync"]
+    assert targeting(lab, "sync") == {"fractional": [["on", 1], ["off", 999]]}
+    assert lab.ok("set", "sync", "on", "--percent", "0.10")["result"] == "unchanged"
+    assert lab.ok("set", "sync", "on", "--percent", "25", "--by", "userId")["version"] == begun["version"] + 1
+    by = {"cat": [{"var": "$flagd.flagKey"}, {"var": "userId"}]}
+    assert targeting(lab, "sync") == {"fractional": [by, ["on", 25], ["off", 75]]}
+    lab.ok("set", "sync", "on", "--percent", "50")
+    assert targeting(lab, "sync") == {"fractional": [by, ["on", 50], ["off", 50]]}
+    assert default(lab, "sync") == "off"
+    lab.ok("set", "sync", "on", "--percent", "100")
+    assert default(lab, "sync") == "on"  # who has no userId, too
+    lab.ok("set", "sync", "off", "--percent", "100")
+    assert targeting(lab, "sync") == {"fractional": [by, ["on", 0], ["off", 100]]} and default(lab, "sync") == "off"
+    lab.ok("set", "sync", "on", "--everyone")
+    assert targeting(lab, "sync") is None
+
+
+def test_a_rollout_to_some_and_beside_some(lab):
+    lab.primary()
+    lab.ok("set", "k", "on", "--percent", "10", "--if", "email ends_with @example.com")
+    internal = {"ends_with": [{"var": "email"}, "@example.com"]}
+    assert targeting(lab, "k") == {"if": [internal, {"fractional": [["on", 10], ["off", 90]]}, "off"]}
+    lab.ok("set", "k", "on", "--percent", "20")
+    assert targeting(lab, "k")["if"][0] == internal
+    lab.ok("set", "k", "on", "--percent", "20", "--also", json.dumps(internal))
+    assert targeting(lab, "k") == {"if": [internal, "on", {"fractional": [["on", 20], ["off", 80]]}]}
+
+
+def test_a_rule_of_somebodys_hand_is_not_overwritten(lab):
+    lab.primary()
+    lab.ok("import", lab.file("t.json", {"flags": {"t": {**ON_OFF, "targeting": RULE}}}))
+    refused = lab.flagctl("set", "t", "on", "--percent", "10")
+    assert refused.code == 2
+    for way in ("flagctl set t on --percent 10 --everyone", "flagctl target t --file", "flagctl kill t"):
+        assert way in refused.err
+    assert targeting(lab, "t") == RULE
+    lab.ok("set", "t", "on", "--percent", "10", "--everyone")
+    assert targeting(lab, "t") == {"fractional": [["on", 10], ["off", 90]]}
+
+
+def test_what_is_no_percentage_or_condition_is_bad_input(lab):
+    lab.primary()
+    before = lab.head()["version"]
+    for words, said in ((["--percent", "101"], "percentage"), (["--percent", "-1"], "percentage"), (["--percent", "x"], "percentage"),
+                        (["--percent", "1", "--if", "plan=pro"], "spaces"), (["--percent", "1", "--if", '{"nope": 1}'], "nope"),
+                        (["--by", "userId"], "--percent"), (["--percent", "1", "--if", "a = 1", "--also", "a = 2"], "exclude")):
+        wrong = lab.flagctl("set", "k", "on", *words, "--json")
+        assert wrong.code == 2 and said in wrong.err and wrong.error["mend"], (words, wrong)
+    assert lab.head()["version"] == before
+
+
+def test_a_promotion_keeps_how_far_a_rollout_has_come(lab):
+    lab.primary("--env", "production", "--env", "staging")
+    lab.ok("set", "k", "on", "--percent", "10", env="production")
+    lab.ok("set", "k", "on", "--percent", "100", env="staging")
+    done = lab.ok("promote", "staging", "production", "--yes")
+    assert done["result"] == "unchanged" and done["percentages_kept"] == ["k"]
+    lab.ok("promote", "staging", "production", "--yes", "--with-percentages")
+    assert default(lab, "k", env="production") == "on"
