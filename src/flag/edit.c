@@ -362,3 +362,12 @@ enum hoist_err flag_edit_set(const struct flag *old, const struct flag_wish *wis
         mend_set(mend, "%s", "");
     return err;
 }
+
+struct flag *flag_edit_targeting(const struct flag *old, struct tree rule)
+{
+    struct flag *f = flag_copy(old);
+    if (f && tree_copy(&f->arena, rule, &f->targeting) == HOIST_OK)
+        return f;
+    flag_free(f);
+    return NULL;
+}

@@ -38,6 +38,9 @@ struct flag_wish {
 MUST_USE enum hoist_err flag_edit_set(const struct flag *old, const struct flag_wish *wish,
                                       struct flag **ret_new, char *ret_mend, size_t mend_size);
 
+/* A copy of `old` with that rule, or none (count 0). NULL: no memory. */
+struct flag *flag_edit_targeting(const struct flag *old, struct tree rule);
+
 /*
  * Give the `fractional` operators of `f` the weights that those of `of` have, one by one in the order
  * in which they stand: where both divide among the same variants by the same attribute, and both

@@ -47,66 +47,6 @@ static void read_metadata(struct file_reader *fr)
     path_back(&r->path, back);
 }
 
-/* ------------------------------------------------------------------ evaluators */
-
-static int by_name(const void *a, const void *b)
-{
-    return slice_cmp(((const struct evaluator *)a)->name, ((const struct evaluator *)b)->name);
-}
-
-/* Texts stay jansson's: each flag that refers to the rule copies it. */
-static void read_evaluator(struct reader *r, const json_t *v, struct evaluator *e)
-{
-    if (!json_is_object(v) || json_object_size(v) != 1) {
-        complain(r, "write it like {\"ends_with\": [{\"var\": \"email\"}, \"@example.com\"]}",
-                 "a rule is an object with one operator");
-        return;
-    }
-    struct tree t = tree_read(r, v, TREE_RULE);
-    struct node *nodes = arena_alloc(&r->arena, t.count, sizeof *nodes);
-    r->no_memory |= !nodes;
-    if (nodes && t.count) {
-        memcpy(nodes, t.nodes, t.count * sizeof *nodes);
-        e->rule = (struct tree){nodes, t.count};
-        e->depth = r->deepest;
-    }
-}
-
-static void read_each_evaluator(struct reader *r, const json_t *v)
-{
-    r->evaluators = arena_alloc(&r->arena, json_object_size(v), sizeof *r->evaluators);
-    r->no_memory |= !r->evaluators;
-    for (void *it = json_object_iter((json_t *)v); it && !r->no_memory;
-         it = json_object_iter_next((json_t *)v, it)) {
-        struct evaluator *e = &r->evaluators[r->evaluator_count++];
-        e->name = slice_str(json_object_iter_key(it));
-        size_t back = path_key(&r->path, e->name);
-        if (name_check(e->name, "the rule's name") != HOIST_OK)
-            complain(r, "give it a short name like \"internal\"", "%s", err_last());
-        read_evaluator(r, json_object_iter_value(it), e);
-        path_back(&r->path, back);
-    }
-    if (r->evaluator_count)
-        qsort(r->evaluators, r->evaluator_count, sizeof *r->evaluators, by_name);
-}
-
-static void read_evaluators(struct file_reader *fr)
-{
-    struct reader *r = &fr->r;
-    const json_t *v = json_object_get(fr->json, "$evaluators");
-    if (!v)
-        return;
-    size_t back = path_key(&r->path, SLICE("$evaluators"));
-    r->in_evaluator = true;
-    if (json_is_object(v))
-        read_each_evaluator(r, v);
-    else
-        complain(r, "write it like {\"internal\": RULE}", "the named rules are %s, not an object",
-                 json_type_word(v));
-    r->in_evaluator = false;
-    path_back(&r->path, back);
-}
-
 /* ------------------------------------------------------------------ flags */
 
 static void keep(struct file_reader *fr, struct slice key, size_t index, struct flag *f)
@@ -209,7 +149,7 @@ enum hoist_err document_read(const json_t *json, struct problems *problems,
     struct flag_file *file = NULL;
     check_fields(&fr);
     read_metadata(&fr);
-    read_evaluators(&fr);
+    evaluators_read(&fr.r, json_object_get(json, "$evaluators"));
     read_flags(&fr);
     if (!fr.r.no_memory)
         requires_check(&fr.r, fr.flags, fr.count);
@@ -239,12 +179,7 @@ enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
     if (err == HOIST_OK)
         err = document_read(document, problems, ret_file);
     json_decref(document);
-    if (problems->no_memory)
-        return err_set(HOIST_ENOMEM, "out of memory");
-    if (err == HOIST_EINVAL)
-        return err_set(err, "%s: %s%s", problems->items[0].path, problems->items[0].message,
-                       problems->total > 1 ? ", and more" : "");
-    return err;
+    return problems_verdict(problems, err);
 }
 
 void flag_file_free(struct flag_file *file)

@@ -116,6 +116,16 @@ MUST_USE enum hoist_err flag_file_read(struct slice json, struct flag_file **ret
 void flag_file_free(struct flag_file *file);
 
 /*
+ * Read a rule by itself: {"if": …}, or with rules that it refers to, {"targeting": RULE,
+ * "$evaluators": {…}}.
+ *
+ * Gives:   *ret_rule, in `arena`; count 0 for {}, which is no rule.
+ * Errors:  as flag_file_read().
+ */
+MUST_USE enum hoist_err flag_rule_read(struct slice json, struct arena *arena,
+                                       struct tree *ret_rule, struct problems *problems);
+
+/*
  * Write flags as a flag file: sorted keys, two-space JSON, a newline at the end; equal flags give
  * equal bytes. Metadata that all flags share is lifted out; $evaluators are written again (a rule
  * of one name that differs between flags is written in place instead of by reference). `flags` must

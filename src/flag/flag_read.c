@@ -177,22 +177,28 @@ static int32_t read_choice(struct definition *d, const char *field)
 
 /* ------------------------------------------------------------------ targeting */
 
+struct tree targeting_read(struct reader *r, struct arena *arena, const json_t *v)
+{
+    struct tree rule = {0};
+    if (!json_is_object(v)) {
+        complain(r, "write a rule, or leave it out", "the targeting is %s, not a rule",
+                 json_type_word(v));
+    } else if (json_object_size(v) > 1) {
+        complain(r, "put the operators into one, such as \"and\" or \"if\"",
+                 "a rule is one operator, and here are %zu keys", json_object_size(v));
+    } else if (json_object_size(v) == 1) {
+        r->no_memory |= tree_copy(arena, tree_read(r, v, TREE_RULE), &rule) != HOIST_OK;
+    } /* none at all is what {} says */
+    return rule;
+}
+
 static void read_targeting(struct definition *d)
 {
     const json_t *v = json_object_get(d->json, "targeting");
     if (!v)
         return;
     size_t back = path_key(&d->r->path, SLICE("targeting"));
-    if (!json_is_object(v)) {
-        complain(d->r, "write a rule, or leave it out", "the targeting is %s, not a rule",
-                 json_type_word(v));
-    } else if (json_object_size(v) > 1) {
-        complain(d->r, "put the operators into one, such as \"and\" or \"if\"",
-                 "a rule is one operator, and here are %zu keys", json_object_size(v));
-    } else if (json_object_size(v) == 1) {
-        struct tree t = tree_read(d->r, v, TREE_RULE);
-        d->r->no_memory |= tree_copy(&d->f->arena, t, &d->f->targeting) != HOIST_OK;
-    } /* none at all is what {} says */
+    d->f->targeting = targeting_read(d->r, &d->f->arena, v);
     path_back(&d->r->path, back);
 }
 

@@ -50,6 +50,12 @@ struct node own_scalar(struct reader *r, struct arena *arena, const json_t *v);
 /* A problem at the reader's path. */
 void complain(struct reader *r, const char *mend, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* The text behind what an editor may have put in front of it. */
+struct slice skip_byte_order_mark(struct slice s);
+
+/* What reading ends with: EINVAL tells the first of the problems. */
+enum hoist_err problems_verdict(const struct problems *problems, enum hoist_err err);
+
 /* Text of a JSON string, borrowed. */
 struct slice json_text(const json_t *string);
 
@@ -79,6 +85,12 @@ enum tree_kind { TREE_VALUE, TREE_RULE };
 /* The nodes of `v`, borrowed from the reader until the next call; count 0 when there was a problem.
  */
 struct tree tree_read(struct reader *r, const json_t *v, enum tree_kind kind);
+
+/* `$evaluators`, if there are any (`v` is not NULL): all but those of which a problem was said. */
+void evaluators_read(struct reader *r, const json_t *v);
+
+/* The rule `v`, in `arena`; count 0 when it is {}, or there was a problem. */
+struct tree targeting_read(struct reader *r, struct arena *arena, const json_t *v);
 
 /* The value of a variant, or metadata: one node for all but objects and arrays. Its text is
  * borrowed. */

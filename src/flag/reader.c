@@ -15,6 +15,23 @@ void complain(struct reader *r, const char *mend, const char *fmt, ...)
     problems_add(r->problems, r->path.text, mend, "%s", message);
 }
 
+struct slice skip_byte_order_mark(struct slice s)
+{
+    size_t mark = slice_starts_with(s, SLICE("\xef\xbb\xbf")) ? 3 : 0;
+    return slice_of(s.ptr + mark, s.len - mark);
+}
+
+enum hoist_err problems_verdict(const struct problems *problems, enum hoist_err err)
+{
+    if (problems->no_memory)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    if (err != HOIST_EINVAL)
+        return err;
+    const struct problem *first = &problems->items[0];
+    return err_set(err, "%s%s%s%s", first->path, first->path[0] ? ": " : "", first->message,
+                   problems->total > 1 ? ", and more" : "");
+}
+
 void reader_done(struct reader *r)
 {
     mem_free(r->nodes);

@@ -35,7 +35,7 @@ struct answer {
 
 void answer_done(struct answer *a);
 
-/* Whether `name` is a command: set, delete, apply, kill, restore, rollback, promote, env_create,
+/* Whether `name` is a command: set, target, delete, apply, kill, restore, rollback, promote, env_create,
  * env_set, env_epoch, host_retire. */
 bool command_is(struct slice name);
 

@@ -1,4 +1,4 @@
-/* Commands about flags: set, delete, apply. */
+/* Commands about flags: set, target, delete, apply. */
 #include <stdio.h>
 #include <string.h>
 
@@ -109,6 +109,45 @@ enum hoist_err command_set(struct command *c, struct store_write *w, struct answ
     struct plan plan;
     plan_begin(&plan, store_write_read(w), &c->env);
     enum hoist_err err = plan_set(c, &plan, type, a);
+    if (err == HOIST_OK && a->exit == EXIT_DONE)
+        err = command_carry_out(c, w, CHANGE_SET, &plan, a);
+    plan_done(&plan);
+    return err;
+}
+
+/* ------------------------------------------------------------------ target */
+
+/* Adds the one edit to `plan`; OK with a->exit set: there is no such flag. */
+static enum hoist_err plan_target(struct command *c, struct plan *plan, struct answer *a)
+{
+    struct flag *old = NULL, *new = NULL;
+    struct slice key = slice_str(c->args.key);
+    enum hoist_err err = plan_present(plan, key, &old);
+    if (err == HOIST_OK && !old) {
+        a->exit = query_no_flag(plan->r, &c->env, key, &a->body);
+        return HOIST_OK;
+    }
+    if (err == HOIST_OK) {
+        new = flag_edit_targeting(old, c->rule);
+        err = new ? plan_put(plan, new) : err_set(HOIST_ENOMEM, "out of memory");
+    }
+    flag_free(old);
+    flag_free(new);
+    return command_answer_or_fail(a, err, NULL);
+}
+
+enum hoist_err command_target(struct command *c, struct store_write *w, struct answer *a)
+{
+    if (!check_key(c, a))
+        return HOIST_OK;
+    if (!c->args.rule == !c->args.clear) {
+        a->exit = query_error(&a->body, EXIT_INPUT, "input", "rule", NULL, NULL,
+                              "'target' needs a rule, or is told to clear it");
+        return HOIST_OK;
+    }
+    struct plan plan;
+    plan_begin(&plan, store_write_read(w), &c->env);
+    enum hoist_err err = plan_target(c, &plan, a);
     if (err == HOIST_OK && a->exit == EXIT_DONE)
         err = command_carry_out(c, w, CHANGE_SET, &plan, a);
     plan_done(&plan);

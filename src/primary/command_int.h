@@ -11,11 +11,11 @@
 struct command_args { /* all that any command takes; absent is NULL or 0 */
     const char *env, *message, *if_version;
     const char *key, *value, *type, *file, *variant, *to, *from;
-    const char *percent, *by, *only_if, *also;
-    size_t file_len;
+    const char *percent, *by, *only_if, *also, *rule;
+    size_t file_len, rule_len;
     json_t *keys;
     int dry_run, force, everyone, only_default, prune, new_epoch, last, with_overrides,
-        with_percentages, create;
+        with_percentages, create, clear;
 };
 
 struct command_kind {
@@ -31,7 +31,9 @@ struct command {
     json_t *body;
     struct command_args args; /* borrowed from body */
     struct flag_file *file;   /* what an apply carries */
-    struct answer refused;    /* refused.exit: what was wrong with it as it came */
+    struct tree rule;         /* what a target carries, in rule_arena; count 0: none */
+    struct arena rule_arena;
+    struct answer refused; /* refused.exit: what was wrong with it as it came */
 
     /* while it runs */
     struct fleet *fleet;
@@ -75,6 +77,7 @@ void command_put_edits(struct json_writer *w, const struct plan *plan);
 
 enum hoist_err command_set(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_delete(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_target(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_apply(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_kill(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_restore(struct command *c, struct store_write *w, struct answer *a);

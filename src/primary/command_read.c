@@ -13,6 +13,7 @@ static const struct command_kind kinds[] = {
      " env message if_version dry_run force key value type everyone only_default create percent by "
      "only_if also ",
      command_set},
+    {"target", " env message if_version dry_run force key rule clear ", command_target},
     {"delete", " env message if_version dry_run force key ", command_delete},
     {"apply", " env message if_version dry_run force file prune ", command_apply},
     {"kill", " env message if_version dry_run keys variant ", command_kill},
@@ -74,12 +75,13 @@ static bool unpack(struct command *c)
         return false;
     /* clang-format off */
     int rc = json_unpack_ex(c->body, &e, 0,
-        "{s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?o s?s%"
-        " s?b s?b s?b s?b s?b s?b s?b s?b s?b s?b}",
+        "{s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?o s?s% s?s%"
+        " s?b s?b s?b s?b s?b s?b s?b s?b s?b s?b s?b}",
         "env", &a->env, "message", &a->message, "if_version", &a->if_version,
         "key", &a->key, "value", &a->value, "type", &a->type, "variant", &a->variant,
         "percent", &a->percent, "by", &a->by, "only_if", &a->only_if, "also", &a->also,
         "to", &a->to, "from", &a->from, "keys", &a->keys, "file", &a->file, &a->file_len,
+        "rule", &a->rule, &a->rule_len, "clear", &a->clear,
         "dry_run", &a->dry_run, "force", &a->force, "create", &a->create,
         "everyone", &a->everyone, "only_default", &a->only_default, "prune", &a->prune,
         "new_epoch", &a->new_epoch, "last", &a->last,
@@ -111,19 +113,37 @@ static bool check_texts(const struct command *c)
 }
 
 /* A file's problems are the answer; only memory that is out fails. */
+static enum hoist_err refuse_problems(struct command *c, const struct problems *problems,
+                                      const char *what, const char *mend)
+{
+    const char *first = problems->count ? problems->items[0].path : NULL;
+    c->refused.exit = query_error(&c->refused.body, EXIT_INPUT, "input", first, mend, problems,
+                                  "the %s has %zu problem%s, nothing was changed", what,
+                                  problems->total, problems->total == 1 ? "" : "s");
+    return HOIST_OK;
+}
+
 static enum hoist_err read_file(struct command *c)
 {
     struct problems problems = {0};
     struct slice text = slice_of(c->args.file, c->args.file_len);
     enum hoist_err err = flag_file_read(text, &c->file, &problems);
-    if (err != HOIST_OK && err != HOIST_ENOMEM) {
-        const char *first = problems.count ? problems.items[0].path : NULL;
-        c->refused.exit = query_error(&c->refused.body, EXIT_INPUT, "input", first,
-                                      "mend what is listed, and apply the file again", &problems,
-                                      "the file has %zu problem%s, nothing was changed",
-                                      problems.total, problems.total == 1 ? "" : "s");
-        err = HOIST_OK;
-    }
+    if (err != HOIST_OK && err != HOIST_ENOMEM)
+        err =
+            refuse_problems(c, &problems, "file", "mend what is listed, and apply the file again");
+    problems_done(&problems);
+    return err;
+}
+
+static enum hoist_err read_rule(struct command *c)
+{
+    struct problems problems = {0};
+    if (!c->args.rule)
+        return HOIST_OK;
+    struct slice text = slice_of(c->args.rule, c->args.rule_len);
+    enum hoist_err err = flag_rule_read(text, &c->rule_arena, &c->rule, &problems);
+    if (err != HOIST_OK && err != HOIST_ENOMEM)
+        err = refuse_problems(c, &problems, "rule", "mend what is listed, and try again");
     problems_done(&problems);
     return err;
 }
@@ -137,6 +157,8 @@ static enum hoist_err read_command(struct command *c, const struct frame_command
         refuse_input(c, NULL, NULL);
         return HOIST_OK;
     }
+    if (c->kind->run == command_target)
+        return read_rule(c);
     if (c->kind->run != command_apply)
         return HOIST_OK;
     if (!c->args.file) {
@@ -180,6 +202,7 @@ void command_free(struct command *c)
     mem_free((void *)c->author.ptr);
     json_decref(c->body);
     flag_file_free(c->file);
+    arena_done(&c->rule_arena);
     answer_done(&c->refused);
     mem_free(c);
 }

@@ -77,3 +77,34 @@ def test_a_promotion_keeps_how_far_a_rollout_has_come(lab):
     assert done["result"] == "unchanged" and done["percentages_kept"] == ["k"]
     lab.ok("promote", "staging", "production", "--yes", "--with-percentages")
     assert default(lab, "k", env="production") == "on"
+
+
+# ---------------------------------------------------------------- target
+
+def test_target_puts_a_rule_from_a_file(lab):
+    lab.primary()
+    lab.ok("set", "t", "off")
+    done = lab.ok("target", "t", "--file", lab.file("rule.json", RULE))
+    assert done["changed"] == ["t"] and targeting(lab, "t") == RULE and default(lab, "t") == "off"
+    assert lab.ok("target", "t", "--file", lab.dir / "rule.json")["result"] == "unchanged"
+    named = {"targeting": {"if": [{"$ref": "internal"}, "on"]}, "$evaluators": {"internal": {"ends_with": [{"var": "email"}, "@example.com"]}}}
+    assert lab.flagctl("target", "t", "--file", "-", stdin=json.dumps(named)).code == 0
+    assert json.loads(lab.flagctl("export").out)["$evaluators"] == named["$evaluators"]
+    assert lab.ok("target", "t", "--clear", "--dry-run")["result"] == "dry-run" and targeting(lab, "t")
+    lab.ok("target", "t", "--clear")
+    assert targeting(lab, "t") is None
+    assert lab.ok("log", "--limit", "1")["changes"][0]["kind"] == "set"
+
+
+def test_target_refuses_what_is_no_rule(lab):
+    lab.primary()
+    lab.ok("set", "t", "off")
+    for content, place, said in (('{"sem_verr": []}', "sem_verr", '\\"sem_ver\\"'), ("{", "line 1", "not JSON"), ('{"flags": {}}', "flags", "apply"),
+                                 ('{"if": [{"$ref": "nobody"}, "on"]}', "if[0].$ref", "nobody")):
+        wrong = lab.flagctl("target", "t", "--file", lab.file("rule.json", content), "--json")
+        assert wrong.code == 2 and place in wrong.error["problems"][0]["path"] and said in wrong.err, (content, wrong)
+    for words in ([], ["--clear", "--file", "x"], ["--file", lab.dir / "none"]):
+        assert lab.flagctl("target", "t", *words).code == 2
+    assert lab.flagctl("target", "nobody", "--clear").code == 1
+    (lab.dir / "rule.json").write_bytes(b'{"var": "a\xff"}')
+    assert "UTF-8" in lab.flagctl("target", "t", "--file", lab.dir / "rule.json").err

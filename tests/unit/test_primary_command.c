@@ -335,6 +335,47 @@ static void a_record_of_a_newer_program_is_not_edited(void **state)
     kit_do(k, "delete", "{\"key\":\"k\"}", "changed"); /* nothing is lost by that unseen */
 }
 
+/* ------------------------------------------------------------------ target */
+
+/* {"key": KEY, "rule": RULE} as a target's body; to be freed. */
+static char *target_body(const char *key, const char *rule)
+{
+    json_t *args = json_pack("{ss ss}", "key", key, "rule", rule);
+    char *body = json_dumps(args, 0);
+    json_decref(args);
+    return body;
+}
+
+static void target_puts_a_rule_and_clears_it(void **state)
+{
+    struct kit *k = *state;
+    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"off\"}", "changed");
+    char *body = target_body("k", "{\"if\":[{\"var\":\"beta\"},\"on\"]}");
+    kit_do(k, "target", body, "changed");
+    kit_do(k, "target", body, "unchanged");
+    free(body);
+    json_t *flag = get_flag(k, "k");
+    const json_t *definition = json_object_get(flag, "definition");
+    assert_string_equal(kit_text(definition, "defaultVariant"), "off");
+    assert_non_null(json_object_get(json_object_get(definition, "targeting"), "if"));
+    json_decref(flag);
+    kit_do(k, "target", "{\"key\":\"k\",\"clear\":true}", "changed");
+    kit_do(k, "target", "{\"key\":\"k\",\"clear\":true}", "unchanged");
+
+    body = target_body("k", "{\"iff\":[]}");
+    kit_refused(k, "target", body, EXIT_INPUT, "1 problem");
+    free(body);
+    body = target_body("nobody", "{\"var\":\"x\"}");
+    struct told t = kit_tell(k, "target", body);
+    free(body);
+    assert_int_equal(t.exit, EXIT_NO);
+    told_done(&t);
+    kit_refused(k, "target", "{\"key\":\"k\"}", EXIT_INPUT, "needs a rule");
+    kit_refused(k, "target", "{\"key\":\"k\",\"rule\":\"{}\",\"clear\":true}", EXIT_INPUT,
+                "clear it");
+    kit_refused(k, "target", "{\"rule\":\"{}\"}", EXIT_INPUT, "key");
+}
+
 /* ------------------------------------------------------------------ requires */
 
 #define NEEDS(key, need)                                                                           \
@@ -588,6 +629,7 @@ int main(void)
         T(a_file_with_problems_is_refused_whole_and_all_are_listed),
         T(a_change_that_more_than_doubles_a_big_environment_needs_force),
         T(a_record_of_a_newer_program_is_not_edited),
+        T(target_puts_a_rule_and_clears_it),
         T(a_requirement_that_is_not_there_is_refused),
         T(a_cycle_of_requirements_is_refused),
         T(what_another_flag_requires_does_not_go),

@@ -1,4 +1,4 @@
-/* apply, import, export: flags as files. */
+/* apply, import, export, target: flags and rules as files. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,8 +44,13 @@ static bool read_file(struct call *c, const char *path, struct buf *out, int *re
 
     struct problems problems = {0};
     struct flag_file *file = NULL;
+    struct arena arena = {0};
+    struct tree rule;
     struct reply r = {.text = BUF_INIT(1 << 20)};
-    if (flag_file_read(buf_slice(out), &file, &problems) == HOIST_OK)
+    enum hoist_err fault = c->sub->run == run_target
+                               ? flag_rule_read(buf_slice(out), &arena, &rule, &problems)
+                               : flag_file_read(buf_slice(out), &file, &problems);
+    if (fault == HOIST_OK)
         problems_add(&problems, path, "", "it is not UTF-8 text");
     r.exit = query_error(&r.text, EXIT_INPUT, "input", NULL, NULL, &problems,
                          "%s has problems, nothing was changed", path);
@@ -53,16 +58,21 @@ static bool read_file(struct call *c, const char *path, struct buf *out, int *re
     *ret_exit = show_error(c, &r);
     reply_done(&r);
     flag_file_free(file);
+    arena_done(&arena);
     problems_done(&problems);
     return false;
+}
+
+static void put_text(json_t *args, const char *name, const struct buf *text)
+{
+    const void *bytes = text->ptr ? (const void *)text->ptr : "";
+    json_object_set_new(args, name, json_stringn(bytes, text->len));
 }
 
 static json_t *apply_args(const struct call *c, struct buf *file)
 {
     json_t *args = json_object();
-    json_object_set_new(
-        args, "file",
-        json_stringn((const char *)(file->ptr ? file->ptr : (uint8_t *)""), file->len));
+    put_text(args, "file", file);
     if (options_on(c->options, "prune"))
         json_object_set_new(args, "prune", json_true());
     return args;
@@ -110,6 +120,33 @@ int run_import(struct call *c)
 {
     return run_file(c, true);
 }
+
+/* ------------------------------------------------------------------ target */
+
+int run_target(struct call *c)
+{
+    const char *path = options_get(c->options, "file");
+    bool clear = options_on(c->options, "clear");
+    struct buf rule = BUF_INIT(FILE_MAX);
+    int exit = EXIT_INPUT;
+    if (!path == !clear)
+        return show_failure(c, EXIT_INPUT, "input", "flagctl target KEY --file FILE, or --clear",
+                            "say which rule: --file FILE, - for standard input, or --clear");
+    if (!source_choose(c, true))
+        return exit;
+    if (clear || read_file(c, path, &rule, &exit)) {
+        json_t *args = json_pack("{ss}", "key", c->words[0]);
+        if (clear)
+            json_object_set_new(args, "clear", json_true());
+        else
+            put_text(args, "rule", &rule);
+        exit = change(c, "target", args, true);
+    }
+    buf_done(&rule);
+    return exit;
+}
+
+/* ------------------------------------------------------------------ export */
 
 /* What the format cannot say. */
 static void show_lost(const json_t *answer)

@@ -163,6 +163,7 @@ bool convert(struct call *c, const char *path, struct buf *file, int *ret_exit);
 int diff_file(struct call *c); /* diff, with one word */
 
 int run_set(struct call *c);
+int run_target(struct call *c);
 int run_delete(struct call *c);
 int run_get(struct call *c);
 int run_is(struct call *c);

@@ -20,6 +20,10 @@ const struct subcommand subcommands[] = {
      "'email ends_with @example.com', 'country in se, no', 'version sem_ver >= 2.1.0'. What is not\n"
      "said anew stays as it was; --everyone begins afresh.",
      WRITES "create type everyone default percent by if also ", 2, 2, run_set, false},
+    {"target", "KEY --file FILE | --clear", "Put a flag's rule, or take it away.\n"
+     "FILE has one in JSONLogic, or {\"targeting\": RULE, \"$evaluators\": {…}}, where a {\"$ref\": NAME}\n"
+     "stands for one of the latter; - is standard input. The default and the state stay.",
+     WRITES "file clear ", 1, 1, run_target, false},
     {"get", "KEY", "Show a flag's value, and with --json its definition.", READS "raw at ", 1, 1, run_get, false},
     {"is", "KEY [VARIANT]", "For shells: exit 0 if the flag yields VARIANT (or true), 1 if not.",
      READS "context ", 1, 2, run_is, false},
@@ -107,6 +111,8 @@ static const struct option all_options[] = {
      true},
     {"if", "RULE", NULL, NULL, "--percent of those alone, and nobody else", false, true},
     {"also", "RULE", NULL, NULL, "all of those, and --percent of the rest", false, true},
+    {"file", "FILE", NULL, NULL, "where the rule is; - is standard input", false, true},
+    {"clear", NULL, NULL, NULL, "take the rule away: everybody gets the default", false, true},
     {"raw", NULL, NULL, NULL, "the bare value", false, true},
     {"format", "flagd", NULL, NULL, "for flagd itself, instead of Hoist", false, true},
     {"prune", NULL, NULL, NULL, "delete the flags that the file, or the source, does not have", false, true},
