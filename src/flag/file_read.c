@@ -60,6 +60,7 @@ static void read_map(struct file_reader *fr, const json_t *v)
          it = json_object_iter_next((json_t *)v, it)) {
         struct slice key = slice_str(json_object_iter_key(it));
         size_t back = path_key(&fr->r.path, key);
+        fr->r.problems->flag_len = fr->r.path.len;
         keep(fr, key, 0, flag_read(&fr->r, key, json_object_iter_value(it), false));
         path_back(&fr->r.path, back);
     }
@@ -70,6 +71,7 @@ static void read_array(struct file_reader *fr, const json_t *v)
     for (size_t i = 0; i < json_array_size(v) && !fr->r.no_memory; i++) {
         const json_t *item = json_array_get(v, i), *key = json_object_get(item, "key");
         size_t back = path_index(&fr->r.path, i);
+        fr->r.problems->flag_len = fr->r.path.len;
         if (json_is_string(key))
             keep(fr, json_text(key), i, flag_read(&fr->r, json_text(key), item, true));
         else
@@ -92,6 +94,7 @@ static void find_twice(struct file_reader *fr)
         if (!slice_eq(fr->flags[i].key, fr->flags[i - 1].key))
             continue;
         size_t back = path_index(&fr->r.path, fr->flags[i].index);
+        fr->r.problems->flag_len = fr->r.path.len;
         complain(&fr->r, "keep one of them", "the flag \"%s\" stands at [%zu] already",
                  show(fr->flags[i].key).text, fr->flags[i - 1].index);
         path_back(&fr->r.path, back);
@@ -111,14 +114,17 @@ static void read_flags(struct file_reader *fr)
         size_t count = json_is_array(v) ? json_array_size(v) : json_object_size(v);
         fr->flags = mem_zalloc(count, sizeof *fr->flags);
         r->no_memory |= !fr->flags;
-        if (fr->flags && json_is_array(v))
+        r->flags_listed = json_is_array(v);
+        if (fr->flags && r->flags_listed)
             read_array(fr, v);
         else if (fr->flags)
             read_map(fr, v);
+        r->problems->flag_len = 0;
     }
     if (fr->count > 1)
         qsort(fr->flags, fr->count, sizeof *fr->flags, by_key);
     find_twice(fr);
+    r->problems->flag_len = 0;
     path_back(&r->path, back);
 }
 
@@ -170,6 +176,7 @@ enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
                               struct problems *problems)
 {
     json_t *document = NULL;
+    json = skip_byte_order_mark(json);
     enum hoist_err err = json_load(json, problems, &document);
     if (err == HOIST_OK && !json_is_object(document)) {
         problems_add(problems, "line 1, column 1", file_mend,
@@ -179,6 +186,8 @@ enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
     if (err == HOIST_OK)
         err = document_read(document, problems, ret_file);
     json_decref(document);
+    if (err == HOIST_EINVAL && problems_locate(problems, json) != HOIST_OK)
+        return HOIST_ENOMEM;
     return problems_verdict(problems, err);
 }
 

@@ -80,21 +80,28 @@ MUST_USE enum hoist_err flag_env_check(struct slice name);
 
 /* What is wrong with a file: every problem, each with its place and mend. */
 struct problem {
-    char *path;    /* as in flags.x.variants, or "line 3, column 7" */
-    char *message; /* what is wrong */
-    char *mend;    /* what to do, or "" */
+    char *path;            /* as in flags.x.variants, or "line 3, column 7" */
+    char *message;         /* what is wrong */
+    char *mend;            /* what to do, or "" */
+    uint32_t line, column; /* from 1 on, in characters; 0: not known */
+    size_t flag_len;       /* so much of `path` names the flag; 0: it is about the whole file */
 };
 
 struct problems { /* all zero is none */
     struct problem *items;
-    size_t count;   /* kept: at most 1,000 */
-    size_t total;   /* found */
-    bool no_memory; /* one could not be kept */
+    size_t count;    /* kept: at most 1,000 */
+    size_t total;    /* found */
+    size_t flag_len; /* of those that are added from now on */
+    bool no_memory;  /* one could not be kept */
 };
 
 void problems_add(struct problems *p, const char *path, const char *mend, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 void problems_done(struct problems *p);
+
+/* Find the lines of problems that were found in `json`: of the place itself, or of what it is missing
+ * from. */
+MUST_USE enum hoist_err problems_locate(struct problems *p, struct slice json);
 
 /* ------------------------------------------------------------------ a file of flags */
 

@@ -94,13 +94,6 @@ static void add_syntax_problem(struct problems *problems, const json_error_t *at
                  "this is not JSON: %s", at->text);
 }
 
-/* What an editor may have put in front of the text. */
-static struct slice skip_byte_order_mark(struct slice s)
-{
-    size_t mark = slice_starts_with(s, SLICE("\xef\xbb\xbf")) ? 3 : 0;
-    return slice_of(s.ptr + mark, s.len - mark);
-}
-
 enum hoist_err json_load(struct slice text, struct problems *problems, json_t **ret)
 {
     text = skip_byte_order_mark(text);
@@ -114,7 +107,7 @@ enum hoist_err json_load(struct slice text, struct problems *problems, json_t **
         return err_set(HOIST_ENOMEM, "out of memory");
 
     size_t before = problems->total;
-    enum hoist_err err = json_scan(copy, text.len, problems);
+    enum hoist_err err = json_scan(copy, text.len, problems, NULL);
     if (err == HOIST_OK) {
         /* The scan compares keys as they are spelled. Where it found none twice, jansson looks
          * again, at what the escapes in them mean; where it did, that would end the reading. */

@@ -6,6 +6,8 @@
  * in their place, so that jansson reads on and the rest of the file is looked at too. It judges no
  * grammar: at what it does not expect it ends, and jansson says what is wrong there.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -29,6 +31,7 @@ struct scan {
     size_t len, at;
     enum expect expect;
     struct problems *problems;
+    struct places *places;
     struct path path;
     struct slice *keys; /* of the objects that are open, the innermost one's last */
     size_t key_count, key_cap;
@@ -37,12 +40,46 @@ struct scan {
     bool no_memory;
 };
 
-/* ------------------------------------------------------------------ objects, arrays */
-
 static struct level *innermost(struct scan *s)
 {
     return &s->levels[s->depth - 1];
 }
+
+/* ------------------------------------------------------------------ telling */
+
+/* How much of the path names a flag: two steps, the first of which is "flags". */
+static size_t flag_len(const struct scan *s)
+{
+    static const size_t flags = sizeof "flags" - 1;
+    if (s->depth < 2 || s->levels[1].path_len != flags ||
+        strncmp(s->path.text, "flags", flags) != 0)
+        return 0;
+    size_t len = s->depth > 2 ? s->levels[2].path_len : s->path.len;
+    return len > flags ? len : 0;
+}
+
+/* A problem at the scan's path. */
+static void complain_here(struct scan *s, const char *mend, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+static void complain_here(struct scan *s, const char *mend, const char *fmt, ...)
+{
+    char message[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(message, sizeof message, fmt, args);
+    va_end(args);
+    s->problems->flag_len = flag_len(s);
+    problems_add(s->problems, s->path.text, mend, "%s", message);
+    s->problems->flag_len = 0;
+}
+
+static void meet(struct scan *s)
+{
+    if (s->places)
+        places_meet(s->places, &s->path, s->at);
+}
+
+/* ------------------------------------------------------------------ objects, arrays */
 
 static bool open_level(struct scan *s, bool object)
 {
@@ -82,8 +119,8 @@ static void find_twice(struct scan *s, size_t first)
         if (!slice_eq(keys[i], keys[i - 1]) || (i > 1 && slice_eq(keys[i], keys[i - 2])))
             continue;
         size_t back = path_key(&s->path, keys[i]);
-        problems_add(s->problems, s->path.text, "keep one of them",
-                     "the key '%s' stands more than once", show(keys[i]).text);
+        complain_here(s, "keep one of them", "the key '%s' stands more than once",
+                      show(keys[i]).text);
         path_back(&s->path, back);
     }
 }
@@ -182,13 +219,12 @@ static bool take_text(struct scan *s, bool key)
         if (!keep_key(s, text))
             return false;
         path_key(&s->path, text);
+        meet(s);
     }
     if (bad)
-        problems_add(s->problems, s->path.text, "save the file as UTF-8",
-                     "the text is not valid UTF-8");
+        complain_here(s, "save the file as UTF-8", "the text is not valid UTF-8");
     if (nul)
-        problems_add(s->problems, s->path.text, "leave it out",
-                     "the text has a NUL character (\\u0000) in it");
+        complain_here(s, "leave it out", "the text has a NUL character (\\u0000) in it");
     s->at += text.len + 2;
     if (key)
         s->expect = COLON;
@@ -213,8 +249,7 @@ static void judge_number(struct scan *s, size_t from, size_t len)
     enum number_fault fault = number_parse(text, &v);
     if (fault == NUMBER_FINE || fault == NUMBER_NONE) /* what is no number jansson refuses */
         return;
-    problems_add(s->problems, s->path.text, number_fault_mend(fault), "%s %s", show(text).text,
-                 number_fault_text(fault));
+    complain_here(s, number_fault_mend(fault), "%s %s", show(text).text, number_fault_text(fault));
     memset(s->text + from, ' ', len);
     s->text[from] = '0';
 }
@@ -236,6 +271,8 @@ static bool take_word(struct scan *s)
 
 static bool take_value(struct scan *s)
 {
+    if (s->depth == 0 || !innermost(s)->object)
+        meet(s); /* a member's place is its key's */
     switch (s->text[s->at]) {
     case '{':
         return open_level(s, true);
@@ -274,9 +311,11 @@ static bool take(struct scan *s)
     return false;
 }
 
-enum hoist_err json_scan(uint8_t *text, size_t len, struct problems *problems)
+enum hoist_err json_scan(uint8_t *text, size_t len, struct problems *problems,
+                         struct places *places)
 {
-    struct scan s = {.text = text, .len = len, .expect = VALUE, .problems = problems};
+    struct scan s = {
+        .text = text, .len = len, .expect = VALUE, .problems = problems, .places = places};
     s.levels = mem_alloc(DEPTH_MAX * sizeof *s.levels);
     s.no_memory = !s.levels;
     bool going = !s.no_memory;

@@ -37,7 +37,10 @@ void problems_add(struct problems *p, const char *path, const char *mend, const 
     vsnprintf(message, sizeof message, fmt, args);
     va_end(args);
 
-    struct problem made = {mem_dup_str(path), mem_dup_str(message), mem_dup_str(mend)};
+    struct problem made = {.path = mem_dup_str(path),
+                           .message = mem_dup_str(message),
+                           .mend = mem_dup_str(mend),
+                           .flag_len = p->flag_len};
     if (!made.path || !made.message || !made.mend || !reserve(p)) {
         problem_done(&made);
         p->no_memory = true;

@@ -38,6 +38,7 @@ struct reader { /* all zero but `problems`, to begin with */
     uint32_t deepest; /* level that it has reached */
     bool overflow;    /* it is over a limit, which was said: the rest is not looked at */
     bool in_evaluator;
+    bool flags_listed; /* as an array */
 };
 
 void reader_done(struct reader *r);
@@ -77,8 +78,14 @@ void json_memory_begin(void);
 bool json_memory_failed(void);
 
 /* What jansson does not tell, or stops at: added to `problems`, and mended in place so that jansson
- * takes it. Stops at what is not JSON. Only ENOMEM is an error. */
-MUST_USE enum hoist_err json_scan(uint8_t *text, size_t len, struct problems *problems);
+ * takes it. Stops at what is not JSON. `places` (may be NULL) hears of every path. Only ENOMEM is an
+ * error. */
+struct places;
+MUST_USE enum hoist_err json_scan(uint8_t *text, size_t len, struct problems *problems,
+                                  struct places *places);
+
+/* The key or item at byte `at` has this path. */
+void places_meet(struct places *p, const struct path *path, size_t at);
 
 enum tree_kind { TREE_VALUE, TREE_RULE };
 
@@ -123,6 +130,9 @@ struct named_flag { /* a flag of the file */
     size_t index;      /* where it stands, if flags are an array */
     struct flag *flag; /* NULL: it could not be read */
 };
+
+/* The path of a flag of the file; what is added from now on is about it. */
+size_t path_flag(struct reader *r, const struct named_flag *flag);
 
 /* Requirements among `flags`, sorted by key: they name variants that exist, and make no circle. */
 void requires_check(struct reader *r, const struct named_flag *flags, size_t count);

@@ -109,22 +109,33 @@ static const struct named_flag *find(const struct walk *w, struct slice key)
     return found && found->flag ? found : NULL;
 }
 
-static size_t path_requires(struct reader *r, struct slice key)
+size_t path_flag(struct reader *r, const struct named_flag *flag)
 {
     size_t back = path_key(&r->path, SLICE("flags"));
-    path_key(&r->path, key);
+    if (r->flags_listed)
+        path_index(&r->path, flag->index);
+    else
+        path_key(&r->path, flag->key);
+    r->problems->flag_len = r->path.len;
+    return back;
+}
+
+static size_t path_requires(struct reader *r, const struct named_flag *flag)
+{
+    size_t back = path_flag(r, flag);
     path_key(&r->path, SLICE("requires"));
     return back;
 }
 
-static void check_variants(struct walk *w, const struct flag *f)
+static void check_variants(struct walk *w, const struct named_flag *flag)
 {
+    const struct flag *f = flag->flag;
     for (uint32_t i = 0; i < f->requires_count; i++) {
         const struct requirement *q = &f->requires[i];
         const struct named_flag *other = find(w, q->flag);
         if (!other || flag_variant(other->flag, q->variant) != FLAG_NO_VARIANT)
             continue;
-        size_t back = path_requires(w->r, f->key);
+        size_t back = path_requires(w->r, flag);
         path_key(&w->r->path, SLICE("flags"));
         path_key(&w->r->path, q->flag);
         complain(w->r, list_variants(other->flag).text, "the flag \"%s\" has no variant \"%s\"",
@@ -144,7 +155,7 @@ static void complain_circle(struct walk *w, size_t from)
         len += (size_t)snprintf(circle + len, sizeof circle - len, "\"%s\" requires ",
                                 show(w->flags[w->way[i].flag].key).text);
     snprintf(circle + len, sizeof circle - len, "\"%s\"", show(w->flags[from].key).text);
-    size_t back = path_requires(w->r, w->flags[from].key);
+    size_t back = path_requires(w->r, &w->flags[from]);
     complain(w->r, "take one of these requirements out", "a circle: %s", circle);
     path_back(&w->r->path, back);
 }
@@ -187,10 +198,11 @@ void requires_check(struct reader *r, const struct named_flag *flags, size_t cou
     for (size_t i = 0; i < count && !r->no_memory; i++) {
         if (!flags[i].flag || flags[i].flag->requires_count == 0)
             continue;
-        check_variants(&w, flags[i].flag);
+        check_variants(&w, &flags[i]);
         if (w.marks[i] == UNSEEN)
             find_circles(&w, i);
     }
+    r->problems->flag_len = 0;
     mem_free(w.marks);
     mem_free(w.way);
 }

@@ -63,5 +63,7 @@ enum hoist_err flag_rule_read(struct slice json, struct arena *arena, struct tre
         *ret_rule = rule;
     json_decref(document);
     reader_done(&r);
+    if (err == HOIST_EINVAL && problems_locate(problems, json) != HOIST_OK)
+        return HOIST_ENOMEM;
     return problems_verdict(problems, err);
 }

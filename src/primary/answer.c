@@ -5,20 +5,30 @@
 
 #include "flag/json.h"
 
+void query_put_problem(struct json_writer *w, const struct problem *p)
+{
+    json_object_begin(w);
+    json_key(w, "path");
+    json_put_str(w, p->path);
+    if (p->line) {
+        json_key(w, "line");
+        json_put_u64(w, p->line);
+        json_key(w, "column");
+        json_put_u64(w, p->column);
+    }
+    json_key(w, "message");
+    json_put_str(w, p->message);
+    json_key(w, "mend");
+    json_put_str(w, p->mend);
+    json_object_end(w);
+}
+
 static void put_problems(struct json_writer *w, const struct problems *problems)
 {
     json_key(w, "problems");
     json_array_begin(w);
-    for (size_t i = 0; i < problems->count; i++) {
-        json_object_begin(w);
-        json_key(w, "path");
-        json_put_str(w, problems->items[i].path);
-        json_key(w, "message");
-        json_put_str(w, problems->items[i].message);
-        json_key(w, "mend");
-        json_put_str(w, problems->items[i].mend);
-        json_object_end(w);
-    }
+    for (size_t i = 0; i < problems->count; i++)
+        query_put_problem(w, &problems->items[i]);
     json_array_end(w);
     if (problems->total > problems->count) {
         json_key(w, "problems_total");

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "flag/flag.h"
+#include "flag/json.h"
 #include "store/store.h"
 
 /* flagctl's exit codes. */
@@ -24,10 +25,14 @@ enum {
 };
 
 /* {"error":{"exit","code","message","mend","at"}}; empty mend and at are left out. `problems` (may
- * be NULL) are listed as "problems":[{"path","message","mend"}]. Returns `exit`. */
+ * be NULL) are listed as "problems":[{"path","line","column","message","mend"}], without a line where
+ * none is known. Returns `exit`. */
 uint32_t query_error(struct buf *out, uint32_t exit, const char *code, const char *at,
                      const char *mend, const struct problems *problems, const char *fmt, ...)
     PRINTF_LIKE(7, 8);
+
+/* One of them. */
+void query_put_problem(struct json_writer *w, const struct problem *p);
 
 /* The exit code and word for an error of a room, with err_last() as the message. */
 uint32_t query_fail(struct buf *out, enum hoist_err err, const char *mend);

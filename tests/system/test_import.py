@@ -132,3 +132,12 @@ def test_a_flag_too_many_needs_force(lab):
     refused = lab.flagctl("import", bigger)
     assert refused.code in (2, 4) and "--force" in refused.err
     assert lab.flagctl("import", bigger, "--force").code == 0
+
+
+def test_problems_have_lines(lab):
+    lab.primary()
+    path = lab.file("bad.json", json.dumps({"flags": {"a": flag(state="MAYBE"), "b": {"state": "ENABLED"}}}, indent=2))
+    refused = lab.flagctl("import", path, "--json")
+    places = {p["path"]: (p["line"], p["column"]) for p in refused.error["problems"]}
+    assert places == {"flags.a.state": (4, 7), "flags.b.variants": (11, 5)}
+    assert "line 4, flags.a.state: there is no state" in lab.flagctl("import", path).err

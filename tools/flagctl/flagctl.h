@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -85,6 +86,9 @@ int show_error(const struct call *c, const struct reply *r);
 /* An error of flagctl's own. */
 int show_failure(const struct call *c, uint32_t exit, const char *code, const char *mend,
                  const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+/* A problem of a file, with its place and mend. */
+void show_problem(FILE *out, const json_t *problem);
 
 /* Whether the reply is an error; then it was shown, and *ret_exit is the exit code. */
 bool show_if_error(const struct call *c, const struct reply *r, int *ret_exit);

@@ -41,15 +41,24 @@ void show_json(const struct reply *r)
 
 /* ------------------------------------------------------------------ errors */
 
+void show_problem(FILE *out, const json_t *p)
+{
+    const char *path = text_of(p, "path");
+    fputs("  ", out);
+    if (number_of(p, "line") && strncmp(path, "line ", 5) != 0)
+        fprintf(out, "line %" PRIu64 "%s", number_of(p, "line"), *path ? ", " : "");
+    fprintf(out, "%s: %s\n", path, text_of(p, "message"));
+    if (*text_of(p, "mend"))
+        fprintf(out, "    %s\n", text_of(p, "mend"));
+}
+
 static void show_problems(const json_t *error)
 {
     size_t i;
     json_t *p;
     json_array_foreach(json_object_get(error, "problems"), i, p)
     {
-        fprintf(stderr, "  %s: %s\n", text_of(p, "path"), text_of(p, "message"));
-        if (*text_of(p, "mend"))
-            fprintf(stderr, "    %s\n", text_of(p, "mend"));
+        show_problem(stderr, p);
     }
     uint64_t total = number_of(error, "problems_total");
     if (total > i)
