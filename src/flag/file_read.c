@@ -74,9 +74,11 @@ static void read_array(struct file_reader *fr, const json_t *v)
         fr->r.problems->flag_len = fr->r.path.len;
         if (json_is_string(key))
             keep(fr, json_text(key), i, flag_read(&fr->r, json_text(key), item, true));
-        else
+        else {
             complain(&fr->r, "add \"key\": the flag's name, in quotes",
                      json_is_object(item) ? "the flag has no key" : "this is no flag");
+            keep(fr, SLICE(""), i, NULL);
+        }
         path_back(&fr->r.path, back);
     }
 }
@@ -91,7 +93,7 @@ static int by_key(const void *a, const void *b)
 static void find_twice(struct file_reader *fr)
 {
     for (size_t i = 1; i < fr->count; i++) {
-        if (!slice_eq(fr->flags[i].key, fr->flags[i - 1].key))
+        if (!slice_eq(fr->flags[i].key, fr->flags[i - 1].key) || fr->flags[i].key.len == 0)
             continue;
         size_t back = path_index(&fr->r.path, fr->flags[i].index);
         fr->r.problems->flag_len = fr->r.path.len;
@@ -130,7 +132,7 @@ static void read_flags(struct file_reader *fr)
 
 /* ------------------------------------------------------------------ the whole */
 
-/* The flags that were read, taken over from `fr`. */
+/* The flags that were read, taken over from `fr`; those with problems are the file's skipped ones. */
 static struct flag_file *make_file(struct file_reader *fr)
 {
     struct flag_file *file = mem_zalloc(1, sizeof *file);
@@ -141,14 +143,19 @@ static struct flag_file *make_file(struct file_reader *fr)
         fr->r.no_memory = true;
         return NULL;
     }
-    for (size_t i = 0; i < fr->count; i++)
-        flags[i] = fr->flags[i].flag;
-    *file = (struct flag_file){flags, fr->count};
-    fr->count = 0;
+    file->flags = flags;
+    for (size_t i = 0; i < fr->count; i++) {
+        if (flag_is_spoiled(&fr->r, &fr->flags[i])) {
+            skip_flag(&fr->r, file, &fr->flags[i]);
+            continue;
+        }
+        flags[file->count++] = fr->flags[i].flag;
+        fr->flags[i].flag = NULL;
+    }
     return file;
 }
 
-enum hoist_err document_read(const json_t *json, struct problems *problems,
+enum hoist_err document_read(const json_t *json, bool skips, struct problems *problems,
                              struct flag_file **ret_file)
 {
     struct file_reader fr = {.r = {.problems = problems}, .json = json};
@@ -159,22 +166,25 @@ enum hoist_err document_read(const json_t *json, struct problems *problems,
     read_flags(&fr);
     if (!fr.r.no_memory)
         requires_check(&fr.r, fr.flags, fr.count);
-    if (!fr.r.no_memory && problems->total == 0)
+    if (!fr.r.no_memory && (problems->total == 0 || (skips && problems_of_flags_alone(problems))))
         file = make_file(&fr);
     for (size_t i = 0; i < fr.count; i++)
         flag_free(fr.flags[i].flag);
     mem_free(fr.flags);
     reader_done(&fr.r);
-    if (fr.r.no_memory)
+    if (fr.r.no_memory) {
+        flag_file_free(file);
         return err_set(HOIST_ENOMEM, "out of memory");
+    }
     if (file)
         *ret_file = file;
     return file ? HOIST_OK : HOIST_EINVAL;
 }
 
-enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
-                              struct problems *problems)
+static enum hoist_err read_text(struct slice json, bool skips, struct flag_file **ret_file,
+                                struct problems *problems)
 {
+    struct flag_file *file = NULL;
     json_t *document = NULL;
     json = skip_byte_order_mark(json);
     enum hoist_err err = json_load(json, problems, &document);
@@ -184,11 +194,28 @@ enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
         err = HOIST_EINVAL;
     }
     if (err == HOIST_OK)
-        err = document_read(document, problems, ret_file);
+        err = document_read(document, skips, problems, &file);
     json_decref(document);
-    if (err == HOIST_EINVAL && problems_locate(problems, json) != HOIST_OK)
-        return HOIST_ENOMEM;
-    return problems_verdict(problems, err);
+    if (problems->total && err != HOIST_ENOMEM && problems_locate(problems, json) != HOIST_OK)
+        err = HOIST_ENOMEM;
+    err = problems_verdict(problems, err);
+    if (err == HOIST_OK)
+        *ret_file = file;
+    else
+        flag_file_free(file);
+    return err;
+}
+
+enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
+                              struct problems *problems)
+{
+    return read_text(json, false, ret_file, problems);
+}
+
+enum hoist_err flag_file_read_valid(struct slice json, struct flag_file **ret_file,
+                                    struct problems *problems)
+{
+    return read_text(json, true, ret_file, problems);
 }
 
 void flag_file_free(struct flag_file *file)
@@ -197,6 +224,11 @@ void flag_file_free(struct flag_file *file)
         return;
     for (size_t i = 0; i < file->count; i++)
         flag_free(file->flags[i]);
+    for (size_t i = 0; i < file->skipped_count; i++) {
+        mem_free(file->skipped[i].key);
+        mem_free(file->skipped[i].path);
+    }
+    mem_free(file->skipped);
     mem_free(file->flags);
     mem_free(file);
 }

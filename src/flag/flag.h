@@ -105,9 +105,16 @@ MUST_USE enum hoist_err problems_locate(struct problems *p, struct slice json);
 
 /* ------------------------------------------------------------------ a file of flags */
 
+struct skipped_flag { /* one that was left out */
+    char *key;        /* "" where it has none */
+    char *path;       /* its problems' paths begin with it: problem.flag_len says how far */
+};
+
 struct flag_file {
     struct flag **flags; /* sorted by key, each to itself; NULL where a caller took one over */
     size_t count;
+    struct skipped_flag *skipped; /* by flag_file_read_valid() alone */
+    size_t skipped_count;
 };
 
 /*
@@ -121,6 +128,18 @@ struct flag_file {
 MUST_USE enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
                                        struct problems *problems);
 void flag_file_free(struct flag_file *file);
+
+/*
+ * The same, but flags that have problems are left out: the file is OK with *problems filled.
+ * Errors:  EINVAL  something is wrong with the file itself: all of *problems stand in the way.
+ */
+MUST_USE enum hoist_err flag_file_read_valid(struct slice json, struct flag_file **ret_file,
+                                             struct problems *problems);
+
+/* Leave out one more flag, of which a problem is added. */
+MUST_USE enum hoist_err flag_file_skip(struct flag_file *file, size_t index,
+                                       struct problems *problems, const char *mend,
+                                       const char *message);
 
 /*
  * Read a rule by itself: {"if": …}, or with rules that it refers to, {"targeting": RULE,

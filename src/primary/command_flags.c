@@ -175,11 +175,25 @@ enum hoist_err command_delete(struct command *c, struct store_write *w, struct a
 
 /* ------------------------------------------------------------------ apply */
 
-static enum hoist_err plan_file(struct plan *plan, const struct flag_file *file)
+/* Whether it is a fault of one flag, which the others need not suffer from. */
+static bool is_of_one(enum hoist_err err)
 {
+    return err == HOIST_EINVAL || err == HOIST_EVERSION || err == HOIST_ELIMIT;
+}
+
+static enum hoist_err plan_file(struct command *c, struct plan *plan)
+{
+    struct flag_file *file = c->file;
     enum hoist_err err = HOIST_OK;
-    for (size_t i = 0; i < file->count && err == HOIST_OK; i++)
+    for (size_t i = 0; i < file->count;) {
         err = plan_put(plan, file->flags[i]);
+        if (err == HOIST_OK)
+            i++;
+        else if (c->args.skip_invalid && is_of_one(err))
+            err = flag_file_skip(file, i, &c->problems, "", err_last());
+        if (err != HOIST_OK)
+            break;
+    }
     return err;
 }
 
@@ -194,6 +208,8 @@ static enum hoist_err plan_prune(struct plan *plan, const struct flag_file *file
             i++;
         if (i < file->count && slice_eq(file->flags[i]->key, key))
             continue;
+        if (file->skipped_count && command_file_names(file, key))
+            continue;
         err = plan_delete(plan, key);
         if (err != HOIST_OK)
             return err;
@@ -205,7 +221,11 @@ enum hoist_err command_apply(struct command *c, struct store_write *w, struct an
 {
     struct plan plan;
     plan_begin(&plan, store_write_read(w), &c->env);
-    enum hoist_err err = plan_file(&plan, c->file);
+    enum hoist_err err = c->args.skip_invalid ? command_skip_unmet(c, &plan) : HOIST_OK;
+    if (err == HOIST_OK)
+        err = plan_file(c, &plan);
+    if (c->args.skip_invalid)
+        c->put_more = command_put_skipped;
     if (err == HOIST_OK && c->args.prune)
         err = plan_prune(&plan, c->file);
     err = command_answer_or_fail(a, err, NULL);

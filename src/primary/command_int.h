@@ -15,7 +15,7 @@ struct command_args { /* all that any command takes; absent is NULL or 0 */
     size_t file_len, rule_len;
     json_t *keys;
     int dry_run, force, everyone, only_default, prune, new_epoch, last, with_overrides,
-        with_percentages, create, clear;
+        with_percentages, create, clear, skip_invalid;
 };
 
 struct command_kind {
@@ -31,6 +31,7 @@ struct command {
     json_t *body;
     struct command_args args; /* borrowed from body */
     struct flag_file *file;   /* what an apply carries */
+    struct problems problems; /* of its flags that are left out */
     struct tree rule;         /* what a target carries, in rule_arena; count 0: none */
     struct arena rule_arena;
     struct answer refused; /* refused.exit: what was wrong with it as it came */
@@ -74,6 +75,15 @@ MUST_USE bool command_version(const char *text, const char *at, uint64_t *ret_ep
 
 /* "edits": what the plan would do, flag by flag, in the shape of the log's. */
 void command_put_edits(struct json_writer *w, const struct plan *plan);
+
+/* Leave out the file's flags that require what will not be there. */
+MUST_USE enum hoist_err command_skip_unmet(struct command *c, const struct plan *plan);
+
+/* Whether the file has a flag of that name, if only one that is left out. */
+bool command_file_names(const struct flag_file *file, struct slice key);
+
+/* "skipped": the flags that are left out, with their problems. */
+void command_put_skipped(struct json_writer *w, struct command *c);
 
 enum hoist_err command_set(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_delete(struct command *c, struct store_write *w, struct answer *a);

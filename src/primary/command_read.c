@@ -15,7 +15,7 @@ static const struct command_kind kinds[] = {
      command_set},
     {"target", " env message if_version dry_run force key rule clear ", command_target},
     {"delete", " env message if_version dry_run force key ", command_delete},
-    {"apply", " env message if_version dry_run force file prune ", command_apply},
+    {"apply", " env message if_version dry_run force file prune skip_invalid ", command_apply},
     {"kill", " env message if_version dry_run keys variant ", command_kill},
     {"restore", " env message if_version dry_run force keys ", command_restore},
     {"rollback", " env message if_version dry_run force key to last with_overrides ",
@@ -76,12 +76,13 @@ static bool unpack(struct command *c)
     /* clang-format off */
     int rc = json_unpack_ex(c->body, &e, 0,
         "{s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?s s?o s?s% s?s%"
-        " s?b s?b s?b s?b s?b s?b s?b s?b s?b s?b s?b}",
+        " s?b s?b s?b s?b s?b s?b s?b s?b s?b s?b s?b s?b}",
         "env", &a->env, "message", &a->message, "if_version", &a->if_version,
         "key", &a->key, "value", &a->value, "type", &a->type, "variant", &a->variant,
         "percent", &a->percent, "by", &a->by, "only_if", &a->only_if, "also", &a->also,
         "to", &a->to, "from", &a->from, "keys", &a->keys, "file", &a->file, &a->file_len,
         "rule", &a->rule, &a->rule_len, "clear", &a->clear,
+        "skip_invalid", &a->skip_invalid,
         "dry_run", &a->dry_run, "force", &a->force, "create", &a->create,
         "everyone", &a->everyone, "only_default", &a->only_default, "prune", &a->prune,
         "new_epoch", &a->new_epoch, "last", &a->last,
@@ -125,13 +126,12 @@ static enum hoist_err refuse_problems(struct command *c, const struct problems *
 
 static enum hoist_err read_file(struct command *c)
 {
-    struct problems problems = {0};
     struct slice text = slice_of(c->args.file, c->args.file_len);
-    enum hoist_err err = flag_file_read(text, &c->file, &problems);
+    enum hoist_err err = c->args.skip_invalid ? flag_file_read_valid(text, &c->file, &c->problems)
+                                              : flag_file_read(text, &c->file, &c->problems);
     if (err != HOIST_OK && err != HOIST_ENOMEM)
-        err =
-            refuse_problems(c, &problems, "file", "mend what is listed, and apply the file again");
-    problems_done(&problems);
+        err = refuse_problems(c, &c->problems, "file",
+                              "mend what is listed, and apply the file again");
     return err;
 }
 
@@ -202,6 +202,7 @@ void command_free(struct command *c)
     mem_free((void *)c->author.ptr);
     json_decref(c->body);
     flag_file_free(c->file);
+    problems_done(&c->problems);
     arena_done(&c->rule_arena);
     answer_done(&c->refused);
     mem_free(c);

@@ -141,3 +141,31 @@ def test_problems_have_lines(lab):
     places = {p["path"]: (p["line"], p["column"]) for p in refused.error["problems"]}
     assert places == {"flags.a.state": (4, 7), "flags.b.variants": (11, 5)}
     assert "line 4, flags.a.state: there is no state" in lab.flagctl("import", path).err
+
+
+def test_skip_invalid_takes_the_rest_and_lists_what_it_left(lab):
+    lab.primary()
+    lab.ok("import", lab.file("first.json", text(kept=flag(), gone=flag())))
+    path = lab.file("mixed.json", text(good=flag(), bad=flag(state="MAYBE"), worse=flag(defaultVariant="x", targeting={"nope": 1}),
+                                       kept={"state": "ENABLED"}, needs=flag(requires={"flags": {"bad": "on"}, "otherwise": "off"}),
+                                       follows=flag(requires={"flags": {"needs": "on"}, "otherwise": "off"}),
+                                       fine=flag(requires={"flags": {"kept": "on"}, "otherwise": "off"})))
+    assert lab.flagctl("import", path).code == 2
+    done = lab.ok("import", path, "--skip-invalid", "--prune")
+    assert done["created"] == ["fine", "good"] and done["deleted"] == ["gone"] and done["changed"] == []
+    left = {s["key"]: [p["path"] for p in s["problems"]] for s in done["skipped"]}
+    assert left == {"bad": ["flags.bad.state"], "worse": ["flags.worse.defaultVariant", "flags.worse.targeting.nope"],
+                    "kept": ["flags.kept.variants"], "needs": ["flags.needs"], "follows": ["flags.follows"]}
+    assert [f["key"] for f in lab.ok("list")["flags"]] == ["fine", "good", "kept"]
+    shown = lab.flagctl("import", path, "--skip-invalid")
+    assert shown.code == 0 and "left out bad" in shown.out and "flags.bad.state" in shown.out and "unchanged" in shown.out
+    assert lab.ok("import", lab.dir / "first.json", "--skip-invalid")["skipped"] == []
+
+
+def test_skip_invalid_refuses_what_is_wrong_with_the_file_itself(lab):
+    lab.primary()
+    for content in ("{", "[]", '{"flags": 5}', '{"flags": {}, "metadata": 5}', '{"flags": {}, "$evaluators": {"a": {"nope": 1}}}', '{"flags": {}, "x": 1}'):
+        assert lab.flagctl("import", lab.file("bad.json", content), "--skip-invalid").code == 2, content
+    listed = {"flags": [{"key": "a", **flag()}, {"key": "a", **flag()}, {**flag()}, {"key": "b", **flag()}]}
+    done = lab.ok("import", lab.file("listed.json", listed), "--skip-invalid")
+    assert done["created"] == ["a", "b"] and [s["key"] for s in done["skipped"]] == [None, "a"]

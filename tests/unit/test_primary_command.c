@@ -376,6 +376,27 @@ static void target_puts_a_rule_and_clears_it(void **state)
     kit_refused(k, "target", "{\"rule\":\"{}\"}", EXIT_INPUT, "key");
 }
 
+/* ------------------------------------------------------------------ skip_invalid */
+
+static void what_one_flag_cannot_have_keeps_no_other_back(void **state)
+{
+    struct kit *k = *state;
+    struct told t;
+    kit_do(k, "set", "{\"key\":\"a\",\"value\":\"on\"}", "changed");
+    kit_do(k, "kill", "{\"keys\":[\"a\"]}", "changed");
+    static const char file[] =
+        "{\"flags\":{\"a\":{\"state\":\"ENABLED\",\"variants\":{\"x\":true}},\"b\":{" ON_OFF "}}}";
+    apply(k, file, "", EXIT_INPUT, NULL);
+    apply(k, file, "{\"skip_invalid\":true,\"prune\":true}", EXIT_DONE, &t);
+    assert_names(&t, "created", "b");
+    assert_names(&t, "deleted", "");
+    const json_t *left = json_array_get(json_object_get(t.body, "skipped"), 0);
+    assert_string_equal(kit_text(left, "key"), "a");
+    left = json_array_get(json_object_get(left, "problems"), 0);
+    assert_non_null(strstr(kit_text(left, "message"), "overridden to 'off'"));
+    told_done(&t);
+}
+
 /* ------------------------------------------------------------------ requires */
 
 #define NEEDS(key, need)                                                                           \
@@ -630,6 +651,7 @@ int main(void)
         T(a_change_that_more_than_doubles_a_big_environment_needs_force),
         T(a_record_of_a_newer_program_is_not_edited),
         T(target_puts_a_rule_and_clears_it),
+        T(what_one_flag_cannot_have_keeps_no_other_back),
         T(a_requirement_that_is_not_there_is_refused),
         T(a_cycle_of_requirements_is_refused),
         T(what_another_flag_requires_does_not_go),

@@ -75,6 +75,8 @@ static json_t *apply_args(const struct call *c, struct buf *file)
     put_text(args, "file", file);
     if (options_on(c->options, "prune"))
         json_object_set_new(args, "prune", json_true());
+    if (options_on(c->options, "skip-invalid"))
+        json_object_set_new(args, "skip_invalid", json_true());
     return args;
 }
 

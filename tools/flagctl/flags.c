@@ -20,6 +20,23 @@ static void show_names(const struct call *c, const json_t *body, const char *lis
     }
 }
 
+/* What --skip-invalid left out. */
+static void show_skipped(const struct call *c, const json_t *body)
+{
+    size_t i, n;
+    json_t *skipped, *problem;
+    json_array_foreach(json_object_get(body, "skipped"), i, skipped)
+    {
+        const char *key = text_of(skipped, "key");
+        printf("%sleft out%s %s\n", look(c, LOOK_BAD), look(c, LOOK_PLAIN),
+               *key ? key : "a flag without a key");
+        json_array_foreach(json_object_get(skipped, "problems"), n, problem)
+        {
+            show_problem(stdout, problem);
+        }
+    }
+}
+
 int show_change(struct call *c, const struct reply *r)
 {
     int exit;
@@ -38,6 +55,7 @@ int show_change(struct call *c, const struct reply *r)
     show_names(c, r->body, "override_kept", "still overridden:", LOOK_BAD);
     show_names(c, r->body, "override_dropped",
                "no longer overridden, for want of the variant:", LOOK_BAD);
+    show_skipped(c, r->body);
     show_names(c, r->body, "percentages_kept", "rollout kept as it was:", LOOK_VALUE);
     if (json_object_get(r->body, "near"))
         printf("there is also %s\n", text_of(r->body, "near"));
@@ -61,6 +79,7 @@ bool can_ask(const struct call *c, int *ret_exit)
 static bool is_wanted(struct call *c, const json_t *dry, int *ret_exit)
 {
     char question[256];
+    show_skipped(c, dry);
     if (json_array_size(json_object_get(dry, "edits")) == 0) {
         printf("unchanged: %s v%" PRIu64 "\n", text_of(dry, "env"), number_of(dry, "version"));
         *ret_exit = EXIT_DONE;

@@ -35,11 +35,11 @@ const struct subcommand subcommands[] = {
     {"delete", "KEY", "Delete a flag.", WRITES, 1, 1, run_delete, false},
     {"apply", "FILE", "Add and replace the flags that a file names, after showing what changes.\n"
      "FILE is in the flagd format; - is standard input, and needs --yes.",
-     WRITES "prune yes ", 1, 1, run_apply, false},
+     WRITES "prune skip-invalid yes ", 1, 1, run_apply, false},
     {"import", "FILE", "The same as apply --yes; and takes another system's flags.\n"
      "--from unleash takes what Unleash answers to GET /api/client/features. What Hoist cannot answer\n"
      "as Unleash does is refused by name, unless --approximate takes what comes near.",
-     WRITES "prune from approximate ", 1, 1, run_import, false},
+     WRITES "prune skip-invalid from approximate ", 1, 1, run_import, false},
     {"export", "", "Write all flags as a flag file.\n"
      "--format flagd leaves out what plain flagd does not know, and names it.", READS "format ", 0, 0, run_export,
      false},
@@ -119,6 +119,8 @@ static const struct option all_options[] = {
     {"from", "SYSTEM", NULL, NULL, "whose file it is: flagd (as without it) or unleash", false, true},
     {"approximate", NULL, NULL, NULL,
      "take what comes near where nothing is the same; say what changes, and for how many", false, true},
+    {"skip-invalid", NULL, NULL, NULL, "leave out flags with problems, list them, take the rest", false,
+     true},
     {"yes", NULL, NULL, NULL, "do not ask", false, true},
     {"wait", "[=all|99%]", NULL, NULL,
      "return when the live hosts have it; if they have not in --timeout: exit 6", false, true},
