@@ -155,8 +155,9 @@ static struct flag_file *make_file(struct file_reader *fr)
     return file;
 }
 
-enum hoist_err document_read(const json_t *json, bool skips, struct problems *problems,
-                             struct flag_file **ret_file)
+/* `skips`: flags with problems are left out. `warnings`: NULL, or what is odd is added. */
+static enum hoist_err read_document(const json_t *json, bool skips, struct problems *problems,
+                                    struct problems *warnings, struct flag_file **ret_file)
 {
     struct file_reader fr = {.r = {.problems = problems}, .json = json};
     struct flag_file *file = NULL;
@@ -166,6 +167,8 @@ enum hoist_err document_read(const json_t *json, bool skips, struct problems *pr
     read_flags(&fr);
     if (!fr.r.no_memory)
         requires_check(&fr.r, fr.flags, fr.count);
+    if (!fr.r.no_memory && warnings)
+        lint_flags(&fr.r, fr.flags, fr.count, warnings);
     if (!fr.r.no_memory && (problems->total == 0 || (skips && problems_of_flags_alone(problems))))
         file = make_file(&fr);
     for (size_t i = 0; i < fr.count; i++)
@@ -181,8 +184,14 @@ enum hoist_err document_read(const json_t *json, bool skips, struct problems *pr
     return file ? HOIST_OK : HOIST_EINVAL;
 }
 
+enum hoist_err document_read(const json_t *json, struct problems *problems,
+                             struct flag_file **ret_file)
+{
+    return read_document(json, false, problems, NULL, ret_file);
+}
+
 static enum hoist_err read_text(struct slice json, bool skips, struct flag_file **ret_file,
-                                struct problems *problems)
+                                struct problems *problems, struct problems *warnings)
 {
     struct flag_file *file = NULL;
     json_t *document = NULL;
@@ -194,9 +203,11 @@ static enum hoist_err read_text(struct slice json, bool skips, struct flag_file 
         err = HOIST_EINVAL;
     }
     if (err == HOIST_OK)
-        err = document_read(document, skips, problems, &file);
+        err = read_document(document, skips, problems, warnings, &file);
     json_decref(document);
     if (problems->total && err != HOIST_ENOMEM && problems_locate(problems, json) != HOIST_OK)
+        err = HOIST_ENOMEM;
+    if (warnings && err != HOIST_ENOMEM && problems_locate(warnings, json) != HOIST_OK)
         err = HOIST_ENOMEM;
     err = problems_verdict(problems, err);
     if (err == HOIST_OK)
@@ -209,13 +220,28 @@ static enum hoist_err read_text(struct slice json, bool skips, struct flag_file 
 enum hoist_err flag_file_read(struct slice json, struct flag_file **ret_file,
                               struct problems *problems)
 {
-    return read_text(json, false, ret_file, problems);
+    return read_text(json, false, ret_file, problems, NULL);
 }
 
 enum hoist_err flag_file_read_valid(struct slice json, struct flag_file **ret_file,
                                     struct problems *problems)
 {
-    return read_text(json, true, ret_file, problems);
+    return read_text(json, true, ret_file, problems, NULL);
+}
+
+enum hoist_err flag_file_lint(struct slice json, struct problems *problems,
+                              struct problems *warnings, size_t *ret_flags)
+{
+    struct flag_file *file = NULL;
+    enum hoist_err err = read_text(json, true, &file, problems, warnings);
+    if (err == HOIST_ENOMEM || warnings->no_memory)
+        err = err_set(HOIST_ENOMEM, "out of memory");
+    else
+        err = HOIST_OK;
+    if (err == HOIST_OK)
+        *ret_flags = file ? file->count : 0;
+    flag_file_free(file);
+    return err;
 }
 
 void flag_file_free(struct flag_file *file)

@@ -142,6 +142,15 @@ MUST_USE enum hoist_err flag_file_skip(struct flag_file *file, size_t index,
                                        const char *message);
 
 /*
+ * What is wrong with a flag file, and what is odd about it though it may be meant: conditions that are
+ * always so, weights that are no percentages, what is never reached, names that differ by case alone.
+ * All with line and column. *ret_flags: how many flags there are without problems.
+ * Errors:  ENOMEM alone.
+ */
+MUST_USE enum hoist_err flag_file_lint(struct slice json, struct problems *problems,
+                                       struct problems *warnings, size_t *ret_flags);
+
+/*
  * Read a rule by itself: {"if": …}, or with rules that it refers to, {"targeting": RULE,
  * "$evaluators": {…}}.
  *

@@ -122,7 +122,7 @@ void requires_read(struct reader *r, struct flag *f, const json_t *v);
 struct flag *flag_read(struct reader *r, struct slice key, const json_t *v, bool key_inside);
 
 /* The flags of a whole document, an object; as flag_file_read(), but for the thread's sentence. */
-MUST_USE enum hoist_err document_read(const json_t *json, bool skips, struct problems *problems,
+MUST_USE enum hoist_err document_read(const json_t *json, struct problems *problems,
                                       struct flag_file **ret_file);
 
 struct named_flag { /* a flag of the file */
@@ -133,6 +133,10 @@ struct named_flag { /* a flag of the file */
 
 /* The path of a flag of the file; what is added from now on is about it. */
 size_t path_flag(struct reader *r, const struct named_flag *flag);
+
+/* What is odd about `flags`, sorted by key: added to `warnings`. */
+void lint_flags(struct reader *r, const struct named_flag *flags, size_t count,
+                struct problems *warnings);
 
 /* Whether a problem was found in the flag. */
 bool flag_is_spoiled(struct reader *r, const struct named_flag *flag);

@@ -268,7 +268,7 @@ static enum hoist_err read_flags(const struct unleash *u, struct flag_file **ret
     json_object_set(document, "$evaluators", u->evaluators);
     enum hoist_err err = HOIST_ENOMEM;
     if (!json_memory_failed())
-        err = document_read(document, false, u->problems, ret_file);
+        err = document_read(document, u->problems, ret_file);
     json_decref(document);
     return err == HOIST_ENOMEM ? err_set(err, "out of memory") : err;
 }

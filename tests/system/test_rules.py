@@ -108,3 +108,38 @@ def test_target_refuses_what_is_no_rule(lab):
     assert lab.flagctl("target", "nobody", "--clear").code == 1
     (lab.dir / "rule.json").write_bytes(b'{"var": "a\xff"}')
     assert "UTF-8" in lab.flagctl("target", "t", "--file", lab.dir / "rule.json").err
+
+
+# ---------------------------------------------------------------- lint
+
+def test_lint_asks_nobody_and_names_every_place(lab):
+    good = lab.file("good.json", {"flags": {"k": ON_OFF}})
+    clean = lab.ok("lint", good)
+    assert clean == {"file": str(good), "result": "clean", "flags": 1, "problems": [], "warnings": []}
+    odd = json.dumps({"flags": {"k": {**ON_OFF, "targeting": {"if": [True, "on", {"var": "Plan"}, "off"]}},
+                                "l": {**ON_OFF, "targeting": {"if": [{"==": [{"var": "plan"}, 1]}, "on"]}}}}, indent=1)
+    path = lab.file("odd.json", odd)
+    found = lab.ok("lint", path)
+    at = [(w["path"], odd.splitlines()[w["line"] - 1][w["column"] - 1:]) for w in found["warnings"]]
+    assert found["result"] == "warnings" and at == [("flags.k.targeting", '"targeting": {'), ("flags.k.targeting.if[0]", "true,"),
+                                                    ("flags.l.targeting.if[0].==[0].var", '"var": "plan"')]
+    assert all(w["mend"] and w["message"] for w in found["warnings"])
+    assert lab.flagctl("lint", path).code == 0 and lab.flagctl("lint", path, "--strict").code == 1
+    assert lab.flagctl("lint", good, "--strict").code == 0
+    shown = lab.flagctl("lint", path).out
+    assert f"{path}:12:6: warning: flags.k.targeting.if[0]: the condition is always true" in shown
+    assert "0 problems, 3 warnings, 2 flags" in shown
+
+
+def test_lint_of_a_bad_file_has_problems_and_warnings(lab):
+    bad = {"flags": {"bad": {**ON_OFF, "state": "MAYBE"}, "a b": ON_OFF}}
+    path = lab.file("bad.json", json.dumps(bad, indent=1))
+    wrong = lab.flagctl("lint", path, "--json")
+    assert wrong.code == 2 and wrong.json["result"] == "problems" and wrong.json["flags"] == 1
+    assert [p["path"] for p in wrong.json["problems"]] == ["flags.bad.state"] and len(wrong.json["warnings"]) == 1
+    assert f"{path}:4:4: problem: flags.bad.state" in lab.flagctl("lint", path).out
+    syntax = lab.flagctl("lint", "-", stdin='{"flags":\n {"a": }}')
+    assert syntax.code == 2 and syntax.out.startswith("stdin:2:") and "not JSON" in syntax.out
+    (lab.dir / "bytes.json").write_bytes(b'{"flags": {"a\xff": 1}}\0')
+    assert lab.flagctl("lint", lab.dir / "bytes.json").code == 2
+    assert lab.flagctl("lint", lab.dir / "none.json", "--json").error["exit"] == 2

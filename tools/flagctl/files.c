@@ -9,8 +9,6 @@
 #include "flagctl.h"
 #include "wire/frame.h"
 
-enum { FILE_MAX = 100 << 20 }; /* leaves room for its escapes in a command */
-
 static enum hoist_err read_all(FILE *in, struct buf *out)
 {
     char chunk[65536];
@@ -22,9 +20,7 @@ static enum hoist_err read_all(FILE *in, struct buf *out)
     return buf_err(out);
 }
 
-/* The file as text that can travel: one that is no UTF-8, or has a NUL in it, is read here for what
- * is wrong with it. */
-static bool read_file(struct call *c, const char *path, struct buf *out, int *ret_exit)
+bool load_file(struct call *c, const char *path, struct buf *out, int *ret_exit)
 {
     bool standard = strcmp(path, "-") == 0;
     FILE *in = standard ? stdin : fopen(path, "re");
@@ -35,10 +31,17 @@ static bool read_file(struct call *c, const char *path, struct buf *out, int *re
     enum hoist_err err = read_all(in, out);
     if (!standard)
         fclose(in);
-    if (err != HOIST_OK) {
+    if (err != HOIST_OK)
         *ret_exit = show_failure(c, EXIT_INPUT, "input", NULL, "%s: %s", path, err_last());
+    return err == HOIST_OK;
+}
+
+/* The file as text that can travel: one that is no UTF-8, or has a NUL in it, is read here for what
+ * is wrong with it. */
+static bool read_file(struct call *c, const char *path, struct buf *out, int *ret_exit)
+{
+    if (!load_file(c, path, out, ret_exit))
         return false;
-    }
     if (text_utf8(buf_slice(out)) && (out->len == 0 || !memchr(out->ptr, '\0', out->len)))
         return true;
 

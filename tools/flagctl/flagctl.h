@@ -147,6 +147,11 @@ MUST_USE enum hoist_err read_moment(const char *text, int64_t *ret_wall_ms);
 /* "42" or "v42" as member `name` of `args`. False: it is none, and that was shown. */
 bool read_version(struct call *c, const char *text, json_t *args, const char *name);
 
+enum { FILE_MAX = 100 << 20 }; /* leaves room for its escapes in a command */
+
+/* The bytes of a file, or with "-" of standard input. False: not read, and that was shown. */
+bool load_file(struct call *c, const char *path, struct buf *out, int *ret_exit);
+
 /* ------------------------------------------------------------------ waiting (wait.c) */
 
 /* What --wait asks for, into c->wait_percent. EINVAL. */
@@ -176,6 +181,7 @@ int run_list(struct call *c);
 int run_env(struct call *c);
 int run_apply(struct call *c);
 int run_import(struct call *c);
+int run_lint(struct call *c);
 int run_export(struct call *c);
 int run_watch(struct call *c);
 int run_status(struct call *c);

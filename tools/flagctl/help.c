@@ -79,7 +79,7 @@ static const char script_end[] =
     "      ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W \"$(flagctl list --timeout 1s -- "
     "\"$cur\" 2>/dev/null | "
     "sed 's/ = .*//; s/: .*//')\" -- \"$cur\")) ;;\n"
-    "    apply | import | diff) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
+    "    apply | import | diff | lint) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
     "    env) ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W 'list show create set diff epoch' -- "
     "\"$cur\")) ;;\n"
     "    host) ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W retire -- \"$cur\")) ;;\n"

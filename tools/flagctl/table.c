@@ -40,6 +40,11 @@ const struct subcommand subcommands[] = {
      "--from unleash takes what Unleash answers to GET /api/client/features. What Hoist cannot answer\n"
      "as Unleash does is refused by name, unless --approximate takes what comes near.",
      WRITES "prune skip-invalid from approximate ", 1, 1, run_import, false},
+    {"lint", "FILE", "Say what is wrong with a flag file, and what is odd; asks no primary.\n"
+     "Odd is what may be meant: a condition that is always so, weights that are no percentages, what\n"
+     "is never reached, a name that is no variant's, names that differ by case, a required flag that\n"
+     "the file does not have. Exit 0: no problems, 2: some; 1 with --strict: warnings.",
+     " strict json help ", 1, 1, run_lint, false},
     {"export", "", "Write all flags as a flag file.\n"
      "--format flagd leaves out what plain flagd does not know, and names it.", READS "format ", 0, 0, run_export,
      false},
@@ -121,6 +126,7 @@ static const struct option all_options[] = {
      "take what comes near where nothing is the same; say what changes, and for how many", false, true},
     {"skip-invalid", NULL, NULL, NULL, "leave out flags with problems, list them, take the rest", false,
      true},
+    {"strict", NULL, NULL, NULL, "exit 1 where there are warnings", false, true},
     {"yes", NULL, NULL, NULL, "do not ask", false, true},
     {"wait", "[=all|99%]", NULL, NULL,
      "return when the live hosts have it; if they have not in --timeout: exit 6", false, true},
