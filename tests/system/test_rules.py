@@ -1,5 +1,11 @@
 """Rules from the command line: shares of the traffic, targeting from a file, files judged without a primary."""
+import contextlib
 import json
+import os
+import pty
+import subprocess
+
+from hoist import BUILD, clean_env
 
 ON_OFF = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}
 RULE = {"if": [{"==": [{"var": "plan"}, "pro"]}, "on"]}
@@ -143,3 +149,67 @@ def test_lint_of_a_bad_file_has_problems_and_warnings(lab):
     (lab.dir / "bytes.json").write_bytes(b'{"flags": {"a\xff": 1}}\0')
     assert lab.flagctl("lint", lab.dir / "bytes.json").code == 2
     assert lab.flagctl("lint", lab.dir / "none.json", "--json").error["exit"] == 2
+
+
+# ---------------------------------------------------------------- diff and apply
+
+def on_a_terminal(lab, *words, answer="", **variables):
+    """flagctl with a terminal on all three, which is told `answer`."""
+    parent, child = pty.openpty()
+    p = subprocess.Popen([BUILD / "flagctl", *map(str, words)], stdin=child, stdout=child, stderr=child,
+                         env=clean_env(HOIST_PRIMARY=lab.url, TERM="dumb", **variables))
+    os.close(child)
+    if answer:
+        os.write(parent, answer.encode())
+    text = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while piece := os.read(parent, 4096):
+            text += piece
+    os.close(parent)
+    return p.wait(20), text.decode().replace("\r\n", "\n")
+
+
+def test_apply_shows_the_difference_and_asks(lab):
+    lab.primary()
+    lab.ok("set", "old", "on")
+    lab.ok("set", "k", "on", "--percent", "10")
+    path = lab.file("flags.json", {"flags": {"k": {**ON_OFF, "targeting": {"fractional": [["on", 20], ["off", 80]]}}, "new": ON_OFF}})
+    before = lab.head()["version"]
+    assert "--yes" in lab.flagctl("apply", path).err and lab.flagctl("apply", path).code == 2
+    code, shown = on_a_terminal(lab, "apply", path, "--prune", answer="n\n")
+    assert code == 1 and "nothing was changed" in shown and lab.head()["version"] == before
+    for line in ('  ~ k\n      - targeting: {"fractional":[["on",10],["off",90]]}\n      + targeting: {"fractional":[["on",20],["off",80]]}\n',
+                 "  + new\n", "  - old\n", "1 to create, 1 to change, 1 to delete in production; do it?"):
+        assert line in shown, shown
+    assert "variants" not in shown.split("~ k")[1].split("+ new")[0]  # what is the same is not shown
+    dry = lab.flagctl("apply", path, "--prune", "--dry-run")
+    assert dry.code == 0 and "+ targeting:" in dry.out and "dry-run" in dry.out and lab.head()["version"] == before
+    assert lab.flagctl("diff", path, "--prune").code == 1
+    code, shown = on_a_terminal(lab, "apply", path, "--prune", answer="y\n")
+    assert code == 0 and lab.head()["version"] == before + 1
+    assert [c["kind"] for c in lab.ok("log", "--limit", "1")["changes"]] == ["apply"]
+    assert lab.flagctl("diff", path, "--prune").code == 0
+    code, shown = on_a_terminal(lab, "apply", path, "--prune")
+    assert code == 0 and "unchanged" in shown and "do it?" not in shown
+
+
+def test_what_an_environment_exports_is_no_difference_to_it(lab):
+    lab.primary()
+    lab.ok("import", lab.file("t.json", {"flags": {"t": {**ON_OFF, "targeting": {"if": [{"$ref": "e"}, "on"]}, "metadata": {"a": 1}},
+                                                   "s": {**ON_OFF, "requires": {"flags": {"t": "on"}, "otherwise": "off"}}},
+                                         "$evaluators": {"e": {"var": "beta"}}, "metadata": {"owner": "ana"}}))
+    lab.ok("kill", "t")
+    exported = lab.file("export.json", lab.flagctl("export").out)
+    assert lab.flagctl("diff", exported, "--prune").code == 0
+    assert lab.ok("apply", exported, "--yes", "--prune")["result"] == "unchanged"
+    assert lab.ok("lint", exported)["result"] == "clean"
+
+
+def test_apply_is_one_change_or_none(lab):
+    lab.primary()
+    before = lab.head()["version"]
+    path = lab.file("flags.json", {"flags": {"a": ON_OFF, "b": {**ON_OFF, "requires": {"flags": {"nobody": "on"}, "otherwise": "off"}}}})
+    refused = lab.flagctl("apply", path, "--yes")
+    assert refused.code == 2 and "nobody" in refused.err and lab.head()["version"] == before
+    many = lab.file("many.json", {"flags": {f"f{i}": ON_OFF for i in range(50)}})
+    assert lab.ok("apply", many, "--yes")["version"] == before + 1

@@ -37,6 +37,18 @@ static void show_skipped(const struct call *c, const json_t *body)
     }
 }
 
+/* What a dry run says would change. */
+static void show_dry_edits(const struct call *c, const json_t *dry)
+{
+    static const char *const lists[] = {"created", "changed", "deleted"};
+    size_t all = 0, shown = json_array_size(json_object_get(dry, "edits"));
+    show_edits(c, json_object_get(dry, "edits"));
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        all += json_array_size(json_object_get(dry, lists[i]));
+    if (all > shown)
+        printf("  … and %zu more\n", all - shown);
+}
+
 int show_change(struct call *c, const struct reply *r)
 {
     int exit;
@@ -47,7 +59,11 @@ int show_change(struct call *c, const struct reply *r)
         return (int)r->exit;
     }
     const char *result = text_of(r->body, "result");
-    if (!json_object_get(r->body, "undone")) { /* else they were shown, with what they were */
+    if (json_object_get(r->body, "undone")) {
+        /* they were shown, with what they were */
+    } else if (json_object_get(r->body, "edits")) {
+        show_dry_edits(c, r->body);
+    } else {
         show_names(c, r->body, "created", "created", LOOK_GOOD);
         show_names(c, r->body, "changed", "changed", LOOK_VALUE);
         show_names(c, r->body, "deleted", "deleted", LOOK_BAD);
@@ -85,7 +101,7 @@ static bool is_wanted(struct call *c, const json_t *dry, int *ret_exit)
         *ret_exit = EXIT_DONE;
         return false;
     }
-    show_edits(c, json_object_get(dry, "edits"));
+    show_dry_edits(c, dry);
     snprintf(question, sizeof question, "%zu to create, %zu to change, %zu to delete in %s; do it?",
              json_array_size(json_object_get(dry, "created")),
              json_array_size(json_object_get(dry, "changed")),

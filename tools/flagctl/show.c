@@ -209,13 +209,42 @@ void show_tame(char *text)
 
 /* ------------------------------------------------------------------ edits */
 
-static void show_definition(const char *sign, const json_t *definition)
+/* `name`: a field of a flag, or NULL for all of one. */
+static void show_definition(const char *sign, const char *name, const json_t *value)
 {
-    enum { WIDTH = 110 };
-    char *text = value_text(definition, false);
+    enum { WIDTH = 110, FIELD_WIDTH = 4000 };
+    int width = name ? FIELD_WIDTH : WIDTH;
+    char *text = value_text(value, false);
     if (text)
-        printf("      %s %.*s%s\n", sign, WIDTH, text, strlen(text) > WIDTH ? "…" : "");
+        printf("      %s %s%s%.*s%s\n", sign, name ? name : "", name ? ": " : "", width, text,
+               strlen(text) > (size_t)width ? "…" : "");
     mem_free(text);
+}
+
+/* The fields in which two definitions of a flag differ, whole: who reads a difference looks for what
+ * is different. */
+static void show_changed_fields(const json_t *before, const json_t *after)
+{
+    const char *name;
+    json_t *value;
+    if (json_equal(before, after)) { /* but for the order of the variants, say */
+        show_definition("-", NULL, before);
+        show_definition("+", NULL, after);
+    }
+    json_object_foreach((json_t *)before, name, value)
+    {
+        const json_t *now = json_object_get(after, name);
+        if (now && json_equal(value, now))
+            continue;
+        show_definition("-", name, value);
+        if (now)
+            show_definition("+", name, now);
+    }
+    json_object_foreach((json_t *)after, name, value)
+    {
+        if (!json_object_get(before, name))
+            show_definition("+", name, value);
+    }
 }
 
 void show_edits(const struct call *c, const json_t *edits)
@@ -233,9 +262,9 @@ void show_edits(const struct call *c, const json_t *edits)
                      : "~",
                text_of(e, "key"), look(c, LOOK_PLAIN));
         if (was && is)
-            show_definition("-", before);
-        if (is)
-            show_definition("+", after);
+            show_changed_fields(before, after);
+        else if (is)
+            show_definition("+", NULL, after);
     }
 }
 
