@@ -206,7 +206,7 @@ static enum hoist_err commit_plan(struct command *c, struct store_write *w, enum
 enum hoist_err command_carry_out(struct command *c, struct store_write *w, enum change_kind kind,
                                  struct plan *plan, struct answer *a)
 {
-    char mend[256] = "";
+    char mend[512] = "";
     enum hoist_err err = HOIST_OK;
     if (c->fast)
         plan_sort(plan);

@@ -306,7 +306,7 @@ enum hoist_err plan_check(struct plan *p, bool force, char *ret_mend, size_t men
 {
     plan_sort(p);
     enum hoist_err err = check_limits(p, force, ret_mend, mend_size);
-    return err == HOIST_OK ? plan_check_requires(p) : err;
+    return err == HOIST_OK ? plan_check_requires(p, ret_mend, mend_size) : err;
 }
 
 enum hoist_err plan_edits(const struct plan *p, struct buf *out)

@@ -75,12 +75,12 @@ MUST_USE enum hoist_err plan_deleted_override(struct plan *p, struct slice key, 
 /* For what nothing may hold back: the order that plan_check() makes, and no check. */
 void plan_sort(struct plan *p);
 
-/* The whole of it. Errors: ELIMIT (with the mend in ret_mend), EINVAL (what requires what), ENOMEM,
+/* The whole of it. Errors: ELIMIT and EINVAL (what requires what), with the mend in ret_mend; ENOMEM,
  * EIO, ECORRUPT. */
 MUST_USE enum hoist_err plan_check(struct plan *p, bool force, char *ret_mend, size_t mend_size);
 
 /* The part of plan_check() that looks at `requires`: nothing dangling, no cycle. */
-MUST_USE enum hoist_err plan_check_requires(struct plan *p);
+MUST_USE enum hoist_err plan_check_requires(struct plan *p, char *ret_mend, size_t mend_size);
 
 /* The item of `key`, or NULL; once they are sorted. */
 const struct plan_item *plan_find(const struct plan *p, struct slice key);

@@ -213,3 +213,18 @@ def test_apply_is_one_change_or_none(lab):
     assert refused.code == 2 and "nobody" in refused.err and lab.head()["version"] == before
     many = lab.file("many.json", {"flags": {f"f{i}": ON_OFF for i in range(50)}})
     assert lab.ok("apply", many, "--yes")["version"] == before + 1
+
+
+# ---------------------------------------------------------------- requires
+
+def test_a_flag_that_another_requires_stays(lab):
+    lab.primary()
+    lab.ok("import", lab.file("f.json", {"flags": {"base": ON_OFF, "upper": {**ON_OFF, "requires": {"flags": {"base": "on"}, "otherwise": "off"}}}}))
+    refused = lab.flagctl("delete", "base", "--json")
+    assert refused.code == 2 and "'upper'" in refused.error["message"] and "flagctl delete upper" in refused.error["mend"]
+    pruned = lab.flagctl("import", lab.file("g.json", {"flags": {"upper": lab.ok("get", "upper")["definition"]}}), "--prune", "--json")
+    assert pruned.code == 2 and "'upper'" in pruned.error["message"]
+    circle = lab.flagctl("import", lab.file("h.json", {"flags": {"base": {**ON_OFF, "requires": {"flags": {"upper": "on"}, "otherwise": "off"}}}}), "--json")
+    assert circle.code == 2 and "'base' requires 'upper' requires 'base'" in circle.error["message"] and circle.error["mend"]
+    lab.ok("delete", "upper")
+    lab.ok("delete", "base")

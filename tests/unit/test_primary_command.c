@@ -425,8 +425,16 @@ static void a_cycle_of_requirements_is_refused(void **state)
     kit_do(k, "set", "{\"key\":\"z\",\"value\":\"on\"}", "changed");
     apply(k, "{\"flags\":{" NEEDS("y", "z") "}}", "", EXIT_DONE, NULL);
     body = kit_file("{\"flags\":{" NEEDS("z", "y") "}}", "");
-    kit_refused(k, "apply", body, EXIT_INPUT, "would require itself");
+    kit_refused(k, "apply", body, EXIT_INPUT,
+                "flag 'z' would require itself: 'z' requires 'y' requires 'z'");
     free(body);
+    apply(k, "{\"flags\":{" NEEDS("x", "y") "}}", "", EXIT_DONE, NULL);
+    body = kit_file("{\"flags\":{" NEEDS("z", "x") "}}", "");
+    struct told t = kit_tell(k, "apply", body);
+    free(body);
+    assert_non_null(strstr(kit_error(&t), "'z' requires 'x' requires 'y' requires 'z'"));
+    assert_non_null(strstr(kit_mend(&t), "take one of these requirements out"));
+    told_done(&t);
 }
 
 static void what_another_flag_requires_does_not_go(void **state)
@@ -443,6 +451,64 @@ static void what_another_flag_requires_does_not_go(void **state)
     kit_do(k, "set", "{\"key\":\"base\",\"value\":\"off\"}", "changed");
     kit_do(k, "delete", "{\"key\":\"upper\"}", "changed");
     kit_do(k, "delete", "{\"key\":\"base\"}", "changed");
+}
+
+static void all_who_require_a_flag_are_named(void **state)
+{
+    struct kit *k = *state;
+    struct buf file = BUF_INIT(65536);
+    kit_do(k, "set", "{\"key\":\"base\",\"value\":\"on\"}", "changed");
+    apply(k, "{\"flags\":{" NEEDS("b", "base") "," NEEDS("a", "base") "," NEEDS("c", "a") "}}", "",
+          EXIT_DONE, NULL);
+    struct told t = kit_tell(k, "delete", "{\"key\":\"base\"}");
+    assert_int_equal(t.exit, EXIT_INPUT);
+    assert_string_equal(kit_error(&t), "flag 'base' is required by flags 'a', 'b'");
+    assert_non_null(strstr(kit_mend(&t), "flagctl delete a"));
+    told_done(&t);
+    apply(k, "{\"flags\":{}}", "{\"prune\":true,\"dry_run\":true}", EXIT_DONE, NULL);
+    char *body =
+        kit_file("{\"flags\":{" NEEDS("c", "a") "," NEEDS("a", "base") "}}", "{\"prune\":true}");
+    kit_refused(k, "apply", body, EXIT_INPUT, "flag 'base' is required by flag 'a'");
+    free(body);
+    buf_add_str(&file, "{\"flags\":{");
+    for (int i = 0; i < 12; i++)
+        buf_printf(&file,
+                   "%s\"n%d\":{" ON_OFF
+                   ",\"requires\":{\"flags\":{\"base\":\"on\"},\"otherwise\":\"off\"}}",
+                   i ? "," : "", i);
+    buf_add_str(&file, "}}");
+    apply(k, buf_str(&file), "", EXIT_DONE, NULL);
+    kit_refused(k, "delete", "{\"key\":\"base\"}", EXIT_INPUT, "'n5' and 4 more");
+    buf_done(&file);
+}
+
+static void a_promotion_brings_no_flag_without_what_it_requires(void **state)
+{
+    struct kit *k = *state;
+    kit_do(k, "env_create", "{\"env\":\"staging\"}", "changed");
+    apply(k, "{\"flags\":{\"base\":{" ON_OFF "}," NEEDS("upper", "base") "}}",
+          "{\"env\":\"staging\"}", EXIT_DONE, NULL);
+    kit_refused(k, "promote", "{\"from\":\"staging\",\"env\":\"production\",\"keys\":[\"upper\"]}",
+                EXIT_INPUT, "flag 'upper' requires flag 'base', which is not in production");
+    kit_do(k, "promote", "{\"from\":\"staging\",\"env\":\"production\"}", "changed");
+    /* there it no longer needs it; here it goes only together with that */
+    apply(k, "{\"flags\":{\"upper\":{" ON_OFF "}}}", "{\"env\":\"staging\"}", EXIT_DONE, NULL);
+    kit_do(k, "delete", "{\"env\":\"staging\",\"key\":\"base\"}", "changed");
+    kit_do(k, "promote", "{\"from\":\"staging\",\"env\":\"production\",\"prune\":true}", "changed");
+    assert_int_equal(kit_env(k, "production").flags, 1);
+}
+
+/* Nothing holds a rollback back; a flag whose requirement is gone yields its `otherwise`. */
+static void a_rollback_is_not_held_back_by_requirements(void **state)
+{
+    struct kit *k = *state;
+    kit_do(k, "set", "{\"key\":\"base\",\"value\":\"on\"}", "changed");
+    apply(k, "{\"flags\":{" NEEDS("upper", "base") "}}", "", EXIT_DONE, NULL);
+    kit_do(k, "rollback", "{\"key\":\"base\",\"to\":\"1\"}", "changed");
+    kit_refused(k, "set", "{\"key\":\"upper\",\"value\":\"off\"}", EXIT_INPUT,
+                "requires flag 'base'");
+    kit_do(k, "kill", "{\"keys\":[\"upper\"]}", "changed");
+    kit_do(k, "delete", "{\"key\":\"upper\"}", "changed");
 }
 
 /* ------------------------------------------------------------------ versions and environments */
@@ -655,6 +721,9 @@ int main(void)
         T(a_requirement_that_is_not_there_is_refused),
         T(a_cycle_of_requirements_is_refused),
         T(what_another_flag_requires_does_not_go),
+        T(all_who_require_a_flag_are_named),
+        T(a_promotion_brings_no_flag_without_what_it_requires),
+        T(a_rollback_is_not_held_back_by_requirements),
         T(if_version_refuses_when_the_environment_moved_on),
         T(environments_are_named_where_there_are_several),
         T(an_epoch_begins_with_a_change_that_names_the_old_one),
