@@ -5,7 +5,7 @@ import os
 import pty
 import subprocess
 
-from hoist import BUILD, clean_env
+from hoist import BUILD, TOP, clean_env
 
 ON_OFF = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}
 RULE = {"if": [{"==": [{"var": "plan"}, "pro"]}, "on"]}
@@ -228,3 +228,12 @@ def test_a_flag_that_another_requires_stays(lab):
     assert circle.code == 2 and "'base' requires 'upper' requires 'base'" in circle.error["message"] and circle.error["mend"]
     lab.ok("delete", "upper")
     lab.ok("delete", "base")
+
+
+def test_the_marketplace_flags_hang_on_one(lab):
+    lab.primary()
+    path = TOP / "examples/marketplace/flags/production.json"
+    assert lab.ok("lint", path)["result"] == "clean"
+    lab.ok("import", path)
+    refused = lab.flagctl("delete", "marketplace.enabled")
+    assert refused.code == 2 and "'marketplace.github_sources.enabled', 'marketplace.sync.enabled'" in refused.err

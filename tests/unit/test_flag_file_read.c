@@ -239,13 +239,21 @@ static void example_files_read(const char *path)
     fclose(f);
     struct flag_file *file = read_good(buf_slice(&b));
     assert_int_equal(file->count, 3);
+    int hanging = 0;
     for (size_t i = 0; i < file->count; i++) {
         const struct flag *flag = file->flags[i];
         assert_true(flag->enabled);
         assert_int_equal(flag->default_variant, flag_variant(flag, SLICE("off")));
         assert_int_equal(flag->targeting.count, 0);
-        assert_int_equal(flag->requires_count, 0); /* each is read without an evaluator */
+        if (flag->requires_count == 0)
+            continue; /* it is what the others hang on */
+        assert_int_equal(flag->requires_count, 1);
+        assert_true(slice_eq(flag->requires[0].flag, SLICE("marketplace.enabled")));
+        assert_true(slice_eq(flag->requires[0].variant, SLICE("on")));
+        assert_int_equal(flag->otherwise, flag_variant(flag, SLICE("off")));
+        hanging++;
     }
+    assert_int_equal(hanging, 2);
     struct buf again = write_file(file);
     assert_string_equal(buf_str(&again), buf_str(&b)); /* as an export would write them */
     buf_done(&again);
