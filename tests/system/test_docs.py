@@ -23,19 +23,23 @@ def test_operations_as_typed(lab):
     for n in range(45):
         lab.ok("set", "sync.enabled", "on" if n % 2 else "off", env="production")
     wait_until(lambda: lab.ok("fleet", env="production")["counts"]["current"] == 1)
+    rule = {"if": [{"==": [{"var": "plan"}, "pro"]}, "on", "off"]}
+    lab.file("rule.json", rule)
+    lab.file("rule-flags.json", {"flags": {"k": {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off",
+                                                 "targeting": rule}}})
     env = clean_env(HOIST_PRIMARY=lab.url, HOIST_ENV="production", HOME=lab.dir, PATH=f"{BUILD.resolve()}:/usr/bin:/bin")
     seen = 0
     for command in typed("docs/operations.md"):
         if command == "flagctl watch" or "--watch" in command:
             command = f"timeout 1 {command}"
-        elif command.startswith("flagctl promote") and "--yes" not in command:
+        elif command.startswith(("flagctl promote", "flagctl apply")) and "--yes" not in command and "--dry-run" not in command:
             command += " --dry-run"  # nobody is there to be asked
         done = subprocess.run(["sh", "-c", command], cwd=lab.dir, env=env, capture_output=True, text=True, timeout=60)
         answered = (0, 1) if " diff " in command else (0, 124) if command.startswith("timeout") else (0,)
         assert done.returncode in answered, (command, done.returncode, done.stdout, done.stderr)
         assert done.returncode != 1 or not done.stderr, (command, done.stderr)
         seen += 1
-    assert seen > 30
+    assert seen > 45
 
 
 def rollout(percent):
