@@ -2,10 +2,8 @@
 
 #include <ctype.h>
 
-#include "base/text.h"
 #include "flag/flag_int.h"
 #include "flag/json.h"
-#include "flag/read_int.h"
 
 static const char usage[] =
     "write ATTRIBUTE OPERATOR VALUE with spaces between, as in 'email ends_with @example.com'; the "
@@ -221,44 +219,25 @@ static enum hoist_err translate(struct slice text, struct mend mend, struct json
 static enum hoist_err read_rule(struct slice text, struct mend mend, struct arena *arena,
                                 struct tree *ret)
 {
-    struct problems problems = {0};
-    struct reader r = {.problems = &problems};
-    json_t *v = NULL;
-    struct tree t = {0};
-    enum hoist_err err = json_load(text, &problems, &v);
-    if (err == HOIST_OK && (!json_is_object(v) || json_object_size(v) != 1))
-        complain(&r, usage, "a rule is an object with one operator");
-    else if (err == HOIST_OK)
-        t = tree_read(&r, v, TREE_RULE);
-    if (problems.count) {
-        const struct problem *p = &problems.items[0];
-        mend_set(mend, "%s", p->mend);
-        err = err_set(HOIST_EINVAL, "the rule%s%s: %s", p->path[0] ? ", at " : "", p->path,
-                      p->message);
-    } else if (err == HOIST_OK && !r.no_memory) {
-        err = tree_copy(arena, t, ret);
-    }
-    if (r.no_memory || problems.no_memory)
-        err = err_set(HOIST_ENOMEM, "out of memory");
-    json_decref(v);
-    reader_done(&r);
-    problems_done(&problems);
-    return err;
+    return edit_read_json(
+        text, TREE_RULE, "rule",
+        "a rule is JSONLogic, such as '{\"==\": [{\"var\": \"plan\"}, \"pro\"]}'; or "
+        "write 'plan = pro'",
+        mend, arena, ret);
 }
 
 enum hoist_err condition_read(struct slice text, struct mend mend, struct arena *arena,
                               struct tree *ret)
 {
     text = trim(text);
-    if (!text_utf8(text) || (text.len && memchr(text.ptr, '\0', text.len))) {
-        mend_set(mend, "write it as UTF-8, without NUL characters");
-        return err_set(HOIST_EINVAL, "\"%s\" is not valid text", show(text).text);
-    }
+    enum hoist_err err = edit_check_text(text, mend);
+    if (err != HOIST_OK)
+        return err;
     if (text.len && text.ptr[0] == '{')
         return read_rule(text, mend, arena, ret);
     struct buf rule = BUF_INIT(FLAG_RECORD_MAX);
     struct json_writer w = JSON_WRITER(&rule, 0);
-    enum hoist_err err = translate(text, mend, &w);
+    err = translate(text, mend, &w);
     if (err == HOIST_OK)
         err = buf_err(&rule);
     if (err == HOIST_ELIMIT) {

@@ -66,32 +66,41 @@ static enum hoist_err parse_number(struct slice text, struct mend mend, struct n
     return HOIST_OK;
 }
 
+enum hoist_err edit_check_text(struct slice text, struct mend mend)
+{
+    if (text_utf8(text) && (text.len == 0 || !memchr(text.ptr, '\0', text.len)))
+        return HOIST_OK;
+    mend_set(mend, "write it as UTF-8, without NUL characters");
+    return err_set(HOIST_EINVAL, "\"%s\" is not valid text", show(text).text);
+}
+
 static enum hoist_err parse_string(struct slice text, struct mend mend, struct node *ret)
 {
-    if (!text_utf8(text) || (text.len && memchr(text.ptr, '\0', text.len))) {
-        mend_set(mend, "write it as UTF-8, without NUL characters");
-        return err_set(HOIST_EINVAL, "\"%s\" is not valid text", show(text).text);
-    }
+    enum hoist_err err = edit_check_text(text, mend);
+    if (err != HOIST_OK)
+        return err;
     ret->kind = NODE_STRING;
     ret->text = text;
     return HOIST_OK;
 }
 
-static enum hoist_err parse_object(struct slice text, struct mend mend, struct arena *arena,
-                                   struct tree *ret)
+enum hoist_err edit_read_json(struct slice text, enum tree_kind kind, const char *what,
+                              const char *like, struct mend mend, struct arena *arena,
+                              struct tree *ret)
 {
     struct problems problems = {0};
     struct reader r = {.problems = &problems};
     json_t *v = NULL;
     struct tree t = {0};
     enum hoist_err err = json_load(text, &problems, &v);
-    if (err == HOIST_OK)
-        t = tree_read(&r, v, TREE_VALUE);
+    if (err == HOIST_OK && kind == TREE_RULE && (!json_is_object(v) || json_object_size(v) != 1))
+        complain(&r, "", "a rule is an object with one operator");
+    else if (err == HOIST_OK)
+        t = tree_read(&r, v, kind);
     if (problems.count) { /* as json_load() goes on with some */
         const struct problem *p = &problems.items[0];
-        mend_set(mend, "an object's value is JSON, such as '{\"limit\": 10}'%s%s",
-                 p->mend[0] ? "; " : "", p->mend);
-        err = err_set(HOIST_EINVAL, "the value%s%s: %s", p->path[0] ? ", at " : "", p->path,
+        mend_set(mend, "%s%s%s", like, p->mend[0] ? "; " : "", p->mend);
+        err = err_set(HOIST_EINVAL, "the %s%s%s: %s", what, p->path[0] ? ", at " : "", p->path,
                       p->message);
     }
     if (err == HOIST_OK && !r.no_memory)
@@ -121,7 +130,9 @@ static enum hoist_err parse_value(struct slice text, enum hoist_type type, struc
         err = parse_string(text, mend, &n);
         break;
     case HOIST_OBJECT:
-        return parse_object(text, mend, arena, ret);
+        return edit_read_json(text, TREE_VALUE, "value",
+                              "an object's value is JSON, such as '{\"limit\": 10}'", mend, arena,
+                              ret);
     }
     return err == HOIST_OK ? tree_copy(arena, (struct tree){&n, 1}, ret) : err;
 }

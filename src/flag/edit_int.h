@@ -3,6 +3,7 @@
 #define FLAG_EDIT_INT_H
 
 #include "flag/edit.h"
+#include "flag/read_int.h"
 
 struct mend { /* what to do about a refusal */
     char *text;
@@ -15,6 +16,15 @@ void mend_set(struct mend m, const char *fmt, ...) PRINTF_LIKE(2, 3);
  * that value. EINVAL. */
 MUST_USE enum hoist_err edit_choose_variant(const struct flag *f, struct slice value,
                                             struct mend mend, int32_t *ret);
+
+/* EINVAL where it is not UTF-8, or has a NUL in it. */
+MUST_USE enum hoist_err edit_check_text(struct slice text, struct mend mend);
+
+/* The value, or the rule, that `text` is, in `arena`. `what` it is in a sentence; `like`: how one
+ * looks. EINVAL, ENOMEM. */
+MUST_USE enum hoist_err edit_read_json(struct slice text, enum tree_kind kind, const char *what,
+                                       const char *like, struct mend mend, struct arena *arena,
+                                       struct tree *ret);
 
 /* Make a share of the traffic of `f`, the wish's own copy, get the wish's value. */
 MUST_USE enum hoist_err edit_share(struct flag *f, const struct flag_wish *wish, struct mend mend);

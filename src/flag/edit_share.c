@@ -2,7 +2,6 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#include "base/text.h"
 #include "flag/condition.h"
 #include "flag/edit_int.h"
 #include "flag/rollout.h"
@@ -142,10 +141,13 @@ static enum hoist_err take_by(const struct flag_wish *wish, struct mend mend, st
 {
     if (!wish->by.ptr)
         return HOIST_OK;
-    if (wish->by.len == 0 || !text_utf8(wish->by) || memchr(wish->by.ptr, '\0', wish->by.len)) {
+    if (wish->by.len == 0) {
         mend_set(mend, "name an attribute of the context, as in --by userId");
-        return err_set(HOIST_EINVAL, "\"%s\" is no attribute's name", show(wish->by).text);
+        return err_set(HOIST_EINVAL, "\"\" is no attribute's name");
     }
+    enum hoist_err err = edit_check_text(wish->by, mend);
+    if (err != HOIST_OK)
+        return err;
     /* What is divided by without being told so has the same answers. */
     r->by = slice_eq(wish->by, SLICE("targetingKey")) ? (struct slice){0} : wish->by;
     return HOIST_OK;

@@ -17,17 +17,6 @@ void lint_warn(struct lint *l, const char *mend, const char *fmt, ...)
 
 /* ------------------------------------------------------------------ keys, requirements */
 
-static bool is_plain_key(struct slice key)
-{
-    for (size_t i = 0; i < key.len; i++) {
-        uint8_t c = key.ptr[i];
-        bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!alnum && (c == 0 || !strchr("._:/-", c)))
-            return false;
-    }
-    return true;
-}
-
 static int by_key(const void *key, const void *flag)
 {
     return slice_cmp(*(const struct slice *)key, ((const struct named_flag *)flag)->key);
@@ -55,7 +44,7 @@ static void look_at_flag(struct lint *l, const struct named_flag *flag,
 {
     struct path *path = &l->r->path;
     size_t back = path_flag(l->r, flag);
-    if (!is_plain_key(flag->key))
+    if (!is_plain(flag->key, "._:/-"))
         lint_warn(l, "keys of letters, digits and . _ : / - need no quotes anywhere",
                   "the key \"%s\" has other characters than most programs expect",
                   show(flag->key).text);

@@ -49,12 +49,12 @@ struct shown show(struct slice s)
     return out;
 }
 
-static bool is_plain_word(struct slice s)
+bool is_plain(struct slice s, const char *beside)
 {
     for (size_t i = 0; i < s.len; i++) {
         uint8_t c = s.ptr[i];
         bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!alnum && (c == 0 || !strchr("._:/@%+=,-", c)))
+        if (!alnum && (c == 0 || !strchr(beside, c)))
             return false;
     }
     return s.len > 0;
@@ -63,7 +63,7 @@ static bool is_plain_word(struct slice s)
 struct shell_word shell_word(struct slice s)
 {
     struct shell_word out = {""};
-    if (is_plain_word(s)) {
+    if (is_plain(s, "._:/@%+=,-")) {
         put_safe(out.text, sizeof out.text, s);
         return out;
     }

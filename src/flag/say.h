@@ -20,6 +20,9 @@ struct shell_word {
 
 struct shell_word shell_word(struct slice s);
 
+/* Whether it has letters and digits of ASCII alone, and those of `beside`; not when it is empty. */
+bool is_plain(struct slice s, const char *beside);
+
 /* A place in a file, as in flags.x.targeting.if[0]. Steps return the length before them, which
  * path_back() takes. What does not fit is left out. */
 struct path {

@@ -236,7 +236,7 @@ static void what_is_no_condition_is_refused_with_the_way_to_write_it(void **stat
         {"v sem_ver >= new", "is no version", "sem_ver >= 2.1.0"},
         {"v sem_ver >=", "is no version", "same major"},
         {"{\"==\": ", "not JSON", ""},
-        {"{}", "one operator", "ATTRIBUTE"},
+        {"{}", "one operator", "plan = pro"},
         {"{\"equals\": [1]}", "no operator \"equals\"", "operators are"},
         {"{\"$ref\": \"internal\"}", "no evaluator \"internal\"", ""},
         {"plan = \xff", "not valid text", "UTF-8"},
