@@ -34,7 +34,26 @@ def test_writes(lab):
     file = lab.file("f.json", {"flags": {"j": {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"}}})
     has(lab.ok("import", file, "--dry-run"), {**CHANGED, "result": "dry-run", "created": ["j"]})
     has(lab.ok("apply", file, "--yes"), {**CHANGED, "result": "changed", "created": ["j"]})
+    has(lab.ok("set", "k", "on", "--percent", "5"), {**CHANGED, "result": "changed", "changed": ["k"]})
+    has(lab.ok("target", "k", "--clear"), {**CHANGED, "result": "changed", "changed": ["k"]})
     has(lab.ok("delete", "k"), {**CHANGED, "result": "changed", "deleted": ["k"]})
+
+
+def test_what_is_wrong_with_a_file(lab):
+    lab.primary()
+    problem = {"path": str, "line": int, "column": int, "message": str, "mend": str}
+    file = lab.file("f.json", {"flags": {"bad": {"state": "ENABLED"}, "odd key": {"state": "ENABLED", "variants": {"on": True}}}})
+    refused = lab.flagctl("import", file, "--json").error
+    has(refused, {"exit": 2, "code": "input", "message": str, "mend": str, "at": "flags.bad.variants", "problems": list})
+    has(refused["problems"][0], problem)
+    linted = lab.flagctl("lint", file, "--json")
+    has(linted.json, {"file": str(file), "result": "problems", "flags": 1, "problems": list, "warnings": list})
+    has(linted.json["problems"][0], problem)
+    has(linted.json["warnings"][0], problem)
+    taken = lab.ok("import", file, "--skip-invalid")
+    has(taken, {**CHANGED, "result": "changed", "created": ["odd key"], "skipped": list})
+    has(taken["skipped"][0], {"key": "bad", "problems": list})
+    has(taken["skipped"][0]["problems"][0], problem)
 
 
 def test_get_and_list(lab):

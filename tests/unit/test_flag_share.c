@@ -298,6 +298,20 @@ static void a_rollout_moves_and_keeps_what_is_not_said_anew(void **state)
     flag_free(f);
 }
 
+static void a_named_condition_keeps_its_name(void **state)
+{
+    (void)state;
+    struct flag_file *file = read_flags(
+        "{'flags': {'x': {" ON_OFF ", 'defaultVariant': 'off', 'targeting': {'if': [{'$ref': 'e'},"
+        " {'fractional': [['on', 5], ['off', 95]]}, 'off']}}}, '$evaluators': {'e': " PRO "}}");
+    struct flag_wish wish = WISH("on", "6");
+    struct flag *f = NULL;
+    assert_int_equal(flag_edit_set(file->flags[0], &wish, &f, mend, sizeof mend), HOIST_OK);
+    assert_int_equal(f->targeting.nodes[1].kind, NODE_REF);
+    flag_free(f);
+    flag_file_free(file);
+}
+
 static void the_other_variants_share_is_what_is_left(void **state)
 {
     (void)state;
@@ -422,6 +436,7 @@ int main(void)
         cmocka_unit_test(what_is_no_condition_is_refused_with_the_way_to_write_it),
         cmocka_unit_test(a_condition_that_fills_its_limits_is_refused),
         cmocka_unit_test(a_rollout_moves_and_keeps_what_is_not_said_anew),
+        cmocka_unit_test(a_named_condition_keeps_its_name),
         cmocka_unit_test(the_other_variants_share_is_what_is_left),
         cmocka_unit_test(a_default_that_was_moved_stays_until_all_or_none),
         cmocka_unit_test(the_same_share_in_other_weights_is_no_change),
