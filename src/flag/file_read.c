@@ -72,9 +72,9 @@ static void read_array(struct file_reader *fr, const json_t *v)
         const json_t *item = json_array_get(v, i), *key = json_object_get(item, "key");
         size_t back = path_index(&fr->r.path, i);
         fr->r.problems->flag_len = fr->r.path.len;
-        if (json_is_string(key))
+        if (json_is_string(key)) {
             keep(fr, json_text(key), i, flag_read(&fr->r, json_text(key), item, true));
-        else {
+        } else {
             complain(&fr->r, "add \"key\": the flag's name, in quotes",
                      json_is_object(item) ? "the flag has no key" : "this is no flag");
             keep(fr, SLICE(""), i, NULL);

@@ -61,9 +61,9 @@ static void look_for_near_key(struct plan *p, struct slice key)
         p->near = (struct slice){0};
 }
 
-/* Adds the one edit to `plan`; OK with a->exit set: refused. */
+/* Adds the one edit to `plan`, and gives the flag as it will be; OK with a->exit set: refused. */
 static enum hoist_err plan_set(struct command *c, struct plan *plan, enum hoist_type type,
-                               struct answer *a)
+                               struct answer *a, struct flag **ret_new)
 {
     struct flag_wish wish = {.key = slice_str(c->args.key),
                              .value = slice_str(c->args.value),
@@ -91,8 +91,19 @@ static enum hoist_err plan_set(struct command *c, struct plan *plan, enum hoist_
     if (err == HOIST_OK)
         err = plan_put(plan, new);
     flag_free(old);
-    flag_free(new);
+    *ret_new = new;
     return command_answer_or_fail(a, err, mend);
+}
+
+/* The rule that the flag has: it decides before a default that was moved, and keeps what a percentage
+ * did not say anew. */
+static void put_rule(struct json_writer *w, struct command *c)
+{
+    const struct flag *f = c->more;
+    if (f->targeting.count == 0)
+        return;
+    json_key(w, "targeting");
+    json_put_tree(w, f->targeting);
 }
 
 enum hoist_err command_set(struct command *c, struct store_write *w, struct answer *a)
@@ -108,9 +119,14 @@ enum hoist_err command_set(struct command *c, struct store_write *w, struct answ
     }
     struct plan plan;
     plan_begin(&plan, store_write_read(w), &c->env);
-    enum hoist_err err = plan_set(c, &plan, type, a);
-    if (err == HOIST_OK && a->exit == EXIT_DONE)
+    struct flag *new = NULL;
+    enum hoist_err err = plan_set(c, &plan, type, a, &new);
+    if (err == HOIST_OK && a->exit == EXIT_DONE) {
+        c->put_more = put_rule;
+        c->more = new;
         err = command_carry_out(c, w, CHANGE_SET, &plan, a);
+    }
+    flag_free(new);
     plan_done(&plan);
     return err;
 }

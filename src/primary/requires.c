@@ -116,8 +116,9 @@ static enum hoist_err visit_required(struct walk *w, const struct flag *f,
                       "flag '%.*s' requires variant '%.*s' of flag '%.*s', which has no such "
                       "variant",
                       SLICE_ARG(f->key), SLICE_ARG(need->variant), SLICE_ARG(need->flag));
-    } else
+    } else {
         err = visit(w, required, depth + 1);
+    }
     flag_free(required);
     return err;
 }

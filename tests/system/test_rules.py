@@ -52,6 +52,16 @@ def test_a_rollout_to_some_and_beside_some(lab):
     assert targeting(lab, "k") == {"if": [internal, "on", {"fractional": [["on", 20], ["off", 80]]}]}
 
 
+def test_set_says_which_rule_the_flag_has(lab):
+    lab.primary()
+    lab.ok("set", "k", "on", "--percent", "10", "--if", "plan = pro")
+    moved = lab.ok("set", "k", "on", "--percent", "20")
+    assert moved["targeting"] == targeting(lab, "k") and moved["targeting"]["if"][0] == {"==": [{"var": "plan"}, "pro"]}
+    shown = lab.flagctl("set", "k", "on", "--default")
+    assert shown.code == 0 and 'its rule, which decides before the default: {"if":[{"==":' in shown.out
+    assert "targeting" not in lab.ok("set", "k", "on", "--everyone")
+
+
 def test_a_rule_of_somebodys_hand_is_not_overwritten(lab):
     lab.primary()
     lab.ok("import", lab.file("t.json", {"flags": {"t": {**ON_OFF, "targeting": RULE}}}))

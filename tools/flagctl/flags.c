@@ -49,6 +49,16 @@ static void show_dry_edits(const struct call *c, const json_t *dry)
         printf("  … and %zu more\n", all - shown);
 }
 
+/* The rule that a flag has after `set`. */
+static void show_rule(const json_t *body)
+{
+    const json_t *rule = json_object_get(body, "targeting");
+    char *text = rule ? value_text(rule, false) : NULL;
+    if (text)
+        printf("its rule, which decides before the default: %s\n", text);
+    mem_free(text);
+}
+
 int show_change(struct call *c, const struct reply *r)
 {
     int exit;
@@ -68,6 +78,7 @@ int show_change(struct call *c, const struct reply *r)
         show_names(c, r->body, "changed", "changed", LOOK_VALUE);
         show_names(c, r->body, "deleted", "deleted", LOOK_BAD);
     }
+    show_rule(r->body);
     show_names(c, r->body, "override_kept", "still overridden:", LOOK_BAD);
     show_names(c, r->body, "override_dropped",
                "no longer overridden, for want of the variant:", LOOK_BAD);
