@@ -79,7 +79,7 @@ void lint_flags(struct reader *r, const struct named_flag *flags, size_t count,
         look_at_flag(&l, &flags[i], flags, count);
     look_at_evaluators(&l);
     lint_attributes(&l);
-    for (uint32_t i = 0; i < l.attribute_count; i++)
+    for (size_t i = 0; i < l.attribute_count; i++)
         mem_free(l.attributes[i].path);
     mem_free(l.attributes);
     r->problems->flag_len = 0;

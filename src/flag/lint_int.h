@@ -9,18 +9,17 @@
 
 #include "flag/read_int.h"
 
-struct attribute { /* as it is spelled somewhere */
+struct attribute { /* a place where one is named */
     struct slice name;
-    char *path; /* where first */
-    uint32_t count;
-    uint32_t order; /* of its first place among all */
+    char *path;
+    size_t order;
 };
 
 struct lint {
     struct reader *r; /* for the path */
     struct problems *warnings;
-    struct attribute *attributes; /* sorted by name */
-    uint32_t attribute_count, attribute_cap;
+    struct attribute *attributes;
+    size_t attribute_count, attribute_cap;
     bool no_memory;
 };
 

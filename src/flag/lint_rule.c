@@ -199,48 +199,31 @@ static void look_at_weights(struct lint *l, const struct node *n)
 
 /* ------------------------------------------------------------------ attributes */
 
-static int compare_name(const void *name, const void *attribute)
+static bool make_room(struct lint *l)
 {
-    return slice_cmp(*(const struct slice *)name, ((const struct attribute *)attribute)->name);
-}
-
-static void insert_attribute(struct lint *l, struct slice name)
-{
-    if (l->attribute_count == l->attribute_cap) {
-        uint32_t cap = l->attribute_cap ? l->attribute_cap * 2 : 16;
-        struct attribute *grown = mem_realloc(l->attributes, cap * sizeof *grown);
-        if (!grown) {
-            l->no_memory = true;
-            return;
-        }
+    if (l->attribute_count < l->attribute_cap)
+        return true;
+    size_t cap = l->attribute_cap ? 2 * l->attribute_cap : 64;
+    struct attribute *grown = mem_realloc(l->attributes, cap * sizeof *grown);
+    if (grown) {
         l->attributes = grown;
         l->attribute_cap = cap;
     }
-    uint32_t at = l->attribute_count;
-    char *path = mem_dup_str(l->r->path.text);
-    l->no_memory |= !path;
-    if (!path)
-        return;
-    while (at > 0 && slice_cmp(l->attributes[at - 1].name, name) > 0) {
-        l->attributes[at] = l->attributes[at - 1];
-        at--;
-    }
-    l->attributes[at] = (struct attribute){name, path, 1, l->attribute_count};
-    l->attribute_count++;
+    return grown;
 }
 
 static void note_attribute(struct lint *l, const struct node *n)
 {
     if (n->kind != NODE_STRING || n->text.len == 0)
         return;
-    struct attribute *found = l->attribute_count
-                                  ? bsearch(&n->text, l->attributes, l->attribute_count,
-                                            sizeof *l->attributes, compare_name)
-                                  : NULL;
-    if (found)
-        found->count++;
-    else
-        insert_attribute(l, n->text);
+    char *path = mem_dup_str(l->r->path.text);
+    if (!path || !make_room(l)) {
+        mem_free(path);
+        l->no_memory = true;
+        return;
+    }
+    l->attributes[l->attribute_count] = (struct attribute){n->text, path, l->attribute_count};
+    l->attribute_count++;
 }
 
 /* Those of var, missing and missing_some that are written out. */
@@ -264,34 +247,64 @@ static void note_attributes(struct lint *l, const struct node *n)
             note_attribute(l, item);
 }
 
-static bool same_but_for_case(struct slice a, struct slice b)
+static int compare_but_for_case(struct slice a, struct slice b)
 {
-    return a.len == b.len && strncasecmp((const char *)a.ptr, (const char *)b.ptr, a.len) == 0;
+    if (a.len != b.len)
+        return a.len < b.len ? -1 : 1;
+    return strncasecmp((const char *)a.ptr, (const char *)b.ptr, a.len);
 }
 
-/* The spelling that most places have; of two as frequent the first one's. */
-static const struct attribute *usual_spelling(const struct lint *l, const struct attribute *a)
+static int by_spelling(const void *x, const void *y)
 {
-    const struct attribute *best = a;
-    for (uint32_t i = 0; i < l->attribute_count; i++) {
-        const struct attribute *b = &l->attributes[i];
-        if (same_but_for_case(a->name, b->name) &&
-            (b->count > best->count || (b->count == best->count && b->order < best->order)))
-            best = b;
+    const struct attribute *a = x, *b = y;
+    int order = compare_but_for_case(a->name, b->name);
+    if (order == 0)
+        order = slice_cmp(a->name, b->name);
+    return order ? order : (a->order > b->order) - (a->order < b->order);
+}
+
+/* How many of those that stand behind each other are spelled alike. */
+static size_t run_length(const struct attribute *a, size_t count)
+{
+    size_t n = 1;
+    while (n < count && slice_eq(a[n].name, a->name))
+        n++;
+    return n;
+}
+
+/* `count` places that name one attribute: the usual spelling is the most frequent one; of two as
+ * frequent the first in the file. */
+static void compare_spellings(struct lint *l, const struct attribute *a, size_t count)
+{
+    const struct attribute *usual = a;
+    size_t most = 0;
+    for (size_t i = 0, n; i < count; i += n) {
+        n = run_length(a + i, count - i);
+        if (n > most || (n == most && a[i].order < usual->order)) {
+            usual = a + i;
+            most = n;
+        }
     }
-    return best;
+    for (size_t i = 0, n; i < count; i += n) {
+        n = run_length(a + i, count - i);
+        if (a + i != usual)
+            problems_add(l->warnings, a[i].path,
+                         "attributes differ by their case: write both the same way",
+                         "the attribute \"%s\" is \"%s\" elsewhere, as at %s", show(a[i].name).text,
+                         show(usual->name).text, usual->path);
+    }
 }
 
 void lint_attributes(struct lint *l)
 {
-    for (uint32_t i = 0; i < l->attribute_count; i++) {
-        const struct attribute *a = &l->attributes[i], *usual = usual_spelling(l, a);
-        if (usual == a)
-            continue;
-        problems_add(l->warnings, a->path,
-                     "attributes differ by their case: write both the same way",
-                     "the attribute \"%s\" is \"%s\" elsewhere, as at %s", show(a->name).text,
-                     show(usual->name).text, usual->path);
+    struct attribute *a = l->attributes;
+    if (l->attribute_count > 1)
+        qsort(a, l->attribute_count, sizeof *a, by_spelling);
+    for (size_t i = 0, n; i < l->attribute_count; i += n) {
+        for (n = 1; i + n < l->attribute_count; n++)
+            if (compare_but_for_case(a[i].name, a[i + n].name) != 0)
+                break;
+        compare_spellings(l, a + i, n);
     }
 }
 
