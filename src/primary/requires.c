@@ -5,17 +5,19 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "eval/eval.h"
 #include "wire/record.h"
 
 enum {
-    DEPTH_MAX = 64,    /* of a chain of flags that require each other */
-    NAMED = 10,        /* of those who require a flag */
+    DEPTH_MAX = EVAL_REQUIRES_DEPTH_MAX, /* behind that a requirement is not met, whatever it is */
+    NAMED = 10,                          /* of those who require a flag */
     SCAN_BY_BYTES = 8, /* for so few keys, look for their bytes before a record is decoded */
 };
 
 struct visited {
     struct slice key;
-    bool done; /* else it is on the way that led here */
+    bool done;  /* else it is on the way that led here */
+    int height; /* once done: how long the longest chain is that begins with it */
 };
 
 struct mend { /* what to do about a refusal */
@@ -61,15 +63,16 @@ static enum hoist_err make_room(struct walk *w)
     return HOIST_OK;
 }
 
-/* Enter `key`, or tell that it was entered before. */
-static enum hoist_err enter(struct walk *w, struct slice key, bool *ret_new, bool *ret_done)
+/* Enter `key`, or give what is known of it. */
+static enum hoist_err enter(struct walk *w, struct slice key, bool *ret_new,
+                            struct visited *ret_known)
 {
     enum hoist_err err = make_room(w);
     if (err != HOIST_OK)
         return err;
     size_t at = place(w, key);
     *ret_new = !w->seen[at].key.ptr;
-    *ret_done = w->seen[at].done;
+    *ret_known = w->seen[at];
     if (!*ret_new)
         return HOIST_OK;
     err = arena_own(&w->plan->arena, &key);
@@ -94,10 +97,10 @@ static enum hoist_err flag_after(const struct plan *p, struct slice key, struct 
     return err == HOIST_OK ? record_decode(key, record, ret, NULL) : err;
 }
 
-static enum hoist_err visit(struct walk *w, const struct flag *f, int depth);
+static enum hoist_err visit(struct walk *w, const struct flag *f, int depth, int *ret_height);
 
 static enum hoist_err visit_required(struct walk *w, const struct flag *f,
-                                     const struct requirement *need, int depth)
+                                     const struct requirement *need, int depth, int *ret_height)
 {
     struct flag *required = NULL;
     enum hoist_err err = flag_after(w->plan, need->flag, &required);
@@ -117,7 +120,7 @@ static enum hoist_err visit_required(struct walk *w, const struct flag *f,
                       "variant",
                       SLICE_ARG(f->key), SLICE_ARG(need->variant), SLICE_ARG(need->flag));
     } else {
-        err = visit(w, required, depth + 1);
+        err = visit(w, required, depth + 1, ret_height);
     }
     flag_free(required);
     return err;
@@ -140,24 +143,44 @@ static enum hoist_err refuse_circle(struct walk *w, struct slice key, int depth)
     return err;
 }
 
-static enum hoist_err visit(struct walk *w, const struct flag *f, int depth)
+static enum hoist_err refuse_depth(struct walk *w, const struct flag *f)
 {
-    bool is_new, done;
+    snprintf(w->mend.text, w->mend.size, "require the flag at the end of the chain directly");
+    return err_set(HOIST_EINVAL, "flags require each other more than %d deep, at flag '%.*s'",
+                   DEPTH_MAX, SLICE_ARG(f->key));
+}
+
+/* Chains are followed downwards alone: one that a flag outside of the plan begins may become longer
+ * than it should be. Then that flag yields its `otherwise`. */
+static enum hoist_err visit(struct walk *w, const struct flag *f, int depth, int *ret_height)
+{
+    struct visited known;
+    bool is_new;
+    int height = 0;
     if (depth > DEPTH_MAX)
-        return err_set(HOIST_EINVAL, "flags require each other more than %d deep, at flag '%.*s'",
-                       DEPTH_MAX, SLICE_ARG(f->key));
-    enum hoist_err err = enter(w, f->key, &is_new, &done);
-    if (err != HOIST_OK || (!is_new && done))
+        return refuse_depth(w, f);
+    enum hoist_err err = enter(w, f->key, &is_new, &known);
+    if (err != HOIST_OK)
         return err;
-    if (!is_new)
+    if (!is_new && !known.done)
         return refuse_circle(w, f->key, depth);
+    if (!is_new) {
+        *ret_height = known.height;
+        return depth + known.height > DEPTH_MAX ? refuse_depth(w, f) : HOIST_OK;
+    }
     w->way[depth] = f->key;
     for (uint32_t i = 0; i < f->requires_count; i++) {
-        err = visit_required(w, f, &f->requires[i], depth);
+        int below = 0;
+        err = visit_required(w, f, &f->requires[i], depth, &below);
         if (err != HOIST_OK)
             return err;
+        if (height < below + 1)
+            height = below + 1;
     }
-    w->seen[place(w, f->key)].done = true;
+    struct visited *v = &w->seen[place(w, f->key)];
+    v->done = true;
+    v->height = height;
+    *ret_height = height;
     return HOIST_OK;
 }
 
@@ -169,10 +192,11 @@ static enum hoist_err check_required(struct plan *p, struct mend mend)
         if (!p->items[i].requires)
             continue;
         struct flag *f;
+        int height;
         err = record_decode(p->items[i].key, p->items[i].record, &f, NULL);
         if (err != HOIST_OK)
             break;
-        err = visit(&w, f, 0);
+        err = visit(&w, f, 0, &height);
         flag_free(f);
     }
     mem_free(w.seen);

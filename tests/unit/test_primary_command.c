@@ -453,6 +453,41 @@ static void what_another_flag_requires_does_not_go(void **state)
     kit_do(k, "delete", "{\"key\":\"base\"}", "changed");
 }
 
+/* f00 … in one file, each requiring the next. */
+static char *chain(int count)
+{
+    struct buf file = BUF_INIT(65536);
+    buf_add_str(&file, "{\"flags\":{");
+    for (int i = 0; i < count; i++)
+        buf_printf(&file,
+                   "\"f%02d\":{" ON_OFF ",\"requires\":{\"flags\":{\"f%02d\":\"on\"},\"otherwise\":"
+                   "\"off\"}},",
+                   i, i + 1);
+    buf_printf(&file, "\"f%02d\":{" ON_OFF "}}}", count);
+    char *body = kit_file(buf_str(&file), "");
+    buf_done(&file);
+    return body;
+}
+
+/* Whichever of its flags is looked at first. */
+static void a_chain_is_no_longer_than_an_evaluation_follows_it(void **state)
+{
+    struct kit *k = *state;
+    char *body = chain(17);
+    kit_refused(k, "apply", body, EXIT_INPUT, "more than 16 deep");
+    free(body);
+    body = chain(16);
+    kit_do(k, "apply", body, "changed");
+    free(body);
+    body = kit_file("{\"flags\":{" NEEDS("z", "f00") "," NEEDS("g", "f01") "}}", "");
+    kit_refused(k, "apply", body, EXIT_INPUT, "more than 16 deep");
+    free(body);
+    body = kit_file("{\"flags\":{" NEEDS("e", "f01") "," NEEDS("g", "e") "}}", "");
+    kit_refused(k, "apply", body, EXIT_INPUT, "more than 16 deep");
+    free(body);
+    apply(k, "{\"flags\":{" NEEDS("g", "f01") "}}", "", EXIT_DONE, NULL);
+}
+
 static void all_who_require_a_flag_are_named(void **state)
 {
     struct kit *k = *state;
@@ -721,6 +756,7 @@ int main(void)
         T(a_requirement_that_is_not_there_is_refused),
         T(a_cycle_of_requirements_is_refused),
         T(what_another_flag_requires_does_not_go),
+        T(a_chain_is_no_longer_than_an_evaluation_follows_it),
         T(all_who_require_a_flag_are_named),
         T(a_promotion_brings_no_flag_without_what_it_requires),
         T(a_rollback_is_not_held_back_by_requirements),
