@@ -52,6 +52,20 @@ def test_a_rollout_to_some_and_beside_some(lab):
     assert targeting(lab, "k") == {"if": [internal, "on", {"fractional": [["on", 20], ["off", 80]]}]}
 
 
+def test_what_a_rollout_yields(lab):
+    lab.primary()
+    lab.ok("set", "k", "on", "--percent", "0", "--also", "email ends_with @example.com")
+    ours, other = '{"email": "ana@example.com"}', '{"email": "eve@example.org", "targetingKey": "eve"}'
+    assert lab.ok("eval", "k", "--context", ours)["value"] is True and lab.ok("eval", "k", "--context", other)["value"] is False
+    lab.ok("set", "k", "on", "--percent", "100")
+    assert lab.ok("eval", "k", "--context", other)["value"] is True and lab.flagctl("is", "k").code == 0
+    lab.ok("set", "k", "on", "--percent", "100", "--if", "version sem_ver >= 2.1.0")
+    old, new = '{"version": "2.0.9", "targetingKey": "a"}', '{"version": "2.10.0", "targetingKey": "a"}'
+    assert lab.ok("eval", "k", "--context", new)["value"] is True and lab.ok("eval", "k", "--context", old)["value"] is False
+    lab.ok("target", "k", "--file", lab.file("rule.json", RULE))
+    assert lab.ok("eval", "k", "--context", '{"plan": "pro"}')["value"] is True
+
+
 def test_set_says_which_rule_the_flag_has(lab):
     lab.primary()
     lab.ok("set", "k", "on", "--percent", "10", "--if", "plan = pro")
@@ -245,5 +259,9 @@ def test_the_marketplace_flags_hang_on_one(lab):
     path = TOP / "examples/marketplace/flags/production.json"
     assert lab.ok("lint", path)["result"] == "clean"
     lab.ok("import", path)
+    lab.ok("set", "marketplace.sync.enabled", "on")
+    assert lab.ok("eval", "marketplace.sync.enabled")["value"] is False  # nothing without the marketplace
+    lab.ok("set", "marketplace.enabled", "on")
+    assert lab.ok("eval", "marketplace.sync.enabled")["value"] is True
     refused = lab.flagctl("delete", "marketplace.enabled")
     assert refused.code == 2 and "'marketplace.github_sources.enabled', 'marketplace.sync.enabled'" in refused.err
