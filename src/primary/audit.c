@@ -41,6 +41,25 @@ static bool follows(struct audit *a, const struct change *c)
     return true;
 }
 
+/* A signature that is there must be right; one that is missing is made up for by a later one. */
+static bool is_signed(struct audit *a, const struct change *c)
+{
+    if (!a->trust)
+        return true;
+    change_vouch(a->trust, c, 1, &a->last_signed);
+    a->signed_count += a->last_signed;
+    if (!a->last_signed && c->signature.len)
+        return breaks(a, c->head.version, "no key that is trusted has made its signature");
+    return true;
+}
+
+bool audit_end_signed(struct audit *a)
+{
+    if (!a->broken && a->trust && !a->last_signed)
+        return breaks(a, a->last, "it is not signed, and no change behind it is");
+    return !a->broken;
+}
+
 bool audit_step(struct audit *a, struct slice change)
 {
     struct change c;
@@ -50,7 +69,7 @@ bool audit_step(struct audit *a, struct slice change)
         return breaks(a, a->last + 1, "%s", err_last());
     if (!c.edits.ptr)
         return breaks(a, c.head.version, "its edits are missing");
-    if (!follows(a, &c))
+    if (!follows(a, &c) || !is_signed(a, &c))
         return false;
     a->last = c.head.version;
     a->count++;

@@ -10,14 +10,19 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/sign.h"
 #include "store/store.h"
 
-struct audit { /* all zero: nothing was seen yet */
+struct audit { /* all zero: nothing was seen yet, and signatures are not looked at */
+    const struct trust *trust; /* whose signatures count; a change that follows on a signed one's
+                                  way needs none of its own, the last one does */
     char env[STORE_ENV_NAME_MAX + 1];
     uint64_t first, last; /* versions seen; 0: none */
     uint64_t count;
     uint8_t hash[HASH_SIZE]; /* of the last */
-    uint64_t broken;         /* the version at which the chain breaks; 0: it holds */
+    uint64_t signed_count;   /* changes that a trusted key has signed */
+    bool last_signed;
+    uint64_t broken; /* the version at which the chain breaks; 0: it holds */
     char why[512];
 };
 
@@ -26,5 +31,9 @@ bool audit_step(struct audit *a, struct slice change);
 
 /* The chain ends here: the last change must be `version` with `hash`. */
 bool audit_end(struct audit *a, uint64_t version, const uint8_t hash[HASH_SIZE]);
+
+/* Nothing more comes: somebody who is trusted must have signed the last change, which vouches for
+ * all before it. True where nobody's signature is looked at. */
+bool audit_end_signed(struct audit *a);
 
 #endif

@@ -150,15 +150,17 @@ static struct change_header next_header(const struct store_env *env)
     return head;
 }
 
-static enum hoist_err put_change(struct store_write *w, struct change_header *head,
-                                 const struct store_env *env, struct slice edits,
-                                 uint32_t edits_count, struct buf *change)
+static enum hoist_err put_change(struct store_write *w, const struct sign_key *key,
+                                 struct change_header *head, const struct store_env *env,
+                                 struct slice edits, uint32_t edits_count, struct buf *change)
 {
     struct change c;
     head->edits_count = edits_count;
     enum hoist_err err = store_change_stage(w, env->id, edits, head->version, head->digest);
     if (err == HOIST_OK)
-        err = change_encode(head, edits, (struct slice){0}, change, NULL);
+        err = change_encode(head, edits, key ? change_unsigned : SLICE(""), change, NULL);
+    if (err == HOIST_OK && key)
+        err = change_sign(change->ptr, change->len, key);
     if (err == HOIST_OK)
         err = change_decode(buf_slice(change), &c);
     if (err == HOIST_OK)
@@ -166,14 +168,15 @@ static enum hoist_err put_change(struct store_write *w, struct change_header *he
     return err;
 }
 
-enum hoist_err command_mark(struct store_write *w, struct change_header *head,
-                            const struct store_env *env, struct buf *change)
+enum hoist_err command_mark(struct store_write *w, const struct sign_key *key,
+                            struct change_header *head, const struct store_env *env,
+                            struct buf *change)
 {
     struct buf edits = BUF_INIT(16);
     edits_begin(&edits, 0);
     enum hoist_err err = buf_err(&edits);
     if (err == HOIST_OK)
-        err = put_change(w, head, env, buf_slice(&edits), 0, change);
+        err = put_change(w, key, head, env, buf_slice(&edits), 0, change);
     buf_done(&edits);
     return err;
 }
@@ -194,7 +197,8 @@ static enum hoist_err commit_plan(struct command *c, struct store_write *w, enum
     if (err == HOIST_OK) {
         /* The answer first: it reads what the plan borrows from the transaction. */
         command_put_result(c, &c->env, head.version, "changed", plan, a);
-        err = put_change(w, &head, &c->env, buf_slice(&edits), (uint32_t)plan->count, &a->change);
+        err = put_change(w, c->key, &head, &c->env, buf_slice(&edits), (uint32_t)plan->count,
+                         &a->change);
     }
     if (err == HOIST_OK)
         err = command_keep_answer(c, w, a);

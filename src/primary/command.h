@@ -47,6 +47,9 @@ MUST_USE enum hoist_err command_new(const struct frame_command *frame, const cha
                                     struct command **ret);
 void command_free(struct command *c);
 
+/* What its change is to be signed with; NULL: it is not. `key` stays the caller's. */
+void command_sign_with(struct command *c, const struct sign_key *key);
+
 /*
  * Carry it out in `w`. `fleet` may be NULL: nothing was heard.
  *
@@ -61,10 +64,10 @@ MUST_USE enum hoist_err command_run(struct command *c, struct store_write *w, st
 void command_committed(struct command *c);
 
 /* Make environment `name` within `w`, as env_create does. *head says who, when, why (author,
- * time_ms, message, request); the rest of it is filled in. The environment's first change goes into
- * `change`. */
-MUST_USE enum hoist_err command_make_env(struct store_write *w, const char *name,
-                                         struct change_header *head, struct store_env *ret,
-                                         struct buf *change);
+ * time_ms, message, request); the rest of it is filled in. The environment's first change, signed
+ * unless `key` is NULL, goes into `change`. */
+MUST_USE enum hoist_err command_make_env(struct store_write *w, const struct sign_key *key,
+                                         const char *name, struct change_header *head,
+                                         struct store_env *ret, struct buf *change);
 
 #endif

@@ -15,8 +15,9 @@ static uint64_t new_epoch(int64_t wall_ms, uint64_t above)
     return epoch > above ? epoch : above + 1;
 }
 
-enum hoist_err command_make_env(struct store_write *w, const char *name, struct change_header *head,
-                                struct store_env *ret, struct buf *change)
+enum hoist_err command_make_env(struct store_write *w, const struct sign_key *key, const char *name,
+                                struct change_header *head, struct store_env *ret,
+                                struct buf *change)
 {
     struct store_env env;
     enum hoist_err err = store_env_create(w, name, &env);
@@ -30,7 +31,7 @@ enum hoist_err command_make_env(struct store_write *w, const char *name, struct 
     head->epoch = env.epoch;
     head->version = 1;
     head->kind = CHANGE_CREATE;
-    err = command_mark(w, head, &env, change);
+    err = command_mark(w, key, head, &env, change);
     if (err == HOIST_OK)
         err = store_env_get(store_write_read(w), name, ret);
     return err;
@@ -64,7 +65,7 @@ enum hoist_err command_env_create(struct command *c, struct store_write *w, stru
     }
     snprintf(a->env, sizeof a->env, "%s", name);
     struct change_header head = header_of(c);
-    enum hoist_err err = command_make_env(w, name, &head, &c->env, &a->change);
+    enum hoist_err err = command_make_env(w, c->key, name, &head, &c->env, &a->change);
     if (err != HOIST_OK)
         return err;
     a->changed = a->announce = true;
@@ -128,7 +129,7 @@ enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struc
         memcpy(head.prev, now.hash, HASH_SIZE);
     enum hoist_err err = store_epoch_set(w, now.id, now.epoch);
     if (err == HOIST_OK)
-        err = command_mark(w, &head, &now, &a->change);
+        err = command_mark(w, c->key, &head, &now, &a->change);
     if (err != HOIST_OK)
         return err;
     a->changed = a->announce = true;

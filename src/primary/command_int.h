@@ -38,6 +38,7 @@ struct command {
 
     /* while it runs */
     struct fleet *fleet;
+    const struct sign_key *key; /* NULL: changes are not signed */
     int64_t wall_ms;
     struct store_env env;
     bool is_protected; /* the environment is */
@@ -53,8 +54,9 @@ MUST_USE enum hoist_err command_carry_out(struct command *c, struct store_write 
                                           struct answer *a);
 
 /* Put a change without edits: an environment's first, an epoch's. */
-MUST_USE enum hoist_err command_mark(struct store_write *w, struct change_header *head,
-                                     const struct store_env *env, struct buf *change);
+MUST_USE enum hoist_err command_mark(struct store_write *w, const struct sign_key *key,
+                                     struct change_header *head, const struct store_env *env,
+                                     struct buf *change);
 
 /* Keep the answer under the command's request id, to be given again when that is repeated. */
 MUST_USE enum hoist_err command_keep_answer(struct command *c, struct store_write *w,

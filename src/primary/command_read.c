@@ -195,6 +195,11 @@ enum hoist_err command_new(const struct frame_command *frame, const char *author
     return HOIST_OK;
 }
 
+void command_sign_with(struct command *c, const struct sign_key *key)
+{
+    c->key = key;
+}
+
 void command_free(struct command *c)
 {
     if (!c)

@@ -105,7 +105,7 @@ static void on_told(void *arg, const struct told_host *told)
 
 /* ------------------------------------------------------------------ environments */
 
-static enum hoist_err make_env(struct store *s, const char *name)
+static enum hoist_err make_env(struct store *s, const struct sign_key *key, const char *name)
 {
     struct store_write *w;
     struct store_env env;
@@ -120,7 +120,7 @@ static enum hoist_err make_env(struct store *s, const char *name)
         store_write_abort(w);
         return HOIST_OK;
     }
-    err = command_make_env(w, name, &head, &env, &change);
+    err = command_make_env(w, key, name, &head, &env, &change);
     if (err == HOIST_OK)
         err = store_write_commit(w);
     else
@@ -143,9 +143,9 @@ static bool has_envs(struct store *s)
 static enum hoist_err make_envs(struct store *s, const struct primary_config *config)
 {
     if (config->env_count == 0)
-        return has_envs(s) ? HOIST_OK : make_env(s, "production");
+        return has_envs(s) ? HOIST_OK : make_env(s, config->key, "production");
     for (uint32_t i = 0; i < config->env_count; i++) {
-        enum hoist_err err = make_env(s, config->envs[i]);
+        enum hoist_err err = make_env(s, config->key, config->envs[i]);
         if (err != HOIST_OK)
             return err_prefix(err, "environment '%s'", config->envs[i]);
     }
@@ -206,6 +206,7 @@ static enum hoist_err primary_new(struct store *s, const struct primary_config *
     p->id = mem_dup_str(config->id);
     p->software = mem_dup_str(config->software);
     p->role = mem_dup_str(config->role);
+    p->key = config->key;
     p->txn_duration = metric_series(
         METRIC_HISTOGRAM, "hoist_txn_duration_seconds",
         "Time of a write transaction, from its begin to the end of its commit.", "", txn_buckets);
@@ -273,6 +274,7 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
                                    .id = p->id,
                                    .software = p->software,
                                    .heartbeat_ms = config->heartbeat_ms,
+                                   .key = config->key,
                                    .command = on_command,
                                    .told = on_told,
                                    .arg = p};

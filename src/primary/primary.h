@@ -28,6 +28,7 @@ struct primary_config {
     const char *software;
     const char *role; /* "primary" or "dev", as status says it */
     uint32_t heartbeat_ms;
+    const struct sign_key *key; /* signs changes and heartbeats; stays the caller's; NULL: none */
 };
 
 MUST_USE enum hoist_err primary_start(struct store *s, const struct primary_config *config,

@@ -43,6 +43,7 @@ struct primary {
     struct server *server;
     struct fleet *fleet;
     char *id, *software, *role;
+    const struct sign_key *key; /* NULL: nothing is signed */
 
     struct queue changes;   /* to the writer */
     struct queue questions; /* to the reader */

@@ -40,6 +40,8 @@ static enum hoist_err run_jobs(struct primary *p, struct store_write *w, struct 
         j->answer = ANSWER_INIT;
         enum hoist_err err = job_read(p, j);
         if (err == HOIST_OK)
+            command_sign_with(j->command, p->key);
+        if (err == HOIST_OK)
             err = command_run(j->command, w, p->fleet, now_ms, &j->answer);
         if (err != HOIST_OK)
             return err;

@@ -269,6 +269,7 @@ static enum hoist_err make_follower(struct agent *a)
             .upstream_names = names,
             .heartbeat_ms = c->heartbeat_ms,
             .relay = c->relay,
+            .trust = c->trust,
         };
         hash_random(&f.incarnation, sizeof f.incarnation);
         hash_random(&f.seed, sizeof f.seed);

@@ -25,6 +25,7 @@ struct agent_config {
     uint32_t label_count;
     uint32_t heartbeat_ms; /* 0: 200 */
     bool relay;            /* it publishes what it has (relay.h) */
+    struct trust trust;    /* who may sign changes; none: they are taken as they come */
     /* Called on the agent's thread after each commit of changes, which it got one by one and not by
      * a snapshot: in order, of any environments, borrowed for the call. May be NULL. */
     void (*applied)(void *arg, const struct change *const *changes, uint32_t count);

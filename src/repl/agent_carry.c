@@ -287,7 +287,7 @@ static void count(struct agent *a, const struct follower_output *o)
         [COUNT_BAD_FRAME] = a->bad_frames, [COUNT_BAD_CHANGE] = a->bad_changes,
         [COUNT_HOLE] = e->holes,           [COUNT_RESYNC] = e->snapshots,
         [COUNT_DIVERGED] = e->diverged,    [COUNT_SWITCH] = a->switches,
-        [COUNT_STALE] = a->stale,
+        [COUNT_STALE] = a->stale,          [COUNT_FORGED] = a->forged,
     };
     if (o->what < COUNT_END)
         metric_inc(metrics[o->what]);

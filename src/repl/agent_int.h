@@ -67,7 +67,7 @@ struct agent {
     bool changed;    /* since the status was last left in the store */
     bool tick_fails; /* and that was logged */
 
-    struct metric *bad_frames, *bad_changes, *stale, *switches;
+    struct metric *bad_frames, *bad_changes, *forged, *stale, *switches;
 };
 
 /* Carry out what a step asks for. What the follower must hear of it is put into a->reports. */

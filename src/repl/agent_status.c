@@ -137,6 +137,7 @@ void agent_metrics_begin(struct agent *a)
 {
     a->bad_frames = frames_refused("reason=\"frame\"");
     a->bad_changes = frames_refused("reason=\"change\"");
+    a->forged = frames_refused("reason=\"forged\"");
     a->stale = frames_refused("reason=\"stale\"");
     a->switches =
         metric_series(METRIC_COUNTER, "hoist_upstream_switches_total",

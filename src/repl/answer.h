@@ -23,6 +23,7 @@ struct answerer { /* who answers; all borrowed */
     struct downloads *downloads;
     struct slice id, software;
     uint64_t incarnation;
+    const struct sign_key *key; /* the primary's; NULL: its heartbeats are not signed */
     standing_fn *standing; /* a relay's; NULL: this is the primary, and the store says it all */
     void *standing_arg;
 };

@@ -78,7 +78,7 @@ enum hoist_err follower_new(const struct follower_config *config, int64_t now_ms
     f->random = config->seed;
     f->counter = config->counter;
     f->counter_ms = now_ms;
-    f->word_ms = f->garbage_ms = NEVER;
+    f->word_ms = f->garbage_ms = f->forged_ms = NEVER;
     f->hello_due_ms = f->lags_since_ms = NEVER;
     f->status_due_ms = now_ms;
     f->request_bytes = BUF_INIT(FRAME_REPLY_MAX);
@@ -172,21 +172,34 @@ static bool is_readable(struct follower *f, enum hoist_err err)
     return err == HOIST_OK;
 }
 
+/* Those of a message that can be read, and are vouched for. Each of the others shows as a hole, and
+ * is fetched. */
 static void take_changes(struct follower *f, struct slice bytes)
 {
     struct frame_changes m;
+    uint32_t count = 0;
     if (!is_readable(f, frame_get_changes(bytes, &f->arena, &m)))
         return;
     upstream_heard(f);
+    struct change *changes = arena_alloc(&f->arena, m.count, sizeof *changes);
+    bool *vouched = arena_alloc(&f->arena, m.count, sizeof *vouched);
+    if (!changes || !vouched) {
+        f->no_memory = true;
+        return;
+    }
     for (uint32_t i = 0; i < m.count; i++) {
-        struct change c;
-        if (change_decode(m.changes[i], &c) != HOIST_OK) {
+        if (change_decode(m.changes[i], &changes[count]) == HOIST_OK)
+            count++;
+        else
             upstream_garbage(f, COUNT_BAD_CHANGE, err_last());
-            continue; /* its version shows as a hole, and is fetched */
-        }
-        struct fenv *e = follower_find(f, c.head.env);
-        if (e)
-            env_published(f, e, &c);
+    }
+    change_vouch(&f->config.trust, changes, count, vouched);
+    for (uint32_t i = 0; i < count; i++) {
+        struct fenv *e = follower_find(f, changes[i].head.env);
+        if (e && vouched[i])
+            env_published(f, e, &changes[i]);
+        else if (e)
+            upstream_forged(f, "a change");
     }
 }
 

@@ -59,6 +59,8 @@ struct follower_config { /* copied by follower_new() */
     const struct slice *upstream_names; /* for log lines; NULL: by their numbers */
     uint32_t heartbeat_ms;              /* what to expect; 200 */
     bool relay; /* others follow this host: it says so, and keeps what follower_standing() gives */
+    struct trust
+        trust; /* who may sign changes and origins; none: everything is taken as it comes */
     uint64_t seed;
     uint64_t counter; /* greatest heartbeat counter seen before; 0 */
 };
@@ -114,6 +116,7 @@ enum follower_out {
 enum follower_count {
     COUNT_BAD_FRAME,  /* a frame or reply that could not be read */
     COUNT_BAD_CHANGE, /* a change with a wrong envelope */
+    COUNT_FORGED,     /* a change or heartbeat that no key which is trusted has signed */
     COUNT_HOLE,       /* a fetch because something was missed */
     COUNT_RESYNC,     /* a snapshot was loaded */
     COUNT_DIVERGED,

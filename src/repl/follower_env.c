@@ -186,15 +186,17 @@ void env_published(struct follower *f, struct fenv *e, const struct change *c)
 
 /* ---------------------------------------------------------------- fetched */
 
-/* A fetched change. False: it is wrong, and was refused. */
-static bool take_fetched(struct follower *f, struct fenv *e, struct slice bytes)
+/* A fetched change that can be read. False: it is wrong, and was refused. */
+static bool take_fetched(struct follower *f, struct fenv *e, const struct change *fetched,
+                         bool vouched)
 {
-    struct change c;
+    struct change c = *fetched;
     struct point *p = at(e);
     uint64_t next = p->version + 1;
 
-    if (change_decode(bytes, &c) != HOIST_OK) {
-        env_refuse(f, e, next, err_last());
+    if (!vouched) {
+        upstream_forged(f, "a change");
+        env_refuse(f, e, next, "no key that this host trusts has signed it");
         return false;
     }
     if (!slice_eq(c.head.env, e->name) || c.head.epoch != p->epoch || c.head.version > next ||
@@ -213,6 +215,30 @@ static bool take_fetched(struct follower *f, struct fenv *e, struct slice bytes)
     return env_take(f, e, &c);
 }
 
+/* Fetched changes, as far as they can be read and are right. False: one was refused. */
+static bool take_run(struct follower *f, struct fenv *e, const struct slice *bytes, uint32_t count)
+{
+    struct change *changes = arena_alloc(&f->arena, count, sizeof *changes);
+    bool *vouched = arena_alloc(&f->arena, count, sizeof *vouched);
+    uint32_t read = 0;
+    if (!changes || !vouched) {
+        f->no_memory = true;
+        return false;
+    }
+    while (read < count && change_decode(bytes[read], &changes[read]) == HOIST_OK)
+        read++;
+    struct slice why = slice_str(err_last());
+    if (read < count && arena_own(&f->arena, &why) != HOIST_OK)
+        f->no_memory = true;
+    change_vouch(&f->config.trust, changes, read, vouched);
+    for (uint32_t i = 0; i < read; i++)
+        if (!take_fetched(f, e, &changes[i], vouched[i]))
+            return false;
+    if (read < count)
+        env_refuse(f, e, at(e)->version + 1, (const char *)why.ptr);
+    return read == count;
+}
+
 /* The change is complete: outputs borrow its bytes, so they live until the next step. */
 static bool take_whole_part(struct follower *f, struct fenv *e)
 {
@@ -226,7 +252,8 @@ static bool take_whole_part(struct follower *f, struct fenv *e)
     e->part = BUF_INIT(CHANGE_BYTES_MAX);
     env_drop_part(e);
     spend(f, k);
-    return take_fetched(f, e, slice_of(k->bytes, k->len));
+    struct slice whole = slice_of(k->bytes, k->len);
+    return take_run(f, e, &whole, 1);
 }
 
 /* A part of a change too long for one page. False: it does not fit to what is here. */
@@ -287,10 +314,8 @@ static void take_reply(struct follower *f, struct fenv *e, const struct request 
     if (p->part_total > 0) {
         if (r->after == before && !take_part(f, e, p))
             return;
-    } else {
-        for (uint32_t i = 0; i < p->count; i++)
-            if (!take_fetched(f, e, p->changes[i]))
-                return;
+    } else if (!take_run(f, e, p->changes, p->count)) {
+        return;
     }
     if (e->phase == PHASE_LIVE && f->primary && p->head < r->after)
         upstream_doubt(f);

@@ -151,7 +151,7 @@ struct follower {
     int64_t counter_ms;                  /* when it last moved */
     struct buf origin, origin_signature; /* a relay's: of the newest heartbeat; empty: none yet */
     bool silence_told, mute_told, stale_told, upstream_told; /* log lines of this episode */
-    int64_t garbage_ms; /* when garbage last came; NEVER: not yet */
+    int64_t garbage_ms, forged_ms; /* when garbage last came; NEVER: not yet */
 
     struct request request;
     uint64_t tag;
@@ -194,6 +194,8 @@ void upstream_heard(struct follower *f); /* its stream was heard */
 void upstream_no_answer(struct follower *f);
 void upstream_doubt(struct follower *f); /* ask hello before judging */
 /* Count something unreadable, and say so once per episode. */
+/* Upstream gave `what`, which is not signed by whom it should be: it is left. */
+void upstream_forged(struct follower *f, const char *what);
 void upstream_garbage(struct follower *f, enum follower_count what, const char *why);
 void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h);
 void upstream_hello(struct follower *f, const struct frame_hello *h);

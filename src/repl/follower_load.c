@@ -93,9 +93,16 @@ void load_fail(struct follower *f, struct fenv *e, const char *why)
 static bool begin(struct follower *f, struct fenv *e, const struct frame_snapshot_reply *p)
 {
     struct change base;
+    bool vouched;
     if (change_decode(p->base, &base) != HOIST_OK) {
         env_refuse(f, e, p->version, err_last());
         load_fail(f, e, "its first change cannot be read");
+        return false;
+    }
+    change_vouch(&f->config.trust, &base, 1, &vouched);
+    if (!vouched) { /* its digest, and those of what is replayed, vouch for the records */
+        upstream_forged(f, "a snapshot");
+        load_fail(f, e, "no key that this host trusts has signed it");
         return false;
     }
     if (!slice_eq(base.head.env, e->name) || base.head.epoch != p->epoch ||

@@ -244,6 +244,19 @@ void upstream_garbage(struct follower *f, enum follower_count what, const char *
     f->garbage_ms = f->now;
 }
 
+void upstream_forged(struct follower *f, const char *what)
+{
+    tell_count(f, COUNT_FORGED);
+    if (f->forged_ms == NEVER || f->now - f->forged_ms >= EPISODE_MS)
+        tell_log(
+            f, LOG_ERROR,
+            "repl: %s gives %s that no key signed which this host trusts; it is not taken. Either "
+            "that host is not to be trusted, or --trust names another primary's key",
+            upstream_name(f, f->follow), what);
+    f->forged_ms = f->now;
+    f->leave = true;
+}
+
 static const struct env_head *find_head(const struct env_head *heads, uint32_t count,
                                         struct slice name)
 {
@@ -284,12 +297,22 @@ static void note_lag(struct follower *f, const struct frame_heartbeat *h)
         f->lags_since_ms = f->now;
 }
 
+/* What the sender says of itself nobody signs: it only leads to asking. */
+static bool is_signed(const struct follower *f, const struct frame_heartbeat *h)
+{
+    const struct trust *t = &f->config.trust;
+    return t->count == 0 || trust_check(t, HEARTBEAT_SIGNED, h->origin, h->signature);
+}
+
 void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h)
 {
+    upstream_heard(f);
+    if (!is_signed(f, h)) {
+        upstream_forged(f, "a heartbeat");
+        return;
+    }
     bool old = h->counter < f->counter;
     bool moved = take_counter(f, h->counter);
-
-    upstream_heard(f);
     if (!old)
         f->distance = h->distance;
     note_lag(f, h);

@@ -128,6 +128,8 @@ static enum hoist_err put_heartbeat(struct publisher *p, const struct standing *
                                     struct buf *frame)
 {
     struct buf origin = BUF_INIT(NET_STREAM_MAX), hop = BUF_INIT(NET_STREAM_MAX);
+    struct slice signature = s->signature;
+    uint8_t own[SIGNATURE_SIZE];
     if (p->who->standing)
         buf_add_slice(&origin, s->origin);
     else
@@ -136,8 +138,12 @@ static enum hoist_err put_heartbeat(struct publisher *p, const struct standing *
     enum hoist_err err = buf_err(&origin);
     if (err == HOIST_OK)
         err = buf_err(&hop);
+    if (err == HOIST_OK && p->who->key) {
+        err = sign(p->who->key, HEARTBEAT_SIGNED, buf_slice(&origin), own);
+        signature = slice_of(own, sizeof own);
+    }
     if (err == HOIST_OK)
-        frame_put_heartbeat(frame, buf_slice(&origin), s->signature, buf_slice(&hop));
+        frame_put_heartbeat(frame, buf_slice(&origin), signature, buf_slice(&hop));
     buf_done(&origin);
     buf_done(&hop);
     return err;

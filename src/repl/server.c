@@ -405,6 +405,7 @@ static enum hoist_err prepare(struct server *v)
         .downloads = v->downloads,
         .id = slice_str(v->id),
         .software = slice_str(v->software),
+        .key = v->config.key,
         .standing = v->config.standing,
         .standing_arg = v->config.standing_arg,
     };

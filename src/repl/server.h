@@ -27,8 +27,9 @@ struct server_config {
     const char *stream; /* or one stream URL for all; NULL */
     const char *id;
     const char *software;
-    uint32_t heartbeat_ms; /* 0: 200 */
-    standing_fn *standing; /* a relay's; NULL: this is the primary */
+    uint32_t heartbeat_ms;      /* 0: 200 */
+    const struct sign_key *key; /* the primary's, for its heartbeats; NULL: they are not signed */
+    standing_fn *standing;      /* a relay's; NULL: this is the primary */
     void *standing_arg;
     /* NULL: this server takes none, and says to ask the primary. A command came; `peer` is "uid:1000" over ipc, else "". Called on any thread, must not block:
      * queue it. Returns an error when it cannot be taken (EBUSY): the asker is told so. What it

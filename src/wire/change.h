@@ -1,4 +1,4 @@
-/* change.h - a change in bytes: what is published, logged, hashed and (later) signed.
+/* change.h - a change in bytes: what is published, logged, hashed and signed.
  *
  *   change = [ header: bin, edits: bin | nil, signature: bin ]
  *   header = [ major, minor, env, epoch, version, time_ms, author, message, kind, prev, edits_hash,
@@ -11,7 +11,8 @@
  *
  * A change's hash is BLAKE2b-256 of the header bytes. Whoever receives bytes keeps, hashes and
  * passes on those very bytes: only the primary encodes. `edits` is nil where a change is too big to
- * be published whole; it is then fetched. The signature is empty until changes are signed.
+ * be published whole; it is then fetched. The signature is Ed25519 over "hoist-change-1" and the
+ * header bytes, or empty: not signed.
  */
 #ifndef WIRE_CHANGE_H
 #define WIRE_CHANGE_H
@@ -19,6 +20,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/sign.h"
 #include "base/slice.h"
 
 enum {
@@ -76,6 +78,9 @@ struct change {
 
 const char *change_kind_name(uint32_t kind); /* "set"; "unknown" for others */
 
+/* The signature of a change that is to be signed, until change_sign(). */
+extern const struct slice change_unsigned;
+
 /* Appends a whole change, or nothing on error (ENOMEM, ELIMIT); `edits` is what edits_begin() & co.
  * made, or empty: no edits. Fills in edits_hash and edits_len of *head, and ret_hash unless NULL;
  * env, author and message of *head must be what a decoder takes. */
@@ -91,6 +96,17 @@ MUST_USE enum hoist_err change_encode(struct change_header *head, struct slice e
  *          of it than its own limit). On error *ret is untouched.
  */
 MUST_USE enum hoist_err change_decode(struct slice bytes, struct change *ret);
+
+/* Sign the change in `bytes` of `len`, which was encoded with change_unsigned. ECORRUPT, ENOMEM. */
+MUST_USE enum hoist_err change_sign(uint8_t *bytes, size_t len, const struct sign_key *key);
+
+/*
+ * Which of `changes`, in the order in which they came, are vouched for: one that a trusted key has
+ * signed, and one that such a change of its environment follows on, by its `prev`. So of a run only
+ * the last signature is checked. With nobody to trust all are.
+ */
+void change_vouch(const struct trust *t, const struct change *changes, uint32_t count,
+                  bool *ret_vouched);
 
 /* The same change with its edits left out (for PUB, and for a snapshot's first page). */
 MUST_USE enum hoist_err change_without_edits(const struct change *c, struct buf *out);

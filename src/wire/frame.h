@@ -83,6 +83,8 @@ struct frame_changes {
 /* FRAME_HEARTBEAT: [kind, major, origin: bin, signature: bin, hop: bin]
  * origin = [counter, time_ms, [env_head, …]]    made by the primary, passed on byte for byte
  * hop    = [distance, id, [env_head, …]]        the sender's own heads */
+#define HEARTBEAT_SIGNED "hoist-origin-1" /* what stands before the origin where it is signed */
+
 struct frame_heartbeat {
     struct slice origin, signature, hop;
     uint64_t counter;

@@ -1,5 +1,6 @@
 """What the docs say to type works as it stands there."""
 import re
+import shutil
 import subprocess
 
 from hoist import BUILD, TOP, clean_env, wait_until
@@ -15,7 +16,8 @@ def typed(page):
 
 
 def test_operations_as_typed(lab):
-    lab.primary("--env", "production", "--env", "staging")
+    primary = lab.primary("--env", "production", "--env", "staging")
+    shutil.copy(primary.store / "trust.key", lab.dir)
     lab.agent(name="host9")
     lab.ok("import", lab.file("price.json", {"flags": {"price.model": {"state": "ENABLED", "variants": {"classic": 1, "new": 2},
                                                                        "defaultVariant": "new"}}}), env="production")

@@ -411,6 +411,90 @@ static void running_out_of_memory_while_encoding_is_said(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ signatures */
+
+enum { RUN = 5 };
+
+/* Changes in a row, of environments a, b, a, b, a; those in `signs` are signed by `key`. */
+static void make_run(struct buf bytes[RUN], struct change run[RUN], unsigned signs,
+                     const struct sign_key *key)
+{
+    for (int i = 0; i < RUN; i++) {
+        struct change_header h = sample_header();
+        h.env = i % 2 ? SLICE("b") : SLICE("a");
+        h.version = (uint64_t)i / 2 + 1;
+        h.edits_count = 0;
+        if (i >= 2)
+            memcpy(h.prev, run[i - 2].hash, HASH_SIZE);
+        bytes[i] = BUF_INIT(CHANGE_BYTES_MAX);
+        bool signing = signs >> i & 1;
+        assert_int_equal(
+            change_encode(&h, SLICE(""), signing ? change_unsigned : SLICE(""), &bytes[i], NULL),
+            HOIST_OK);
+        if (signing)
+            assert_int_equal(change_sign(bytes[i].ptr, bytes[i].len, key), HOIST_OK);
+        assert_int_equal(change_decode(buf_slice(&bytes[i]), &run[i]), HOIST_OK);
+    }
+}
+
+static unsigned vouched_of(const struct trust *t, const struct change run[RUN])
+{
+    bool vouched[RUN];
+    unsigned bits = 0;
+    change_vouch(t, run, RUN, vouched);
+    for (int i = 0; i < RUN; i++)
+        bits |= (unsigned)vouched[i] << i;
+    return bits;
+}
+
+static void a_signed_change_vouches_for_those_that_lead_to_it(void **state)
+{
+    struct buf bytes[RUN];
+    struct change run[RUN];
+    struct sign_key key = {0};
+    struct trust t = {.count = 1}, none = {0}, other = {.count = 1};
+    (void)state;
+    sign_key_random(&key);
+    memcpy(t.keys[0], key.public, SIGN_PUBLIC_SIZE);
+    static const struct {
+        unsigned signs, vouched;
+    } cases[] = {
+        {0x1f, 0x1f}, {0x10, 0x15}, /* the last of a: all of a */
+        {0x08, 0x0a},               /* the last of b: all of b */
+        {0x04, 0x05}, {0x01, 0x01}, {0x00, 0x00},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        make_run(bytes, run, cases[i].signs, &key);
+        assert_int_equal(vouched_of(&t, run), cases[i].vouched);
+        assert_int_equal(vouched_of(&none, run), 0x1f);
+        assert_int_equal(vouched_of(&other, run), 0);
+        run[2].hash[0] ^= 1; /* another change than the one that the next names */
+        if (cases[i].signs == 0x10)
+            assert_int_equal(vouched_of(&t, run), 0x10);
+        for (int k = 0; k < RUN; k++)
+            buf_done(&bytes[k]);
+    }
+}
+
+static void a_signature_of_other_bytes_does_not_count(void **state)
+{
+    struct buf bytes[RUN];
+    struct change run[RUN];
+    struct sign_key key = {0};
+    struct trust t = {.count = 1};
+    (void)state;
+    sign_key_random(&key);
+    memcpy(t.keys[0], key.public, SIGN_PUBLIC_SIZE);
+    make_run(bytes, run, 0x1f, &key);
+    run[4].signature = run[3].signature;
+    assert_int_equal(vouched_of(&t, run), 0x0f);
+    run[4].signature = SLICE("short");
+    assert_int_equal(vouched_of(&t, run), 0x0f);
+    assert_int_equal(change_sign(bytes[0].ptr, bytes[0].len - 1, &key), HOIST_ECORRUPT);
+    for (int k = 0; k < RUN; k++)
+        buf_done(&bytes[k]);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -436,6 +520,8 @@ int main(void)
         CASE(every_truncation_is_refused),
         CASE(every_changed_byte_decodes_or_is_refused),
         CASE(running_out_of_memory_while_encoding_is_said),
+        CASE(a_signed_change_vouches_for_those_that_lead_to_it),
+        CASE(a_signature_of_other_bytes_does_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

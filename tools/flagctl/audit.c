@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "flag/json_read.h"
@@ -78,11 +79,23 @@ static bool take_line(void *arg, json_t *line)
     return ok;
 }
 
+static void show_good(const struct call *c, const struct audit *a)
+{
+    printf("%s%s: v%" PRIu64 " to v%" PRIu64 ", %" PRIu64 " changes, each follows the one before",
+           look(c, LOOK_GOOD), a->env, a->first, a->last, a->count);
+    if (a->trust)
+        printf(", the last one is signed by a key that is trusted%s\n", look(c, LOOK_PLAIN));
+    else
+        printf("%s; signatures were not looked at (--trust)\n", look(c, LOOK_PLAIN));
+}
+
 static int show_verdict(struct call *c, const struct audit *a)
 {
     json_t *out = json_pack("{ss sb sI sI sI}", "env", a->env, "ok", !a->broken, "first",
                             (json_int_t)a->first, "last", (json_int_t)a->last, "changes",
                             (json_int_t)a->count);
+    if (a->trust)
+        json_object_set_new(out, "signed", json_integer((json_int_t)a->signed_count));
     if (a->broken)
         json_object_set_new(out, "broken",
                             json_pack("{sI ss}", "version", (json_int_t)a->broken, "why", a->why));
@@ -93,25 +106,42 @@ static int show_verdict(struct call *c, const struct audit *a)
         printf("%sthe chain of %s breaks at v%" PRIu64 "%s: %s\n", look(c, LOOK_BAD), a->env,
                a->broken, look(c, LOOK_PLAIN), a->why);
     else
-        printf("%s%s: v%" PRIu64 " to v%" PRIu64 ", %" PRIu64 " changes, each follows the one "
-               "before%s\n",
-               look(c, LOOK_GOOD), a->env, a->first, a->last, a->count, look(c, LOOK_PLAIN));
+        show_good(c, a);
     mem_free(text);
     json_decref(out);
     return a->broken ? EXIT_NO : EXIT_DONE;
 }
 
+/* --trust, where it is given. False: it cannot be read, which was shown. */
+static bool read_trust(struct call *c, struct audit *a, struct trust *room, int *ret_exit)
+{
+    const char *path = options_get(c->options, "trust");
+    if (path && trust_read(path, room) != HOIST_OK) {
+        *ret_exit = show_failure(c, EXIT_INPUT, "input",
+                                 "a primary writes one: trust.key in its "
+                                 "store's directory",
+                                 "--trust: %s", err_last());
+        return false;
+    }
+    a->trust = path ? room : NULL;
+    return true;
+}
+
 static int verify(struct call *c)
 {
     struct audit a = {0};
+    struct trust trust;
     struct reply r;
     uint8_t head[HASH_SIZE];
     int exit = EXIT_DONE;
+    if (!read_trust(c, &a, &trust, &exit))
+        return exit;
     if (!source_choose(c, false))
         return EXIT_INPUT;
     if (each_change(c, take_line, &a, &r, &exit)) {
         if (text_unhex(slice_str(text_of(r.body, "hash")), head, sizeof head) == HOIST_OK)
             (void)audit_end(&a, number_of(r.body, "head"), head);
+        (void)audit_end_signed(&a);
         exit = show_verdict(c, &a);
         show_source(c, r.body);
     }
@@ -122,10 +152,14 @@ static int verify(struct call *c)
 static int verify_file(struct call *c, const char *path)
 {
     struct audit a = {0};
+    struct trust trust;
+    int exit = EXIT_DONE;
     char *line = NULL;
     size_t room = 0;
     ssize_t len;
     uint64_t number = 0;
+    if (!read_trust(c, &a, &trust, &exit))
+        return exit;
     FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
     if (!in)
         return show_failure(c, EXIT_INPUT, "input", NULL, "%s: %s", path, strerror(errno));
@@ -146,6 +180,7 @@ static int verify_file(struct call *c, const char *path)
     if (number == 0)
         return show_failure(c, EXIT_INPUT, "input", "flagctl audit export writes one",
                             "%s has no changes", path);
+    (void)audit_end_signed(&a);
     return show_verdict(c, &a);
 }
 

@@ -71,8 +71,9 @@ const struct subcommand subcommands[] = {
      "Exit 0: nothing, 1: something.", READS "prune ", 1, 2, run_diff, true},
     {"audit", "export | verify [FILE]",
      "Write the whole log as JSON lines, or walk its hash chain.\n"
-     "verify names the first change that does not follow the one before it; a FILE is what export\n"
-     "wrote, - is standard input.", READS, 1, 2, run_audit, true},
+     "verify names the first change that does not follow the one before it, or with --trust is signed\n"
+     "by somebody else; a FILE is what export wrote, - is standard input.", READS "trust ", 1, 2, run_audit,
+     true},
     {"status", "", "Show how this host, or the primary, stands.", READS, 0, 0, run_status, false},
     {"fleet", "", "Show the hosts, and how each of them stands.\n"
      "current, behind, silent (not heard of for 10 s), refusing (a change, or a flag that it cannot "
@@ -119,6 +120,7 @@ static const struct option all_options[] = {
     {"file", "FILE", NULL, NULL, "where the rule is; - is standard input", false, true},
     {"clear", NULL, NULL, NULL, "take the rule away: everybody gets the default", false, true},
     {"raw", NULL, NULL, NULL, "the bare value", false, true},
+    {"trust", "FILE", NULL, NULL, "the public keys that may have signed: the primary's trust.key", false, true},
     {"format", "flagd", NULL, NULL, "for flagd itself, instead of Hoist", false, true},
     {"prune", NULL, NULL, NULL, "delete the flags that the file, or the source, does not have", false, true},
     {"from", "SYSTEM", NULL, NULL, "whose file it is: flagd (as without it) or unleash", false, true},

@@ -1,7 +1,9 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,6 +36,7 @@ struct daemon {
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
     const char *const *listen;
     uint32_t listen_count;
+    struct sign_key key;   /* a primary's */
     int64_t gone_again_ms; /* when to say again that the store's directory is gone */
 };
 
@@ -72,6 +75,21 @@ static void choose_listen(struct daemon *d)
                  tcp_default);
 }
 
+/* The one that was named, or the store's own, which is made with it. */
+static enum hoist_err open_key(struct daemon *d)
+{
+    char own[PATH_MAX], trust[PATH_MAX];
+    const char *dir = d->settings->store, *named = d->settings->sign_key;
+    int len = snprintf(own, sizeof own, "%s/sign.key", dir);
+    int trust_len = snprintf(trust, sizeof trust, "%s/trust.key", dir);
+    if (len >= (int)sizeof own || trust_len >= (int)sizeof trust)
+        return err_set(HOIST_EINVAL, "%s: the path is too long", dir);
+    enum hoist_err err = sign_key_open(named ? named : own, !named, trust, &d->key);
+    if (err == HOIST_ENOTFOUND || err == HOIST_EACCES)
+        err = HOIST_EINVAL; /* an option that is wrong */
+    return err ? err_prefix(err, "--sign-key") : HOIST_OK;
+}
+
 static enum hoist_err start_primary(struct daemon *d)
 {
     const struct settings *s = d->settings;
@@ -86,8 +104,10 @@ static enum hoist_err start_primary(struct daemon *d)
         .software = HOIST_VERSION,
         .role = roles[s->role].name,
         .heartbeat_ms = s->heartbeat_ms,
+        .key = &d->key,
     };
-    return primary_start(d->store, &config, &d->primary);
+    enum hoist_err err = open_key(d);
+    return err ? err : primary_start(d->store, &config, &d->primary);
 }
 
 static struct agent_config agent_config(const struct settings *s)
@@ -102,6 +122,7 @@ static struct agent_config agent_config(const struct settings *s)
         .labels = s->labels,
         .label_count = (uint32_t)s->label_count,
         .heartbeat_ms = s->heartbeat_ms,
+        .trust = s->trust,
     };
 }
 

@@ -65,6 +65,9 @@ static void add_all(struct buf *out, const struct settings *s, struct store *sto
         buf_printf(out, "  listens      %s\n", listen[i]);
     for (size_t i = 0; i < s->upstream_count; i++)
         buf_printf(out, "  follows      %s\n", s->upstreams[i]);
+    if (!settings_follows(s->role) && !s->sign_key)
+        buf_printf(out, "  trust        %s/trust.key, for --trust of relays and agents\n",
+                   s->store);
     for (int i = 0; i < HTTP_COUNT; i++)
         if (s->http[i])
             buf_printf(out, "  http         http://%s\n", s->http[i]);

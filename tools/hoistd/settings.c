@@ -55,7 +55,12 @@
              "ipc:///PATH (PATH.pub). By default\n" \
              "tcp://127.0.0.1:7400 and, where /run/hoist can be\n" \
              "written, ipc:///run/hoist/primary.sock"}, \
-    STREAM
+    STREAM, \
+    {.name = "sign-key", .arg = "FILE", \
+     .help = "the secret key that signs changes and heartbeats; by\n" \
+             "default sign.key in the store's directory, made if it is\n" \
+             "not there, with its public half in trust.key: that one\n" \
+             "is what --trust of relays and agents takes"}
 
 #define STREAM \
     {.name = "stream", .arg = "URL", \
@@ -70,7 +75,11 @@
      .help = "an environment to follow; the one named first is the\n" \
              "one a program opens that names none"}, \
     {.name = "label", .arg = "K=V", .many = true, \
-     .help = "a label of this host, as in ring=canary"}
+     .help = "a label of this host, as in ring=canary"}, \
+    {.name = "trust", .arg = "FILE", \
+     .help = "the public keys that may have signed what comes from\n" \
+             "upstream, as in the primary's trust.key; without it\n" \
+             "whatever comes is taken"}
 
 static const struct option primary_options[] = {
     COMMON_FIRST,
@@ -301,9 +310,13 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     s.upstream_count = options_list(s.options, "upstream", &s.upstreams);
     s.label_count = options_list(s.options, "label", &s.labels);
     s.stream = options_get(s.options, "stream");
+    s.sign_key = options_get(s.options, "sign-key");
+    const char *trust = options_get(s.options, "trust");
     for (int i = 0; i < HTTP_COUNT; i++)
         s.http[i] = http_at(&s, http_options[i] + strlen("--"));
     err = check_words(&s);
+    if (!err && trust && trust_read(trust, &s.trust) != HOIST_OK)
+        err = err_prefix(HOIST_EINVAL, "--trust");
     if (!err)
         err = read_store_options(&s);
     if (!err)

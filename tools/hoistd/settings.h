@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/sign.h"
 #include "store/store.h"
 
 enum role { ROLE_PRIMARY, ROLE_RELAY, ROLE_AGENT, ROLE_DEV, ROLE_COUNT };
@@ -39,6 +40,8 @@ struct settings { /* text belongs to `options`, but for store and id */
     size_t label_count;
     const char *http[HTTP_COUNT]; /* NULL: off */
     uint32_t heartbeat_ms;
+    const char *sign_key; /* NULL: the one in the store's directory */
+    struct trust trust;
     struct store_options store_options;
 };
 
