@@ -2,38 +2,10 @@
 
 #include <math.h>
 
+#include "base/murmur.h"
 #include "eval/rule_int.h"
 
 /* ------------------------------------------------------------------ the hash */
-
-/* MurmurHash3_x86_32 by Austin Appleby (smhasher, public domain), seed 0. */
-static uint32_t murmur3_32(struct slice s)
-{
-    uint32_t h = 0, k;
-    const uint8_t *p = s.ptr, *blocks_end = p + (s.len & ~(size_t)3);
-    for (; p < blocks_end; p += 4) {
-        k = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-        k *= 0xcc9e2d51;
-        k = k << 15 | k >> 17;
-        h ^= k * 0x1b873593;
-        h = h << 13 | h >> 19;
-        h = h * 5 + 0xe6546b64;
-    }
-    k = 0;
-    for (size_t left = s.len & 3; left > 0; left--)
-        k = k << 8 | p[left - 1];
-    if (s.len & 3) {
-        k *= 0xcc9e2d51;
-        k = k << 15 | k >> 17;
-        h ^= k * 0x1b873593;
-    }
-    h ^= (uint32_t)s.len;
-    h ^= h >> 16;
-    h *= 0x85ebca6b;
-    h ^= h >> 13;
-    h *= 0xc2b2ae35;
-    return h ^ h >> 16;
-}
 
 uint32_t bucket_of(enum bucket_rule rule, struct slice text, uint32_t total)
 {
@@ -41,7 +13,7 @@ uint32_t bucket_of(enum bucket_rule rule, struct slice text, uint32_t total)
     case BUCKET_FLAGD:
         break;
     }
-    return (uint32_t)((uint64_t)murmur3_32(text) * total >> 32);
+    return (uint32_t)((uint64_t)murmur3_32(text, 0) * total >> 32);
 }
 
 /* ------------------------------------------------------------------ the operator */

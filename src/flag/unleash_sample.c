@@ -10,40 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/murmur.h"
 #include "flag/unleash_int.h"
 
 enum { SAMPLE = 100000, SAMPLE_SMALL = 1000, MEASURED_WELL = 200, VARIANT_SEED = 86028157 };
-
-/* ------------------------------------------------------------------ murmur3, x86, 32 bits */
-
-static uint32_t rotl(uint32_t v, int by)
-{
-    return v << by | v >> (32 - by);
-}
-
-static uint32_t mix(uint32_t k)
-{
-    return rotl(k * 0xcc9e2d51, 15) * 0x1b873593;
-}
-
-static uint32_t murmur3(const uint8_t *p, size_t len, uint32_t seed)
-{
-    uint32_t h = seed, k = 0;
-    size_t i = 0;
-    for (; i + 4 <= len; i += 4) {
-        h ^= mix(p[i] | (uint32_t)p[i + 1] << 8 | (uint32_t)p[i + 2] << 16 |
-                 (uint32_t)p[i + 3] << 24);
-        h = rotl(h, 13) * 5 + 0xe6546b64;
-    }
-    for (size_t n = len - i; n > 0; n--)
-        k = k << 8 | p[i + n - 1];
-    if (i < len)
-        h ^= mix(k);
-    h ^= (uint32_t)len;
-    h = (h ^ h >> 16) * 0x85ebca6b;
-    h = (h ^ h >> 13) * 0xc2b2ae35;
-    return h ^ h >> 16;
-}
 
 /* ------------------------------------------------------------------ the two texts */
 
@@ -118,8 +88,8 @@ static uint32_t count_moved(const struct division *d, uint32_t seed, uint32_t us
     for (uint32_t user = 1; user <= users && sum; user++) {
         next_user(&theirs);
         next_user(&ours);
-        moved += pick(d, murmur3(theirs.bytes, theirs.len, seed) % sum) !=
-                 pick(d, murmur3(ours.bytes, ours.len, 0) * sum >> 32);
+        moved += pick(d, murmur3_32(slice_of(theirs.bytes, theirs.len), seed) % sum) !=
+                 pick(d, (uint64_t)murmur3_32(slice_of(ours.bytes, ours.len), 0) * sum >> 32);
     }
     return moved;
 }

@@ -72,6 +72,12 @@ def test_approximate_says_what_changes_and_for_how_many(lab):
     assert lab.ok("import", "--from", "unleash", lab.file("same.json", EXACT), "--approximate")["approximated"] == []
 
 
+def test_skip_invalid_does_not_go_with_it(lab):
+    lab.primary()
+    answer = lab.flagctl("import", "--from", "unleash", lab.file("u.json", {"features": []}), "--skip-invalid")
+    assert answer.code == 2 and "for flag files" in answer.err
+
+
 def test_what_nothing_comes_near_is_refused_with_approximate_too(lab):
     lab.primary()
     refused = lab.flagctl("import", "--from", "unleash", lab.file("unleash.json", NO_WAY), "--approximate")

@@ -65,9 +65,16 @@ bool convert(struct call *c, const char *path, struct buf *file, int *ret_exit)
 {
     const char *from = options_get(c->options, "from");
     bool approximate = options_on(c->options, "approximate");
-    if (from && strcmp(from, "unleash") == 0)
+    bool unleash = from && strcmp(from, "unleash") == 0;
+    if (unleash && !options_on(c->options, "skip-invalid"))
         return from_unleash(c, path, file, ret_exit);
-    if (from && strcmp(from, "flagd") != 0)
+    if (unleash)
+        *ret_exit =
+            show_failure(c, EXIT_INPUT, "input",
+                         "take what cannot be taken out of the file: without --skip-invalid "
+                         "it is named",
+                         "--skip-invalid is for flag files, not for another system's");
+    else if (from && strcmp(from, "flagd") != 0)
         *ret_exit = show_failure(c, EXIT_INPUT, "input", "--from flagd, or --from unleash",
                                  "'%s' is no system whose files can be imported", from);
     else if (approximate)
