@@ -213,9 +213,9 @@ static void warn_of_refusal(struct host *h, int64_t mono_ms)
 }
 
 /* It left one relay for another, or for this primary, and what it told the first comes last. */
-static bool is_overtaken(const struct host *h, int64_t heard_ms)
+static bool is_overtaken(const struct host *h, const struct told_host *told, int64_t heard_ms)
 {
-    return h->heard && heard_ms < h->heard_ms;
+    return h->heard && told_is_older(heard_ms, h->heard_ms, slice_eq(h->via, told->via));
 }
 
 void fleet_heard(struct fleet *f, struct store_read *r, const struct told_host *told,
@@ -224,7 +224,7 @@ void fleet_heard(struct fleet *f, struct store_read *r, const struct told_host *
     int64_t mono_ms = mono_ns / FLEET_NS, heard_ms = mono_ms - told->age_ms;
     pthread_mutex_lock(&f->lock);
     struct host *h = host_get(f, told->status.id);
-    if (h && !is_overtaken(h, heard_ms) && host_take_via(h, told->via) &&
+    if (h && !is_overtaken(h, told, heard_ms) && host_take_via(h, told->via) &&
         host_take(f, h, r, &told->status, told->whole, true, mono_ns)) {
         look_for_twins(h, told->status.incarnation, mono_ms);
         h->heard = true;

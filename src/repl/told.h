@@ -19,6 +19,18 @@ struct told_host { /* by one host; borrowed for the call */
     uint32_t age_ms;    /* since that relay heard it */
 };
 
+enum { TOLD_SLACK_MS = 250 };
+
+/*
+ * Whether a word heard at `heard_ms` is older than the newest of the same host, heard at `known_ms`.
+ * Both are reckoned from ages, and hold the time that the last hop took. By one way words come in
+ * order, so that only a clear difference is believed: one that was kept up on the way, not slow.
+ */
+static inline bool told_is_older(int64_t heard_ms, int64_t known_ms, bool same_way)
+{
+    return heard_ms + (same_way ? TOLD_SLACK_MS : 0) < known_ms;
+}
+
 typedef void told_fn(void *arg, const struct told_host *told);
 
 /* What is left out is counted from here on, from 0. */

@@ -255,6 +255,19 @@ static void what_comes_late_by_a_way_that_was_left_is_dropped(void **state)
     assert_int_equal(shown(k, "h1").host.version, 2);
 }
 
+static void a_word_of_one_way_that_travelled_faster_is_not_taken_for_an_older_one(void **state)
+{
+    struct kit *k = *state;
+    struct env_head head = our_head(k), old = head;
+    int64_t now_ms = clock_mono_ms();
+    old.version--;
+    hear_via(k, "h1", "relay1", old, 0, now_ms);
+    hear_via(k, "h1", "relay1", head, 6, now_ms + 2);
+    assert_int_equal(shown(k, "h1").host.version, head.version);
+    hear_via(k, "h1", "relay1", old, 1000, now_ms + 3); /* this one was kept up on the way */
+    assert_int_equal(shown(k, "h1").host.version, head.version);
+}
+
 static void a_host_whose_relay_kept_its_word_for_long_is_silent(void **state)
 {
     struct kit *k = *state;
@@ -350,6 +363,7 @@ int main(void)
         T(a_hello_does_not_take_labels_and_refusals_away),
         T(a_host_behind_a_relay_counts_like_any_and_names_it),
         T(what_comes_late_by_a_way_that_was_left_is_dropped),
+        T(a_word_of_one_way_that_travelled_faster_is_not_taken_for_an_older_one),
         T(a_host_whose_relay_kept_its_word_for_long_is_silent),
         T(all_of_many_hosts_are_shown_once),
         T(two_hosts_of_one_id_are_seen_by_their_taking_turns),
