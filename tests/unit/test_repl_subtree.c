@@ -198,15 +198,170 @@ static void a_full_one_leaves_new_hosts_out_and_goes_on_with_those_it_has(void *
     assert_int_equal(subtree_count(s), SUBTREE_HOSTS_MAX);
 }
 
+static void a_full_one_forgets_hosts_that_have_nothing_to_pass_on(void **state)
+{
+    struct subtree *s = *state;
+    struct buf frame = BUF_INIT(2 * FRAME_SUBTREE_MAX);
+    char shown[SHOWN];
+    for (int i = 0; i < SUBTREE_HOSTS_MAX; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "h%d", i);
+        hear(s, id, "x", 100);
+    }
+    while (subtree_take(s, 100, &frame)) {
+        subtree_passed_on(s, true);
+        buf_clear(&frame);
+    }
+    hear(s, "one more", "y", 100);
+    assert_string_equal(taken(s, 100, shown), "me:0:y ");
+    buf_done(&frame);
+}
+
+/* ---------------------------------------------------------------- what is repeated */
+
+static void pass_all(struct subtree *s, int64_t now_ms)
+{
+    char shown[SHOWN];
+    taken(s, now_ms, shown);
+    subtree_passed_on(s, true);
+}
+
+static void what_is_repeated_waits_and_goes_up_with_the_others(void **state)
+{
+    struct subtree *s = *state;
+    char shown[SHOWN];
+    hear(s, "h1", "one", 100);
+    hear(s, "h2", "two", 100);
+    assert_int_equal(subtree_due_ms(s, 100), 100);
+    pass_all(s, 100);
+    assert_true(subtree_due_ms(s, 100) == INT64_MAX);
+    hear(s, "h1", "one", 2100);
+    hear(s, "h2", "two", 2300);
+    hear(s, "h1", "one", 2400); /* its turn stays */
+    assert_int_equal(subtree_due_ms(s, 2400), 2100 + SUBTREE_REPEAT_MS);
+    assert_string_equal(taken(s, 2400, shown), "");
+    assert_string_equal(taken(s, 3100, shown), "me:700:one me:800:two ");
+}
+
+static void what_has_changed_does_not_wait_for_what_is_repeated_nor_take_it_along(void **state)
+{
+    struct subtree *s = *state;
+    char shown[SHOWN];
+    hear(s, "h1", "one", 100);
+    hear(s, "h2", "two", 100);
+    pass_all(s, 100);
+    hear(s, "h1", "one", 2100);
+    hear(s, "h2", "newer", 2101);
+    assert_int_equal(subtree_due_ms(s, 2101), 2101);
+    assert_string_equal(taken(s, 2106, shown), "me:5:newer ");
+    subtree_passed_on(s, true);
+    hear(s, "h1", "newer", 2200); /* which waited with the old */
+    assert_string_equal(taken(s, 2200, shown), "me:0:newer ");
+    subtree_passed_on(s, true);
+    hear_bytes(s, "h1", "low", 0, SLICE("newer"), 2300); /* the way is new */
+    assert_string_equal(taken(s, 2300, shown), "low:0:newer ");
+}
+
+static void what_repeats_a_frame_under_way_waits_unless_that_does_not_arrive(void **state)
+{
+    struct subtree *s = *state;
+    char shown[SHOWN];
+    for (int done = 0; done < 2; done++) {
+        char word[8];
+        snprintf(word, sizeof word, "word%d", done);
+        hear(s, "h1", word, 100);
+        taken(s, 100, shown);
+        hear(s, "h1", word, 150);
+        assert_true(subtree_due_ms(s, 150) > 150);
+        subtree_passed_on(s, done);
+        assert_int_equal(subtree_due_ms(s, 150), done ? 150 + SUBTREE_REPEAT_MS : 150);
+        pass_all(s, 150 + SUBTREE_REPEAT_MS);
+    }
+}
+
+static void a_host_that_was_silent_is_news_again(void **state)
+{
+    struct subtree *s = *state;
+    int64_t later = 100 + SUBTREE_FORGET_MS + 1;
+    hear(s, "h1", "one", 100);
+    pass_all(s, 100);
+    hear(s, "h1", "one", later);
+    assert_int_equal(subtree_due_ms(s, later), later);
+}
+
+/* Of one way a little older is only slower; much older was kept up. */
+static void a_word_that_took_less_time_on_the_way_is_not_taken_for_an_older_one(void **state)
+{
+    struct subtree *s = *state;
+    char shown[SHOWN];
+    hear_bytes(s, "h1", "low", 0, SLICE("one"), 110);
+    pass_all(s, 110);
+    hear_bytes(s, "h1", "low", 6, SLICE("two"), 112);
+    assert_string_equal(taken(s, 112, shown), "low:6:two ");
+    subtree_passed_on(s, true);
+    hear_bytes(s, "h1", "low", 3000, SLICE("old"), 113);
+    assert_string_equal(taken(s, 113, shown), "");
+}
+
+/* A minute of 500 hosts, each with a phase of its own, as the uplink would pass it on. */
+static void a_fleet_at_rest_is_a_frame_a_second_and_none_is_left_out(void **state)
+{
+    enum { HOSTS = 500, MINUTE_MS = 60000, STATUS_MS = 2001, GATHER_MS = 5 };
+    static uint32_t up[HOSTS];
+    static int64_t last[HOSTS];
+    struct subtree *s = *state;
+    struct buf frame = BUF_INIT(2 * FRAME_SUBTREE_MAX);
+    uint32_t frames = 0, early = 0;
+    int64_t gap_ms = 0;
+    for (int64_t now = 0, go = INT64_MAX; now < MINUTE_MS; now++) {
+        for (int i = 0; i < HOSTS; i++)
+            if (now % STATUS_MS == i * STATUS_MS / HOSTS) {
+                char id[16];
+                snprintf(id, sizeof id, "%d", i);
+                hear(s, id, id, now);
+            }
+        if (go == INT64_MAX && subtree_due_ms(s, now) <= now)
+            go = now + GATHER_MS;
+        if (now < go)
+            continue;
+        go = INT64_MAX;
+        buf_clear(&frame);
+        if (!subtree_take(s, now, &frame))
+            continue;
+        struct arena arena = {0};
+        struct frame_subtree f;
+        assert_int_equal(frame_get_subtree(buf_slice(&frame), &arena, &f), HOIST_OK);
+        for (uint32_t i = 0; i < f.count; i++) {
+            char digits[8] = {0};
+            memcpy(digits, f.hosts[i].status.ptr, f.hosts[i].status.len);
+            int host = atoi(digits);
+            if (up[host]++ && now - last[host] > gap_ms)
+                gap_ms = now - last[host];
+            last[host] = now;
+        }
+        arena_done(&arena);
+        subtree_passed_on(s, true);
+        *(now < 3000 ? &early : &frames) += 1; /* at first all of it is news */
+    }
+    buf_done(&frame);
+    assert_true(early > 100);
+    assert_in_range(frames, 28, MINUTE_MS / SUBTREE_REPEAT_MS);
+    assert_in_range(gap_ms, 1, STATUS_MS + SUBTREE_REPEAT_MS + GATHER_MS);
+    for (int i = 0; i < HOSTS; i++)
+        assert_in_range(up[i], MINUTE_MS / STATUS_MS - 1, MINUTE_MS / STATUS_MS + 1);
+}
+
 static void without_memory_a_word_is_left_out_and_nothing_is_lost(void **state)
 {
     struct subtree *s = *state;
     char shown[SHOWN];
     struct buf frame = BUF_INIT(2 * FRAME_SUBTREE_MAX);
-    mem_fail_at(1);
-    hear(s, "h1", "lost", 100);
-    mem_fail_at(0);
-    assert_int_equal(subtree_count(s), 0);
+    for (int n = 1; n <= 2; n++) { /* the word, and the host */
+        mem_fail_at(n);
+        hear(s, "h1", "lost", 100);
+        mem_fail_at(0);
+        assert_int_equal(subtree_count(s), 0);
+    }
     hear(s, "h1", "one", 100);
     for (int n = 1; n <= 2; n++) { /* the list, and the frame */
         mem_fail_at(n);
@@ -243,6 +398,13 @@ int main(void)
         T(a_frame_is_bounded_in_bytes_and_the_rest_comes_with_the_next),
         T(a_frame_is_bounded_in_hosts),
         T(a_full_one_leaves_new_hosts_out_and_goes_on_with_those_it_has),
+        T(a_full_one_forgets_hosts_that_have_nothing_to_pass_on),
+        T(what_is_repeated_waits_and_goes_up_with_the_others),
+        T(what_has_changed_does_not_wait_for_what_is_repeated_nor_take_it_along),
+        T(what_repeats_a_frame_under_way_waits_unless_that_does_not_arrive),
+        T(a_host_that_was_silent_is_news_again),
+        T(a_word_that_took_less_time_on_the_way_is_not_taken_for_an_older_one),
+        T(a_fleet_at_rest_is_a_frame_a_second_and_none_is_left_out),
         T(without_memory_a_word_is_left_out_and_nothing_is_lost),
         T(a_closed_one_is_not_waited_for),
     };
