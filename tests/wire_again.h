@@ -27,7 +27,8 @@ static inline enum hoist_err heartbeat_again(struct slice in, struct arena *a, s
     if (err != HOIST_OK)
         return err;
     struct buf origin = BUF_INIT(FRAME_COMMAND_MAX), hop = BUF_INIT(FRAME_COMMAND_MAX);
-    heartbeat_put_origin(&origin, f.counter, f.time_ms, f.origin_envs, f.origin_count);
+    if (f.origin.len > 0)
+        heartbeat_put_origin(&origin, f.counter, f.time_ms, f.origin_envs, f.origin_count);
     heartbeat_put_hop(&hop, f.distance, f.id, f.hop_envs, f.hop_count);
     frame_put_heartbeat(out, buf_slice(&origin), f.signature, buf_slice(&hop));
     err = buf_err(&origin);

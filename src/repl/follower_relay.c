@@ -26,8 +26,9 @@ void relay_drop_origin(struct follower *f)
 enum hoist_err follower_standing(const struct follower *f, struct arena *arena,
                                  struct standing *ret)
 {
+    bool heard = f->origin.len > 0; /* else the primary is at least one away, and that is all */
     struct standing s = {
-        .distance = f->distance < UINT32_MAX ? f->distance + 1 : f->distance,
+        .distance = heard && f->distance < UINT32_MAX ? f->distance + 1 : 1,
         .heads = arena_alloc(arena, f->config.env_count, sizeof *s.heads),
         .head_count = f->config.env_count,
         .origin = buf_slice(&f->origin),

@@ -306,14 +306,15 @@ static bool is_signed(const struct follower *f, const struct frame_heartbeat *h)
 
 void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h)
 {
+    bool news = h->origin.len > 0; /* else a relay that has heard nothing of the primary yet */
     upstream_heard(f);
-    if (!is_signed(f, h)) {
+    if (news && !is_signed(f, h)) {
         upstream_forged(f, "a heartbeat");
         return;
     }
-    bool old = h->counter < f->counter;
-    bool moved = take_counter(f, h->counter);
-    if (!old)
+    bool old = news && h->counter < f->counter;
+    bool moved = news && take_counter(f, h->counter);
+    if (moved || !news) /* in a ring of relays it would grow while nothing moves */
         f->distance = h->distance;
     note_lag(f, h);
     if (f->config.relay && moved)

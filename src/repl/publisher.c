@@ -160,12 +160,11 @@ void publisher_heartbeat(struct publisher *p)
     enum hoist_err err = store_read_begin(p->who->store, false, &r);
     if (err == HOIST_OK)
         err = answer_standing(p->who, r, &arena, &s);
-    bool silent = err == HOIST_OK && p->who->standing && s.origin.len == 0;
-    if (err == HOIST_OK && !silent)
+    if (err == HOIST_OK)
         err = put_heartbeat(p, &s, &frame);
     if (err != HOIST_OK)
         metric_inc(p->errors);
-    else if (!silent)
+    else
         send_frame(p, &frame);
     pthread_mutex_unlock(&p->lock);
 

@@ -21,7 +21,7 @@ MUST_USE enum hoist_err publisher_listen(struct publisher *p, const char *url);
 
 /* Any thread. What cannot be sent is counted and left to the next heartbeat. */
 void publisher_changes(struct publisher *p, const struct slice *changes, uint32_t count);
-/* A relay that has heard no heartbeat yet has none to send. */
+/* A relay that has heard no heartbeat yet has no origin to pass on, and tells how it stands itself. */
 void publisher_heartbeat(struct publisher *p);
 
 #endif

@@ -81,7 +81,8 @@ struct frame_changes {
 };
 
 /* FRAME_HEARTBEAT: [kind, major, origin: bin, signature: bin, hop: bin]
- * origin = [counter, time_ms, [env_head, …]]    made by the primary, passed on byte for byte
+ * origin = [counter, time_ms, [env_head, …]]    made by the primary, passed on byte for byte; no
+ *          bytes at all, and then none of its fields below: the sender has heard none yet
  * hop    = [distance, id, [env_head, …]]        the sender's own heads */
 #define HEARTBEAT_SIGNED "hoist-origin-1" /* what stands before the origin where it is signed */
 

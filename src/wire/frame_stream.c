@@ -89,7 +89,7 @@ enum hoist_err frame_get_heartbeat(struct slice in, struct arena *arena,
         mp_limit(&f.r, "a signature longer than allowed");
     h.hop = mp_bin(&f.r);
     err = frame_end(&f, HEARTBEAT_FIELDS);
-    if (err == HOIST_OK)
+    if (err == HOIST_OK && h.origin.len > 0) /* a relay may have heard none yet */
         err = origin_get(&h, arena);
     if (err == HOIST_OK)
         err = hop_get(&h, arena);

@@ -130,6 +130,27 @@ def test_relays_and_their_children_outlive_the_primary(lab):
     wait_until(lambda: not upstream(child)["stale"] and upstream(child)["news_ms"] < 2000)
 
 
+def test_a_relay_started_without_its_primary_says_what_it_knows(lab):
+    primary = lab.primary()
+    a = lab.relay(name="a")
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, a)
+    primary.kill()
+    a.stop()
+    a.again()
+    child = lab.agent(name="child", upstream=a.url)  # it is filled from what the relay has
+    assert lab.ok("get", "k", store=child.store)["variant"] == "on"
+    wait_until(lambda: upstream(child)["connected"] and upstream(child)["stale"])
+    now = upstream(child)
+    assert (now["news_ms"], now["distance"], now["url"]) == (None, 1, a.url)
+    assert lab.state(child)["state"] == lab.state(a)["state"] == "behind", "nobody here knows what the primary has"
+    primary.again()
+    wait_ways(lab, a="", child="a")
+    lab.ok("set", "k", "off", "--wait", "--timeout", "20s")
+    wait_until(lambda: not upstream(child)["stale"] and lab.state(child)["state"] == "current")
+    assert upstream(child)["news_ms"] < 5000
+
+
 def test_a_child_that_is_ahead_of_its_relay_waits(lab):
     primary = lab.primary()
     a, b = lab.relay(name="a"), lab.relay(name="b")

@@ -220,13 +220,14 @@ static inline uint32_t kit_heads(const struct server *s, struct env_head heads[E
     return s->envs;
 }
 
-/* The heartbeat of `hop`, whose origin is `origin`. */
+/* The heartbeat of `hop`, whose origin is `origin`; NULL: it has heard none. */
 static inline void kit_heartbeat(const struct server *origin, const struct server *hop,
                                  uint64_t counter, struct buf *out)
 {
     struct env_head heads[ENVS];
     struct buf o = BUF_INIT(1 << 16), p = BUF_INIT(1 << 16);
-    heartbeat_put_origin(&o, counter, 0, heads, kit_heads(origin, heads));
+    if (origin)
+        heartbeat_put_origin(&o, counter, 0, heads, kit_heads(origin, heads));
     heartbeat_put_hop(&p, hop->distance, SLICE("server"), heads, kit_heads(hop, heads));
     frame_put_heartbeat(out, buf_slice(&o), (struct slice){0}, buf_slice(&p));
     buf_done(&o);

@@ -1039,6 +1039,82 @@ static void a_relay_says_how_it_stands_itself(void **state)
     (void)state;
 }
 
+static void a_relay_that_has_heard_nobody_says_no_more_than_it_knows(void **state)
+{
+    struct rig r;
+    struct arena arena = {0};
+    rig_init(&r, 3, 3);
+    r.host.relay = true;
+    host_start(&r.host);
+    host_tick(&r.host);
+    struct standing s = standing_of(&r, &arena);
+    assert_int_equal(s.origin.len, 0);
+    assert_int_equal(s.distance, 1);
+    assert_int_equal(s.heads[0].version, 3);
+    assert_int_equal(s.heads[0].state, ENV_BEHIND);
+    arena_done(&arena);
+    rig_done(&r);
+    (void)state;
+}
+
+static void beat_without_origin(struct rig *r)
+{
+    buf_clear(&r->b);
+    kit_heartbeat(NULL, &r->s, 0, &r->b);
+    host_message(&r->host, buf_slice(&r->b));
+}
+
+static void a_heartbeat_without_an_origin_shows_the_sender_and_no_news(void **state)
+{
+    struct rig r;
+    struct follower_view v;
+    rig_init(&r, 3, 2);
+    r.s.distance = 1;
+    host_start(&r.host);
+    host_tick(&r.host);
+    settle(&r);
+    for (int64_t ms = 0; ms < FOLLOWER_STALE_MS; ms += HEARTBEAT_MS) {
+        beat_without_origin(&r);
+        settle(&r);
+        pass(&r, HEARTBEAT_MS);
+        settle(&r);
+    }
+    v = host_view(&r.host);
+    assert_true(v.connected && v.stale);
+    assert_int_equal(v.news_ms, -1);
+    assert_int_equal(v.distance, 1);
+    assert_int_equal(v.envs[0].version, 3); /* what the relay has is taken */
+    assert_int_equal(v.envs[0].state, ENV_BEHIND);
+    assert_int_equal(r.host.counts[COUNT_STALE], 0);
+    assert_int_equal(r.host.counts[COUNT_SWITCH], 0);
+    beat(&r);
+    v = host_view(&r.host);
+    assert_false(v.stale);
+    assert_int_equal(v.envs[0].state, ENV_CURRENT);
+    beat_without_origin(&r); /* the relay was started again: what is known stays so */
+    assert_int_equal(r.host.counts[COUNT_STALE], 0);
+    assert_int_equal(host_view(&r.host).envs[0].state, ENV_CURRENT);
+    rig_done(&r);
+    (void)state;
+}
+
+/* Two relays that follow each other, each with the other's distance. */
+static void distance_grows_only_with_news(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 3);
+    r.s.distance = 1;
+    connect_up(&r);
+    for (uint32_t i = 0; i < 10; i++) {
+        r.s.distance = host_view(&r.host).distance + 2;
+        r.counter--;
+        beat(&r);
+    }
+    assert_int_equal(host_view(&r.host).distance, 1);
+    rig_done(&r);
+    (void)state;
+}
+
 static void an_agent_keeps_no_origin(void **state)
 {
     struct rig r;
@@ -1774,6 +1850,9 @@ int main(void)
         cmocka_unit_test(an_upstream_that_is_behind_is_kept_when_there_is_no_other),
         cmocka_unit_test(a_relay_passes_the_newest_origin_on_as_it_came),
         cmocka_unit_test(a_relay_says_how_it_stands_itself),
+        cmocka_unit_test(a_relay_that_has_heard_nobody_says_no_more_than_it_knows),
+        cmocka_unit_test(a_heartbeat_without_an_origin_shows_the_sender_and_no_news),
+        cmocka_unit_test(distance_grows_only_with_news),
         cmocka_unit_test(an_agent_keeps_no_origin),
         cmocka_unit_test(behind_a_relay_it_waits),
         cmocka_unit_test(a_heartbeat_that_a_fetch_overtook_is_no_divergence),

@@ -107,6 +107,24 @@ static void a_heartbeat_comes_back_with_its_origins_bytes(void **state)
     buf_done(&origin);
 }
 
+static void a_heartbeat_may_have_no_origin(void **state)
+{
+    struct frame_heartbeat f;
+    struct buf hop = BUF_INIT(FRAME_PUB_MAX), frame = BUF_INIT(FRAME_PUB_MAX);
+    struct env_head envs[2];
+    (void)state;
+    sample_heads(envs);
+    heartbeat_put_hop(&hop, 1, SLICE("relay1"), envs, 1);
+    frame_put_heartbeat(&frame, SLICE(""), SLICE(""), buf_slice(&hop));
+    assert_int_equal(frame_get_heartbeat(buf_slice(&frame), &arena, &f), HOIST_OK);
+    assert_int_equal(f.origin.len, 0);
+    assert_true(f.counter == 0);
+    assert_int_equal(f.origin_count, 0);
+    assert_int_equal(f.hop_count, 1);
+    buf_done(&hop);
+    buf_done(&frame);
+}
+
 static void hello_and_its_reply_come_back(void **state)
 {
     struct frame_hello f;
@@ -560,6 +578,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         CASE(changes_come_back),
         CASE(a_heartbeat_comes_back_with_its_origins_bytes),
+        CASE(a_heartbeat_may_have_no_origin),
         CASE(hello_and_its_reply_come_back),
         CASE(fetch_comes_back),
         CASE(fetch_replies_come_back),
