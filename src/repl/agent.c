@@ -1,5 +1,6 @@
 #include "repl/agent.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 
@@ -334,8 +335,33 @@ enum hoist_err agent_new(struct store *s, const struct agent_config *config, str
     return HOIST_OK;
 }
 
+static bool is_followed(const struct agent *a, const char *name)
+{
+    for (uint32_t i = 0; i < a->config.env_count; i++)
+        if (strcmp(a->config.envs[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Nobody but its user knows whether it is wanted; programs may read it. */
+static void warn_of_unfollowed(struct agent *a)
+{
+    struct store_read *r;
+    struct store_env env;
+    if (store_read_begin(a->store, false, &r) != HOIST_OK)
+        return;
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
+        if (env.head > 0 && !is_followed(a, env.name))
+            log_warn(
+                "repl: environment '%s' is in the store and is not followed; programs that read "
+                "it stay at version %" PRIu64,
+                env.name, env.head);
+    store_read_end(r);
+}
+
 enum hoist_err agent_begin(struct agent *a)
 {
+    warn_of_unfollowed(a);
     agent_metrics_begin(a);
     enum hoist_err err = start_thread(a);
     if (err != HOIST_OK)

@@ -58,6 +58,9 @@ bool agent_is_ready(struct agent *a, struct buf *why_not);
 /* How it stands, for those that follow it: a standing_fn. Any thread. */
 MUST_USE enum hoist_err agent_standing(void *agent, struct arena *arena, struct standing *ret);
 
+/* The environments that it follows; they live as long as the agent. */
+const char *const *agent_envs(const struct agent *a, uint32_t *ret_count);
+
 /* The URL of the upstream that is followed now; lives as long as the agent. Any thread. */
 const char *agent_upstream(struct agent *a);
 

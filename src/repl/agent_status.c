@@ -56,6 +56,12 @@ enum hoist_err agent_standing(void *agent, struct arena *arena, struct standing 
     return err;
 }
 
+const char *const *agent_envs(const struct agent *a, uint32_t *ret_count)
+{
+    *ret_count = a->config.env_count;
+    return a->config.envs;
+}
+
 const char *agent_upstream(struct agent *a)
 {
     struct follower_view view;

@@ -67,11 +67,21 @@ enum hoist_err answer_standing(const struct answerer *a, struct store_read *r, s
     return err;
 }
 
-/* ENOTFOUND also for an environment that has nothing yet: there is nothing to give of it. */
-static enum hoist_err find_env(struct store_read *r, struct slice name, struct store_env *ret)
+static bool is_given(const struct answerer *a, struct slice env)
+{
+    for (uint32_t i = 0; i < a->env_count; i++)
+        if (slice_eq(slice_str(a->envs[i]), env))
+            return true;
+    return !a->envs;
+}
+
+/* ENOTFOUND also for an environment that has nothing yet: there is nothing to give of it. One that a
+ * relay has ceased to follow is as it was, and whoever took it from there would not learn that. */
+static enum hoist_err find_env(const struct answerer *a, struct store_read *r, struct slice name,
+                               struct store_env *ret)
 {
     char str[STORE_ENV_NAME_MAX + 1];
-    if (name.len == 0 || name.len >= sizeof str)
+    if (name.len == 0 || name.len >= sizeof str || !is_given(a, name))
         return HOIST_ENOTFOUND;
     memcpy(str, name.ptr, name.len);
     str[name.len] = '\0';
@@ -191,11 +201,12 @@ static enum hoist_err put_changes(struct buf *out, struct store_read *r,
     return err;
 }
 
-static enum hoist_err fetch(struct store_read *r, const struct frame_fetch *f, struct buf *out)
+static enum hoist_err fetch(const struct answerer *a, struct store_read *r,
+                            const struct frame_fetch *f, struct buf *out)
 {
     struct store_env env = {0};
     struct slice first;
-    enum hoist_err err = find_env(r, f->env, &env);
+    enum hoist_err err = find_env(a, r, f->env, &env);
 
     if (err != HOIST_OK && err != HOIST_ENOTFOUND)
         return err;
@@ -224,7 +235,7 @@ void answer_fetch(const struct answerer *a, const struct frame_fetch *f, struct 
     struct store_read *r = NULL;
     enum hoist_err err = store_read_begin(a->store, false, &r);
     if (err == HOIST_OK)
-        err = fetch(r, f, out);
+        err = fetch(a, r, f, out);
     if (err == HOIST_EAGAIN)
         answer_fetch_busy(out);
     else if (err != HOIST_OK)
@@ -331,7 +342,7 @@ static enum hoist_err snapshot(const struct answerer *a, uint32_t asker, struct 
                                const struct frame_snapshot *f, struct buf *out)
 {
     struct store_env env = {0};
-    enum hoist_err err = find_env(r, f->env, &env);
+    enum hoist_err err = find_env(a, r, f->env, &env);
 
     if (err != HOIST_OK && err != HOIST_ENOTFOUND)
         return err;

@@ -26,6 +26,8 @@ struct answerer { /* who answers; all borrowed */
     const struct sign_key *key; /* the primary's; NULL: its heartbeats are not signed */
     standing_fn *standing; /* a relay's; NULL: this is the primary, and the store says it all */
     void *standing_arg;
+    const char *const *envs; /* what there is to be had; NULL: all that the store has */
+    uint32_t env_count;
 };
 
 void answer_hello(const struct answerer *a, struct buf *out);

@@ -65,6 +65,7 @@ static enum hoist_err prepare(struct relay *r, struct store *s, const struct rel
 /* The server first: what the agent commits is for it to publish. */
 static enum hoist_err begin(struct relay *r, struct store *s, const struct relay_config *config)
 {
+    uint32_t env_count;
     struct server_config server = {
         .listen = config->listen,
         .listen_count = config->listen_count,
@@ -74,9 +75,11 @@ static enum hoist_err begin(struct relay *r, struct store *s, const struct relay
         .heartbeat_ms = config->agent.heartbeat_ms,
         .standing = agent_standing,
         .standing_arg = r->agent,
+        .envs = agent_envs(r->agent, &env_count),
         .told = on_told,
         .arg = r,
     };
+    server.env_count = env_count;
     enum hoist_err err = server_start(s, &server, &r->server);
     if (err == HOIST_OK)
         err = uplink_start(r->subtree, upstream, r->agent, &r->uplink);

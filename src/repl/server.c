@@ -408,6 +408,8 @@ static enum hoist_err prepare(struct server *v)
         .key = v->config.key,
         .standing = v->config.standing,
         .standing_arg = v->config.standing_arg,
+        .envs = v->config.envs,
+        .env_count = v->config.env_count,
     };
     hash_random(&v->answerer.incarnation, sizeof v->answerer.incarnation);
     err = publisher_open(&v->answerer, &v->publisher);

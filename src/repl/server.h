@@ -31,6 +31,9 @@ struct server_config {
     const struct sign_key *key; /* the primary's, for its heartbeats; NULL: they are not signed */
     standing_fn *standing;      /* a relay's; NULL: this is the primary */
     void *standing_arg;
+    const char *const *envs; /* of these alone there is something to be had; NULL: of all; borrowed
+                                as long as the server runs */
+    uint32_t env_count;
     /* NULL: this server takes none, and says to ask the primary. A command came; `peer` is "uid:1000" over ipc, else "". Called on any thread, must not block:
      * queue it. Returns an error when it cannot be taken (EBUSY): the asker is told so. What it
      * took is answered or dropped, once; until then what `command` points to stays. */

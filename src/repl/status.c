@@ -155,6 +155,39 @@ static void put_entries(struct json_writer *w, const struct entry *entries, uint
     }
 }
 
+static bool is_told(const struct status *status, const char *name)
+{
+    for (uint32_t i = 0; i < status->env_count; i++)
+        if (strcmp(status->envs[i].name, name) == 0)
+            return true;
+    return !status->envs;
+}
+
+/* What was followed once and still is in the store: programs that read it read what was. */
+static void put_unfollowed(struct json_writer *w, struct store_read *r, const struct status *status,
+                           size_t limit)
+{
+    struct store_env env;
+    bool any = false;
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++) {
+        if (is_told(status, env.name) || (limit && w->out->len >= limit))
+            continue;
+        if (!any) {
+            json_key(w, "unfollowed");
+            json_array_begin(w);
+        }
+        any = true;
+        json_object_begin(w);
+        json_key(w, "env");
+        json_put_str(w, env.name);
+        json_key(w, "version");
+        json_put_u64(w, env.head);
+        json_object_end(w);
+    }
+    if (any)
+        json_array_end(w);
+}
+
 static void put_refusal(struct json_writer *w, const char *env, struct slice key, uint64_t version,
                         struct slice why)
 {
@@ -269,6 +302,7 @@ static void put_all(struct json_writer *w, struct store *s, struct store_read *r
     json_put_bool(w, !not_ready(entries, count));
     put_upstream(w, status);
     put_entries(w, entries, count, most);
+    put_unfollowed(w, r, status, most ? most + limit / 16 : 0);
     put_refused(w, r, entries, count, most ? most + limit / 8 : 0);
     put_stuck(w, s);
     json_object_end(w);

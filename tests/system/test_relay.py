@@ -151,6 +151,30 @@ def test_a_relay_started_without_its_primary_says_what_it_knows(lab):
     assert upstream(child)["news_ms"] < 5000
 
 
+def test_an_environment_that_is_no_longer_followed_stays_readable_and_is_named(lab):
+    primary = lab.primary("--env", "production", "--env", "staging")
+    a = lab.relay("--env", "production", "--env", "staging", name="a")
+    lab.ok("set", "k", "on", env="staging")
+    lab.wait_equal(primary, a, env="staging")
+    assert "unfollowed" not in json.loads(a.get("/status"))
+    a.stop()
+    b = lab.relay("--env", "production", name="b", store=a.store)
+    version = lab.ok("set", "k", "off", env="staging")["version"]
+    lab.wait_equal(primary, b)
+    assert json.loads(b.get("/status"))["unfollowed"] == [{"env": "staging", "version": version - 1}]
+    assert lab.ok("status", store=b.store)["environments"][0]["env"] == "production"
+    assert "'staging' is in the store and is not followed" in b.text()
+    assert lab.ok("get", "k", store=b.store, env="staging")["variant"] == "on", "programs read it as it was"
+    child = lab.agent("--env", "staging", name="child", upstream=b.url, ready=False)
+    wait_until(lambda: "no such environment" in child.text())
+    assert lab.state(child, "staging")["version"] == 0, "what is old is not passed on"
+    assert lab.ok("fleet", env="staging")["counts"]["current"] == 0
+    b.stop()
+    c = lab.relay("--env", "production", "--env", "staging", name="c", store=a.store)
+    lab.wait_equal(primary, c, env="staging")
+    assert "unfollowed" not in json.loads(c.get("/status"))
+
+
 def test_a_child_that_is_ahead_of_its_relay_waits(lab):
     primary = lab.primary()
     a, b = lab.relay(name="a"), lab.relay(name="b")

@@ -157,6 +157,37 @@ static void a_relays_hello_says_what_it_is_and_how_it_stands_itself(void **state
     site_end(&site);
 }
 
+static void what_a_relay_no_longer_follows_is_not_to_be_had_from_it(void **state)
+{
+    (void)state;
+    struct site site = {0};
+    struct arena arena = {0};
+    struct buf out = BUF_INIT(FRAME_REPLY_MAX);
+    struct frame_fetch_reply fetched;
+    struct frame_snapshot_reply page;
+    site_open(&site, true);
+    make_env(site.store, ENV, EPOCH);
+    make_env(site.store, "staging", EPOCH);
+    const char *follows = "staging";
+    struct answerer relay = {.store = site.store, .envs = &follows, .env_count = 1};
+    assert_ok(downloads_new(site.store, &relay.downloads));
+    for (int given = 0; given < 2; given++) {
+        struct slice env = given ? SLICE("staging") : slice_str(ENV);
+        buf_clear(&out);
+        answer_fetch(&relay, &(struct frame_fetch){.env = env, .epoch = EPOCH, .after = 1}, &out);
+        assert_ok(frame_get_fetch_reply(buf_slice(&out), &arena, &fetched));
+        assert_int_equal(fetched.status, given ? REPLY_OK : REPLY_NO_ENV);
+        buf_clear(&out);
+        answer_snapshot(&relay, 1, &(struct frame_snapshot){.env = env}, &out);
+        assert_ok(frame_get_snapshot_reply(buf_slice(&out), &arena, &page));
+        assert_int_equal(page.status, given ? REPLY_OK : REPLY_NO_ENV);
+    }
+    downloads_free(relay.downloads);
+    buf_done(&out);
+    arena_done(&arena);
+    site_end(&site);
+}
+
 static void fetch_gives_what_follows_and_says_why_when_it_cannot(void **state)
 {
     (void)state;
@@ -557,6 +588,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hello_is_answered_with_the_heads),
         cmocka_unit_test(a_relays_hello_says_what_it_is_and_how_it_stands_itself),
+        cmocka_unit_test(what_a_relay_no_longer_follows_is_not_to_be_had_from_it),
         cmocka_unit_test(fetch_gives_what_follows_and_says_why_when_it_cannot),
         cmocka_unit_test(a_change_longer_than_a_page_comes_in_parts),
         cmocka_unit_test(eight_hosts_download_at_a_time_and_the_ninth_comes_again),
