@@ -273,6 +273,7 @@ static enum hoist_err make_follower(struct agent *a)
             .trust = c->trust,
         };
         hash_random(&f.incarnation, sizeof f.incarnation);
+        a->incarnation = f.incarnation;
         hash_random(&f.seed, sizeof f.seed);
         err = follower_new(&f, clock_mono_ms(), &a->follower);
     }

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "repl/standing.h"
+#include "repl/told.h"
 #include "store/store.h"
 #include "wire/change.h"
 
@@ -57,6 +58,11 @@ bool agent_is_ready(struct agent *a, struct buf *why_not);
 
 /* How it stands, for those that follow it: a standing_fn. Any thread. */
 MUST_USE enum hoist_err agent_standing(void *agent, struct arena *arena, struct standing *ret);
+
+/* For a relay: whether `told` is of our own making, what it tells itself or what it passed on. In a
+ * ring of relays that comes back from below, is nobody's, and must not go round again. It is noted,
+ * for status and the log. Any thread. */
+bool agent_is_own(struct agent *a, const struct told_host *told);
 
 /* The environments that it follows; they live as long as the agent. */
 const char *const *agent_envs(const struct agent *a, uint32_t *ret_count);

@@ -26,6 +26,8 @@ enum {
     AGENT_UPKEEP_MS = 100, /* between two store_tick() */
     AGENT_STATUS_MS = 250, /* between two status that differ, left in the store */
     AGENT_STATUS_IDLE_MS = 1000,
+    AGENT_ROUND_MS = 10000, /* for so long behind it a ring of relays counts as one */
+    AGENT_ROUND_QUIET_MS = 60000,
     AGENT_WHY_MAX = 256,
 };
 
@@ -52,6 +54,8 @@ struct agent {
     pthread_t thread;
     struct queue queue;
     _Atomic bool broken;
+    uint64_t incarnation;
+    _Atomic int64_t round_ms; /* when something of our own last came back from below; 0: never */
 
     pthread_mutex_t lock; /* of the follower: the loop steps, any thread looks */
     struct follower *follower;

@@ -2,6 +2,12 @@
 #include "base/log.h"
 #include "repl/agent_int.h"
 
+static bool is_in_ring(struct agent *a)
+{
+    int64_t round_ms = atomic_load(&a->round_ms);
+    return round_ms != 0 && clock_mono_ms() - round_ms < AGENT_ROUND_MS;
+}
+
 /* Fill *ret from the follower. The lock is held until the caller has used it up: its sentences are
  * the follower's. */
 static void status_fill(struct agent *a, struct status *ret)
@@ -27,6 +33,7 @@ static void status_fill(struct agent *a, struct status *ret)
         .lags = view.lags,
         .news_ms = view.news_ms,
         .distance = view.distance,
+        .ring = is_in_ring(a),
         .envs = a->status_envs,
         .env_count = view.env_count,
     };
@@ -54,6 +61,21 @@ enum hoist_err agent_standing(void *agent, struct arena *arena, struct standing 
     enum hoist_err err = follower_standing(a->follower, arena, ret);
     pthread_mutex_unlock(&a->lock);
     return err;
+}
+
+bool agent_is_own(struct agent *a, const struct told_host *told)
+{
+    struct slice id = slice_str(a->config.id);
+    bool itself = slice_eq(told->status.id, id) && told->status.incarnation == a->incarnation;
+    if (!itself && !slice_eq(told->via, id))
+        return false;
+    int64_t now = clock_mono_ms(), before = atomic_exchange(&a->round_ms, now);
+    if (before == 0 || now - before >= AGENT_ROUND_QUIET_MS)
+        log_warn("repl: what this relay tells its upstream comes back to it: relays follow each "
+                 "other in a ring, which has no way to the primary, or another has the id '%s'; it "
+                 "serves what it has; give one of them another --upstream first",
+                 a->config.id);
+    return true;
 }
 
 const char *const *agent_envs(const struct agent *a, uint32_t *ret_count)

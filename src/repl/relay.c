@@ -39,7 +39,8 @@ static void publish(void *arg, const struct change *const *changes, uint32_t cou
 static void on_told(void *arg, const struct told_host *told)
 {
     struct relay *r = arg;
-    subtree_hear(r->subtree, told, clock_mono_ms());
+    if (!agent_is_own(r->agent, told))
+        subtree_hear(r->subtree, told, clock_mono_ms());
 }
 
 static const char *upstream(void *arg)

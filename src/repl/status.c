@@ -276,6 +276,8 @@ static void put_upstream(struct json_writer *w, const struct status *status)
     put_since(w, "news_ms", status->news_ms);
     json_key(w, "distance");
     json_put_u64(w, status->distance);
+    json_key(w, "ring");
+    json_put_bool(w, status->ring);
     json_object_end(w);
 }
 

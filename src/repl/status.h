@@ -34,6 +34,7 @@ struct status {
     bool lags;                     /* by upstream's own word it has not what the primary has */
     int64_t news_ms;               /* since the primary last moved, as seen here; -1: never */
     uint32_t distance;             /* of upstream: 0 is the primary */
+    bool ring;                     /* a relay that follows itself, through others */
     const struct status_env *envs; /* NULL: all of the store's, each current (a primary) */
     uint32_t env_count;
 };

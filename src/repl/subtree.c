@@ -289,8 +289,7 @@ static bool is_overtaken(struct subtree *s, struct slice id, const struct word *
 void subtree_hear(struct subtree *s, const struct told_host *told, int64_t now_ms)
 {
     struct slice id = told->status.id;
-    /* In a ring of relays our own word, which the agent passes on, would come back to us. */
-    if (!told->whole || (told->via.len && slice_eq(id, s->id)))
+    if (!told->whole || told->age_ms > SUBTREE_FORGET_MS) /* it would count as silent, too */
         return;
     struct word *w = told->bytes.len <= FRAME_STATUS_MAX
                          ? word_new(told->via.len ? told->via : s->id, told->bytes)

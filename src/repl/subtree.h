@@ -39,7 +39,7 @@ MUST_USE enum hoist_err subtree_new(struct slice id, struct subtree **ret);
 void subtree_free(struct subtree *s);
 
 /* A host told its status: to this relay, or to one that follows it. A hello, which tells less than
- * the status that comes right behind it, is not kept. */
+ * the status that comes right behind it, is not kept, nor what is SUBTREE_FORGET_MS old. */
 void subtree_hear(struct subtree *s, const struct told_host *told, int64_t now_ms);
 
 /* When there is something to pass on: not after `now_ms` for at once, INT64_MAX for never. */

@@ -151,6 +151,42 @@ def test_a_relay_started_without_its_primary_says_what_it_knows(lab):
     assert upstream(child)["news_ms"] < 5000
 
 
+def test_a_ring_of_relays_is_named_and_does_not_lie(lab):
+    """a follows b; b followed the primary, and is started again to follow a."""
+    primary = lab.primary()
+    b = lab.relay(name="b")
+    a = lab.relay(name="a", upstream=b.url)
+    child = lab.agent(name="child", upstream=a.url)
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, a, b, child)
+    wait_ways(lab, b="", a="b", child="a")
+    b.stop()
+    argv = list(b.start_args[0])
+    right = argv[argv.index("--upstream") + 1]
+    argv[argv.index("--upstream") + 1] = a.url
+    b.start_args = (argv, *b.start_args[1:])
+    b.again()
+    version = lab.ok("set", "k", "off")["version"]
+    wait_until(lambda: upstream(a)["ring"] and upstream(b)["ring"], what="both see the ring")
+    wait_until(lambda: upstream(a)["stale"] and upstream(b)["stale"] and upstream(child)["stale"], what="no news reaches anybody")
+    assert all("in a ring" in r.text() for r in (a, b)) and not upstream(child)["ring"]
+    for host in (a, b, child):
+        assert lab.state(host)["version"] == version - 1 and lab.ok("get", "k", store=host.store)["variant"] == "on"
+    passed = lambda: sum(r.metric('hoist_relayed_status_frames_total{result="taken"}') for r in (a, b))
+    before, began = passed(), time.monotonic()
+    wait_until(lambda: all(h["state"] == "silent" for h in hosts(lab).values()), what="the primary hears of nobody")
+    assert passed() - before < 4 * (time.monotonic() - began) + 4, "what they tell does not go round"
+    assert upstream(a)["distance"] <= 2 and upstream(b)["distance"] <= 2
+    b.stop()
+    argv[argv.index("--upstream") + 1] = right
+    b.again()
+    wait_ways(lab, b="", a="b", child="a")
+    lab.wait_equal(primary, a, b, child)
+    wait_until(lambda: not upstream(a)["ring"] and not upstream(b)["ring"])
+    for r in (a, b):
+        assert r.metric('hoist_diverged_total{env="production"}') == 0
+
+
 def test_an_environment_that_is_no_longer_followed_stays_readable_and_is_named(lab):
     primary = lab.primary("--env", "production", "--env", "staging")
     a = lab.relay("--env", "production", "--env", "staging", name="a")

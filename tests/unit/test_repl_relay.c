@@ -257,6 +257,62 @@ a_relay_that_has_heard_nobody_beats_without_an_origin_and_answers_all_the_same(v
     branch_end(&t);
 }
 
+/* ---------------------------------------------------------------- a ring */
+
+static bool says(struct relay *r, const char *part)
+{
+    struct buf out = BUF_INIT(1 << 16);
+    assert_ok(agent_status(relay_agent(r), &out));
+    bool found = strstr(buf_str(&out), part);
+    buf_done(&out);
+    return found;
+}
+
+static double passed_frames(void)
+{
+    return metric_value(metric_series(METRIC_COUNTER, "hoist_relayed_status_frames_total", "",
+                                      "result=\"taken\"", NULL));
+}
+
+/* Two relays that follow each other, and a host: all has been there before, so only words go round. */
+static void in_a_ring_each_relay_sees_it_and_nothing_goes_round(void **state)
+{
+    (void)state;
+    struct branch t;
+    struct site other = {0};
+    char other_url[128];
+    struct relay *second;
+    branch_begin(&t);
+    wait_until(is_equal(&t), 5000);
+    assert_false(says(t.middle, "\"ring\":true"));
+    relay_stop(t.middle);
+    server_stop(t.server);
+    t.server = NULL;
+
+    site_open(&other, false);
+    free_ipc_url(&other, other_url);
+    const char *up = other_url, *listen = t.relay_url;
+    struct relay_config config = relay_config(&up, &listen);
+    assert_ok(relay_start(t.relay.store, &config, &t.middle));
+    up = t.relay_url, listen = other_url;
+    config = relay_config(&up, &listen);
+    config.agent.id = "second";
+    assert_ok(relay_start(other.store, &config, &second));
+    wait_until(same_head(t.relay.store, other.store, ENV), 10000); /* what there is spreads */
+    wait_until(says(t.middle, "\"ring\":true") && says(second, "\"ring\":true"), 10000);
+    assert_true(says(t.middle, "\"news_ms\":null"));
+    assert_false(says(t.middle, "\"state\":\"current\""));
+
+    /* Three hosts, each a second at most for each relay, and nothing that multiplies. */
+    double before = passed_frames();
+    int64_t began = clock_mono_ms();
+    usleep(4000000);
+    assert_true(passed_frames() - before <= 4.0 * (double)(clock_mono_ms() - began) / 1000);
+    relay_stop(second);
+    site_end(&other);
+    branch_end(&t);
+}
+
 /* ---------------------------------------------------------------- life */
 
 static void a_relay_started_again_goes_on_with_its_hosts(void **state)
@@ -316,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_relays_heartbeat_has_the_primarys_bytes_and_its_own_heads),
         cmocka_unit_test(
             a_relay_that_has_heard_nobody_beats_without_an_origin_and_answers_all_the_same),
+        cmocka_unit_test(in_a_ring_each_relay_sees_it_and_nothing_goes_round),
         cmocka_unit_test(a_relay_started_again_goes_on_with_its_hosts),
         cmocka_unit_test(a_primary_started_again_hears_of_the_hosts_again),
         cmocka_unit_test(what_cannot_be_started_leaves_nothing_behind),

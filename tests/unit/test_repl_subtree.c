@@ -129,15 +129,15 @@ static void what_has_waited_too_long_is_forgotten(void **state)
     assert_int_equal(subtree_count(s), 1);
 }
 
-static void a_hello_and_our_own_word_coming_back_are_not_kept(void **state)
+static void a_hello_and_what_is_far_too_old_are_not_kept(void **state)
 {
     struct subtree *s = *state;
     char shown[SHOWN];
     subtree_hear(s, &(struct told_host){.status = {.id = SLICE("h1")}}, 100);
-    hear_bytes(s, "me", "other", 0, SLICE("mine"), 100);
+    hear_bytes(s, "h1", "low", SUBTREE_FORGET_MS + 1, SLICE("old"), 100);
     assert_int_equal(subtree_count(s), 0);
-    hear(s, "me", "a twin", 100); /* somebody else calls itself so, which is to be seen */
-    assert_string_equal(taken(s, 100, shown), "me:0:a twin ");
+    hear_bytes(s, "h1", "low", SUBTREE_FORGET_MS, SLICE("less"), 100);
+    assert_string_equal(taken(s, 100, shown), "low:10000:less ");
 }
 
 static void a_frame_is_bounded_in_bytes_and_the_rest_comes_with_the_next(void **state)
@@ -394,7 +394,7 @@ int main(void)
         T(a_relay_below_is_the_way_and_its_age_goes_on),
         T(what_was_heard_earlier_by_another_way_is_dropped),
         T(what_has_waited_too_long_is_forgotten),
-        T(a_hello_and_our_own_word_coming_back_are_not_kept),
+        T(a_hello_and_what_is_far_too_old_are_not_kept),
         T(a_frame_is_bounded_in_bytes_and_the_rest_comes_with_the_next),
         T(a_frame_is_bounded_in_hosts),
         T(a_full_one_leaves_new_hosts_out_and_goes_on_with_those_it_has),
