@@ -300,7 +300,7 @@ static void ask_for_more(struct follower *f, struct fenv *e, uint64_t head, bool
             env_ask(f, e, f->now);
         else
             env_ask_later(f, e);
-    } else if (e->trouble == TROUBLE_CHANGE || e->trouble == TROUBLE_STORE) {
+    } else if (!load_is_on(e) && (e->trouble == TROUBLE_CHANGE || e->trouble == TROUBLE_STORE)) {
         env_ask_later(f, e);
     }
 }

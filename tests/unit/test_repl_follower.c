@@ -1566,6 +1566,28 @@ static void a_change_that_the_store_finds_wrong_is_fetched_anew_then_a_snapshot(
     (void)state;
 }
 
+/* The snapshot is of an upstream that stands still below what is served here. */
+static void a_load_that_cannot_get_as_far_as_what_is_served_is_given_up(void **state)
+{
+    struct rig r;
+    rig_init(&r, 6, 6);
+    r.s.distance = 1;
+    connect_up(&r);
+    r.host.env[0].apply_err = HOIST_ECORRUPT;
+    write_some(&r.h, 1);
+    publish(&r, 7, 7);
+    while (!host_said_times(&r.host, "does not lead to the state"))
+        live(&r, 10);
+    r.s.behind[0] = 3;
+    live(&r, 300000);
+    assert_true(r.host.aborts > 0);
+    r.s.behind[0] = 0;
+    live(&r, 300000);
+    assert_true(host_equals(&r.host, 0, &r.h));
+    rig_done(&r);
+    (void)state;
+}
+
 /* ---------------------------------------------------------------- status */
 
 static struct frame_status status_in(struct rig *r, struct arena *arena)
@@ -1875,6 +1897,7 @@ int main(void)
         cmocka_unit_test(an_environment_that_vanishes_upstream_is_served_on),
         cmocka_unit_test(a_full_disk_is_said_and_tried_until_there_is_room),
         cmocka_unit_test(a_change_that_the_store_finds_wrong_is_fetched_anew_then_a_snapshot),
+        cmocka_unit_test(a_load_that_cannot_get_as_far_as_what_is_served_is_given_up),
         cmocka_unit_test(a_commit_is_told_within_5_ms),
         cmocka_unit_test(status_is_told_every_2_s_at_least),
         cmocka_unit_test(a_refusal_is_told_in_the_status),
