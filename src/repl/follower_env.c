@@ -127,6 +127,8 @@ void env_hop(struct follower *f, struct fenv *e, const struct env_head *h, enum 
     if (e->trouble == TROUBLE_UPSTREAM)
         env_end_trouble(f, e);
     raise_hop(e, h->epoch, h->version);
+    if (e->phase != PHASE_LIVE && env_is_idle(f, e)) /* upstream was at another epoch in between */
+        env_ask(f, e, f->now + follower_random(f, FOLLOWER_FETCH_JITTER_MS));
     if (e->phase != PHASE_LIVE || e->trouble == TROUBLE_DIVERGED)
         return;
     if (e->resync)

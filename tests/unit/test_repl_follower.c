@@ -1357,6 +1357,28 @@ static void another_upstream_begins_the_snapshot_anew(void **state)
     (void)state;
 }
 
+static void a_load_goes_on_when_upstream_was_at_an_older_epoch_in_between(void **state)
+{
+    struct rig r;
+    struct history old;
+    rig_init(&r, 20, 0);
+    history_init(&old, "production", 4, 20);
+    struct server back = {.env = {&old}, .envs = 1};
+    connect_up(&r);
+    while (host_asks(&r.host) != FRAME_FETCH)
+        if (r.host.request.len)
+            answer_from(&r, &r.s);
+        else
+            pass(&r, 1);
+    answer_from(&r, &back);
+    live(&r, 5000);
+    assert_true(host_equals(&r.host, 0, &r.h));
+    assert_int_equal(state_of(&r), ENV_CURRENT);
+    history_done(&old);
+    rig_done(&r);
+    (void)state;
+}
+
 static void a_newer_epoch_ends_the_load_of_an_older_one(void **state)
 {
     struct rig r;
@@ -1889,6 +1911,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_survives_a_broken_connection),
         cmocka_unit_test(another_upstream_begins_the_snapshot_anew),
         cmocka_unit_test(a_newer_epoch_ends_the_load_of_an_older_one),
+        cmocka_unit_test(a_load_goes_on_when_upstream_was_at_an_older_epoch_in_between),
         cmocka_unit_test(pages_out_of_order_are_refused),
         cmocka_unit_test(one_environment_loads_while_another_goes_on),
         cmocka_unit_test(what_is_kept_while_loading_is_bounded),
