@@ -34,6 +34,7 @@ FUZZ         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY       := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
 SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out %/clock_shift.c,$(wildcard tests/system/*.c))) \
                 $(BUILD)/tests/system/clock_shift.so
+CROWD        := $(BUILD)/tests/unit/test_repl_stampede
 SOURCES      := $(sort $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch] bench/*.[ch] examples/*/*.[ch]))
 BENCH        := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
 SCALE        := $(patsubst %.c,$(BUILD)/%.o,$(wildcard bench/scale*.c)) $(BUILD)/bench/common.o
@@ -102,7 +103,7 @@ man: $(BUILD)/man/flagctl.1 $(BUILD)/man/hoistd.1  ## the manual pages
 
 unit: $(UNIT)  ## the unit tests (ONLY=part of a name)
 	@tests/run unit --build $(BUILD) --only '$(ONLY)'
-system: all $(SYSTEM_HELPERS)  ## the system tests: real processes (ONLY=a pytest -k expression)
+system: all $(SYSTEM_HELPERS) $(CROWD)  ## the system tests: real processes (ONLY=a pytest -k expression)
 	@tests/run system --build $(BUILD) --only '$(ONLY)'
 corpus: $(REPLAY)  ## replay the fuzzers' corpora
 	@tests/run corpus --build $(BUILD)
@@ -123,8 +124,8 @@ tsan:  ## the unit tests with threads, under the thread sanitizer
 	$(MAKE) deps deps-check
 	TSAN_OPTIONS='die_after_fork=0 suppressions=$(CURDIR)/tests/tsan.supp' \
 	$(MAKE) unit CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),store|client|repl|primary|http|queue|metrics)'
-soak: deps deps-check all  ## the long fault loops: kill -9 200 times, cut links (about half an hour)
-	@$(MAKE) --no-print-directory $(SYSTEM_HELPERS)
+soak: deps deps-check all  ## the long fault loops: kill -9 200 times, cut links, a tree (4 minutes)
+	@$(MAKE) --no-print-directory $(SYSTEM_HELPERS) $(CROWD)
 	HOIST_SOAK=1 tests/run system --build $(BUILD) --only '$(or $(ONLY),soak)'
 
 # libFuzzer is clang's. FUZZ_SECONDS each, on the corpora in tests/fuzz/corpus.

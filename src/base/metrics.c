@@ -14,7 +14,7 @@
 enum {
     SERIES_MAX = 20000, /* of all metrics; beyond that counting goes to the spare */
     BUCKETS_MAX = 32,
-    UPDATES_MAX = 256,
+    UPDATES_MAX = 2048,
 };
 
 struct family;

@@ -40,7 +40,7 @@ void metrics_write(struct buf *out);
 /* `value` escaped for a label, appended as name="value". */
 void metric_label(struct buf *labels, const char *name, const char *value);
 
-/* Called before each metrics_write(), to bring gauges up to date; one at a time. At most 256. After
+/* Called before each metrics_write(), to bring gauges up to date; one at a time. At most 2,048. After
  * metrics_off_write() it is not running any more, so it must not call that itself. */
 void metrics_on_write(void (*update)(void *arg), void *arg);
 void metrics_off_write(void (*update)(void *arg), void *arg);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "repl/asked.h"
 #include "wire/record.h"
 
 enum { FETCH_CHANGES_MAX = 4096 }; /* in one reply */
@@ -137,6 +138,7 @@ static void put_fetch_status(struct buf *out, enum reply_status status, const st
 
 void answer_fetch_busy(struct buf *out)
 {
+    asked_count_busy(FRAME_FETCH);
     put_fetch_status(out, REPLY_BUSY, &(struct store_env){0});
 }
 
@@ -292,6 +294,8 @@ static void put_snapshot_status(struct buf *out, enum reply_status status)
         .status = status,
         .busy_ms = status == REPLY_BUSY ? ANSWER_SNAPSHOT_BUSY_MS : 0,
     };
+    if (status == REPLY_BUSY)
+        asked_count_busy(FRAME_SNAPSHOT);
     frame_put_snapshot_reply(out, &reply);
 }
 

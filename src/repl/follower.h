@@ -27,7 +27,8 @@
 enum {
     FOLLOWER_FETCH_JITTER_MS = 50,      /* before a fetch that a heartbeat caused */
     FOLLOWER_SNAPSHOT_JITTER_MS = 2000, /* before a snapshot; then doubling to … */
-    FOLLOWER_FRESH_JITTER_MS = 50,      /* the same for a host that has nothing to serve yet */
+    FOLLOWER_RETURN_JITTER_MS = 1000, /* before hello, when an upstream is heard after a silence */
+    FOLLOWER_FRESH_JITTER_MS = 50,    /* the same for a host that has nothing to serve yet */
     FOLLOWER_RETRY_MAX_MS = 30000,
     FOLLOWER_REQUEST_DEADLINE_MS = 5000,
     FOLLOWER_SILENT_HEARTBEATS = 5,

@@ -27,6 +27,7 @@ enum {
     SHUN_MS = 60000,      /* an upstream that was left is asked again after this */
     DIAL_MIN_MS = 500,    /* a connection takes so long on a slow link */
     EPISODE_MS = 60000,   /* garbage after so long a pause is worth another log line */
+    DEAF_DIALS = 8,       /* of so many dials in a row that are not heard, one asks all the same */
     REQUEST_FAILURES = 3, /* unanswered requests in a row until upstream counts as silent */
     LOAD_FAILURES = 5,    /* unanswered requests in a row until a load begins anew */
     WHY_SIZE = 256,
@@ -143,6 +144,7 @@ struct follower {
     uint32_t came_from;
     int64_t *shun_ms; /* for each upstream: not to be chosen before this */
     bool hello_done, primary;
+    bool returns; /* hello waits until its stream is heard, and some more */
     int64_t hello_due_ms, hello_sent_ms, hello_retry_ms;
     uint32_t failures; /* requests in a row without an answer */
     uint32_t distance;

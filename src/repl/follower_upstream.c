@@ -62,7 +62,7 @@ void upstream_follow(struct follower *f, uint32_t upstream)
     f->started = true;
     f->follow = upstream;
     f->dialled_ms = f->now;
-    f->heard = f->hello_done = f->primary = f->leave = false;
+    f->heard = f->hello_done = f->primary = f->leave = f->returns = false;
     f->lags_since_ms = NEVER;
     f->upstream_told = f->upstream_told && !other;
     f->hello_due_ms = f->now;
@@ -81,6 +81,17 @@ static uint32_t next_upstream(const struct follower *f, bool any)
     return any ? (f->follow + 1) % f->config.upstreams : f->follow;
 }
 
+/* Everybody who followed what has fallen silent is there again in the moment in which it, or the one
+ * they all go to, is. A request that waited for the connection would come with all the others, so
+ * hello is asked a while after the stream is heard. Where that never is (its port is closed, say),
+ * requests alone must do. */
+static void return_slowly(struct follower *f)
+{
+    f->returns = f->silences % DEAF_DIALS != DEAF_DIALS - 1;
+    if (f->returns)
+        f->hello_due_ms = NEVER;
+}
+
 /* Nothing comes from upstream: dial anew, or go to the next. *told: this was said already. */
 static void go_on(struct follower *f, const char *what, bool *told)
 {
@@ -97,6 +108,8 @@ static void go_on(struct follower *f, const char *what, bool *told)
     f->trying_first = false;
     f->silences = f->heard ? 0 : f->silences + 1;
     upstream_follow(f, next);
+    if (!trying)
+        return_slowly(f);
     f->upstream_told = f->upstream_told || trying;
 }
 
@@ -215,6 +228,9 @@ void upstream_heard(struct follower *f)
     f->heard_ms = f->now;
     f->heard = true;
     f->silences = 0;
+    if (f->returns)
+        f->hello_due_ms = f->now + follower_random(f, FOLLOWER_RETURN_JITTER_MS);
+    f->returns = false;
     f->trying_first = false;
     if (f->silence_told)
         tell_log(f, LOG_INFO, "repl: %s is heard", upstream_name(f, f->follow));

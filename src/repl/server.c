@@ -15,6 +15,7 @@
 #include "base/metrics.h"
 #include "flag/json.h"
 #include "repl/answer.h"
+#include "repl/asked.h"
 #include "repl/net.h"
 #include "repl/publisher.h"
 
@@ -284,6 +285,8 @@ static void take_request(struct server_request *q, nng_msg *m)
     enum frame_kind kind;
     enum hoist_err err = frame_kind_of(net_msg_bytes(m), &kind);
 
+    if (err == HOIST_OK)
+        asked_count(kind);
     if (err == HOIST_OK && kind == FRAME_COMMAND) {
         if (hand_over(q, m, &out))
             return;
@@ -421,6 +424,7 @@ static enum hoist_err prepare(struct server *v)
     if (rc != 0)
         return net_err(rc, "repl: the heartbeat's timer");
     told_metrics_begin();
+    asked_metrics_begin();
     v->refused = metric_series(METRIC_COUNTER, "hoist_frames_refused_total",
                                "Frames that could not be read or were not believed.",
                                "reason=\"request\"", NULL);

@@ -5,8 +5,10 @@ import pty
 import signal
 import subprocess
 
+import pytest
+
 from fake_host import FakeHost
-from hoist import BUILD, clean_env, wait_until
+from hoist import BUILD, SANITIZED, clean_env, wait_until
 
 
 def fleet(lab, *args):
@@ -218,6 +220,14 @@ def test_labels_choose_hosts(lab):
     assert both["hosts"][0]["labels"] == {"ring": "canary", "zone": "b"}
     assert hosts(lab, "--label", "ring=") == {}
     assert lab.flagctl("fleet", "--label", "canary").code == 2
+
+
+@pytest.mark.skipif(SANITIZED, reason="300 sanitized processes are too many for one machine")
+def test_300_agents_that_come_back_at_once_ask_one_after_the_other():
+    """The program measures the primary's peak rates, and fails where they are not bounded."""
+    done = subprocess.run([BUILD / "tests/unit/test_repl_stampede"], env=clean_env(HOIST_AGENTS=300), capture_output=True, text=True, timeout=300)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
 
 
 def test_each_environment_has_its_own_fleet(lab):

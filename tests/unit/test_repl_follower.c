@@ -648,7 +648,7 @@ static void five_heartbeats_of_silence_and_it_dials_anew(void **state)
     assert_int_equal(r.host.follows, 2);
     assert_int_equal(r.host.counts[COUNT_SWITCH], 1);
     assert_false(host_view(&r.host).connected);
-    assert_int_equal(host_asks(&r.host), FRAME_HELLO);
+    assert_int_equal(r.host.request.len, 0); /* it would come in the moment of all the others' */
     live_with(&r, NULL, 60000);
     assert_true(r.host.follows >= 15); /* every 4 s at least: a link that is back is soon found */
     assert_int_equal(host_said_times(&r.host, "is silent"), 1);
@@ -656,6 +656,50 @@ static void five_heartbeats_of_silence_and_it_dials_anew(void **state)
     assert_true(host_view(&r.host).last_word_ms >= 60000);
     live(&r, 500);
     assert_int_equal(host_said_times(&r.host, "is heard"), 1);
+    rig_done(&r);
+    (void)state;
+}
+
+static void those_who_come_back_ask_one_after_the_other(void **state)
+{
+    enum { HOSTS = 200, PIECE_MS = 100, PIECES = FOLLOWER_RETURN_JITTER_MS / PIECE_MS };
+    uint32_t asked[PIECES + 1] = {0};
+    for (uint32_t i = 0; i < HOSTS; i++) {
+        struct rig r;
+        rig_init(&r, 3, 3);
+        r.host.seed = i + 1;
+        connect_up(&r);
+        pass(&r, 20000);
+        uint32_t hellos = r.host.hellos;
+        int64_t back_ms = r.host.now;
+        beat(&r);
+        while (r.host.hellos == hellos) {
+            assert_true(r.host.now <= back_ms + FOLLOWER_RETURN_JITTER_MS);
+            pass(&r, 1);
+            if (r.host.now % HEARTBEAT_MS == 0)
+                beat(&r);
+        }
+        asked[(r.host.now - back_ms) / PIECE_MS]++;
+        rig_done(&r);
+    }
+    for (int i = 0; i < PIECES; i++)
+        assert_in_range(asked[i], HOSTS / PIECES / 3, HOSTS / PIECES * 2);
+    (void)state;
+}
+
+static void an_upstream_whose_stream_is_closed_is_asked_all_the_same(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 3);
+    host_start(&r.host);
+    host_tick(&r.host);
+    settle(&r);
+    write_some(&r.h, 1);
+    for (int64_t ms = 0; ms < 40000; ms += 10) {
+        settle(&r);
+        pass(&r, 10);
+    }
+    assert_int_equal(version_of(&r), 4);
     rig_done(&r);
     (void)state;
 }
@@ -1877,6 +1921,8 @@ int main(void)
         cmocka_unit_test(an_error_reply_is_said_with_its_message),
         cmocka_unit_test(a_fetched_change_of_another_environment_is_refused),
         cmocka_unit_test(five_heartbeats_of_silence_and_it_dials_anew),
+        cmocka_unit_test(those_who_come_back_ask_one_after_the_other),
+        cmocka_unit_test(an_upstream_whose_stream_is_closed_is_asked_all_the_same),
         cmocka_unit_test(a_silent_upstream_is_followed_by_the_next_in_order),
         cmocka_unit_test(the_first_upstream_is_tried_again_after_a_minute),
         cmocka_unit_test(a_first_upstream_that_is_still_silent_costs_a_second),
