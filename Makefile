@@ -141,7 +141,7 @@ $(filter-out %.so,$(SYSTEM_HELPERS)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libhoist
 	$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -o $@
 $(BUILD)/tests/system/clock_shift.so: tests/system/clock_shift.c
 	@mkdir -p $(@D)
-	$(CC) -shared -fPIC -O2 -Wall -Wextra $< -o $@
+	$(CC) -shared -fPIC -O2 -Wall -Wextra -D_GNU_SOURCE $< -o $@
 
 # ---------------------------------------------------------------- benches
 

@@ -18,6 +18,7 @@
 #include "repl/asked.h"
 #include "repl/net.h"
 #include "repl/publisher.h"
+#include "repl/ticker.h"
 
 enum {
     SERVER_REQUESTS = 320,            /* taken at a time; further ones wait in their connections */
@@ -50,7 +51,7 @@ struct server {
     struct publisher *publisher;
     nng_socket rep;
     bool rep_is_open;
-    nng_aio *timer;
+    struct ticker *ticker;
     struct server_request *requests;
     atomic_bool leaving; /* nng was given up on: its callbacks find nothing here any more */
     atomic_int inside;   /* callbacks under way */
@@ -345,14 +346,11 @@ static void on_request(void *arg)
     go_out(v);
 }
 
-static void on_timer(void *arg)
+static void beat(void *arg)
 {
     struct server *v = arg;
-    if (nng_aio_result(v->timer) != 0)
-        return; /* stopped */
     publisher_heartbeat(v->publisher);
     downloads_tick(v->downloads, clock_mono_ms());
-    nng_sleep_aio((nng_duration)v->config.heartbeat_ms, v->timer);
 }
 
 /* ---------------------------------------------------------------- start and stop */
@@ -420,9 +418,6 @@ static enum hoist_err prepare(struct server *v)
         err = open_requests(v);
     if (err != HOIST_OK)
         return err;
-    int rc = nng_aio_alloc(&v->timer, on_timer, v);
-    if (rc != 0)
-        return net_err(rc, "repl: the heartbeat's timer");
     told_metrics_begin();
     asked_metrics_begin();
     v->refused = metric_series(METRIC_COUNTER, "hoist_frames_refused_total",
@@ -445,6 +440,8 @@ enum hoist_err server_start(struct store *s, const struct server_config *config,
     enum hoist_err err = prepare(v);
     if (err == HOIST_OK)
         err = listen_all(v);
+    if (err == HOIST_OK)
+        err = ticker_start(v->config.heartbeat_ms, beat, v, &v->ticker);
     if (err != HOIST_OK) {
         server_stop(v);
         return err;
@@ -452,7 +449,6 @@ enum hoist_err server_start(struct store *s, const struct server_config *config,
     for (int i = 0; i < SERVER_REQUESTS; i++)
         await_request(&v->requests[i]);
     publisher_heartbeat(v->publisher);
-    nng_sleep_aio((nng_duration)v->config.heartbeat_ms, v->timer);
     *ret = v;
     return HOIST_OK;
 }
@@ -469,7 +465,7 @@ void server_stop(struct server *v)
 {
     if (!v)
         return;
-    stop_aio(v->timer);
+    ticker_stop(v->ticker);
     bool closed = !v->rep_is_open || net_close(v->rep);
     closed = publisher_close(v->publisher) && closed;
     if (!closed) { /* what nng may still touch is left to the end of the process; the store is not

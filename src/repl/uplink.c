@@ -149,8 +149,11 @@ static void pass_on(struct uplink *u)
             err = ask(u, buf_slice(&frame));
         subtree_passed_on(u->subtree, err == HOIST_OK);
         note(u, err);
-        if (err != HOIST_OK)
+        if (err != HOIST_OK) {
+            hang_up(
+                u); /* to dial at once: nng's own pauses are by the wall clock, which may jump */
             nap(PAUSE_MS);
+        }
     }
     buf_done(&frame);
 }

@@ -1,4 +1,5 @@
 """What a host can do to a store: containers, full disks, views under load, clocks."""
+import json
 import os
 import subprocess
 import time
@@ -196,3 +197,11 @@ def test_a_clock_that_jumps_changes_no_order(lab, hours):
     assert (changes[0]["time"] > changes[1]["time"]) == (hours > 0), "the clock was really shifted"
     assert lab.ok("get", "k", store=agent.store)["value"] == 2
     assert lab.state(agent)["lag"] == 0
+    # Nobody waits by the wall clock: heartbeats go on, and so does whoever dials.
+    word = lambda: json.loads(agent.get("/status"))["upstream"]
+    jumped = time.monotonic()
+    wait_until(lambda: time.monotonic() > jumped + 2 and word()["connected"] and word()["news_ms"] < 1000, what="heartbeats go on")
+    primary.stop()
+    primary.again()
+    lab.ok("set", "k", "3")
+    lab.wait_equal(primary, agent)
