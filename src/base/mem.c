@@ -34,6 +34,18 @@ void *mem_realloc(void *ptr, size_t size)
     return must_fail() ? NULL : realloc(ptr, size ? size : 1);
 }
 
+void *mem_grow(void *array, size_t *cap, size_t first, size_t size)
+{
+    size_t more = *cap ? *cap : first, bytes;
+    if ((*cap && __builtin_mul_overflow(more, 2, &more)) ||
+        __builtin_mul_overflow(more, size, &bytes))
+        return NULL;
+    void *grown = mem_realloc(array, bytes);
+    if (grown)
+        *cap = more;
+    return grown;
+}
+
 void mem_free(void *ptr)
 {
     free(ptr);

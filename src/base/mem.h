@@ -15,6 +15,12 @@ void *mem_zalloc(size_t count, size_t size); /* zeroed; the product is checked *
 void *mem_realloc(void *ptr, size_t size);
 void mem_free(void *ptr);
 
+/*
+ * `array`, of *cap items of `size` bytes each, made twice as long; of `first` items when it was empty.
+ * NULL: memory is out; array and *cap are as they were.
+ */
+void *mem_grow(void *array, size_t *cap, size_t first, size_t size);
+
 /* A copy ended with a NUL; free with mem_free(). */
 char *mem_dup(struct slice s);
 char *mem_dup_str(const char *str);

@@ -20,12 +20,10 @@ void key_list_done(struct key_list *l)
 enum hoist_err key_list_add(struct key_list *l, struct slice key)
 {
     if (l->count == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 16;
-        struct slice *grown = mem_realloc(l->keys, cap * sizeof *grown);
+        struct slice *grown = mem_grow(l->keys, &l->cap, 16, sizeof *grown);
         if (!grown)
             return err_set(HOIST_ENOMEM, "out of memory");
         l->keys = grown;
-        l->cap = cap;
     }
     l->keys[l->count++] = key;
     return HOIST_OK;
@@ -95,12 +93,10 @@ static enum hoist_err remember(struct undone_walk *w, const struct change *c)
     struct edits_reader edits;
     struct edit e;
     if (w->count == w->cap) {
-        size_t cap = w->cap ? 2 * w->cap : 8;
-        struct undoing *grown = mem_realloc(w->undoing, cap * sizeof *grown);
+        struct undoing *grown = mem_grow(w->undoing, &w->cap, 8, sizeof *grown);
         if (!grown)
             return err_set(HOIST_ENOMEM, "out of memory");
         w->undoing = grown;
-        w->cap = cap;
     }
     struct undoing u = {.restores = c->head.restores};
     enum hoist_err err = edits_open(c->edits, &edits);

@@ -13,14 +13,12 @@
 static struct report *report_new(struct agent *a, enum follower_in kind)
 {
     if (a->report_count == a->report_cap) {
-        size_t cap = a->report_cap ? 2 * a->report_cap : 16;
-        struct report *more = mem_realloc(a->reports, cap * sizeof *more);
+        struct report *more = mem_grow(a->reports, &a->report_cap, 16, sizeof *more);
         if (!more) {
             agent_break(a, "out of memory");
             return NULL;
         }
         a->reports = more;
-        a->report_cap = cap;
     }
     struct report *p = &a->reports[a->report_count++];
     memset(p, 0, sizeof *p);

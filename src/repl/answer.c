@@ -249,19 +249,18 @@ void answer_fetch(const struct answerer *a, const struct frame_fetch *f, struct 
 
 struct page { /* records that borrow from a read transaction */
     struct edit *records;
-    uint32_t count, cap;
+    uint32_t count;
+    size_t cap;
     bool last;
 };
 
 static enum hoist_err page_add(struct page *p, struct slice key, struct slice record)
 {
     if (p->count == p->cap) {
-        uint32_t cap = p->cap ? 2 * p->cap : 1024;
-        struct edit *more = mem_realloc(p->records, cap * sizeof *more);
+        struct edit *more = mem_grow(p->records, &p->cap, 1024, sizeof *more);
         if (!more)
             return err_set(HOIST_ENOMEM, "repl: out of memory");
         p->records = more;
-        p->cap = cap;
     }
     p->records[p->count++] = (struct edit){.put = true, .key = key, .record = record};
     return HOIST_OK;

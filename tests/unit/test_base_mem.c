@@ -44,6 +44,30 @@ static void nothing_can_be_allocated_too(void **state)
     assert_null(mem_zalloc(count, 2));
 }
 
+static void an_array_grows_to_twice_its_length_and_stays_when_it_cannot(void **state)
+{
+    (void)state;
+    size_t cap = 0;
+    int *a = mem_grow(NULL, &cap, 3, sizeof *a), *b;
+    assert_non_null(a);
+    assert_int_equal(cap, 3);
+    a[2] = 7;
+    mem_fail_at(1);
+    assert_null(mem_grow(a, &cap, 3, sizeof *a));
+    mem_fail_at(0);
+    assert_int_equal(cap, 3);
+    b = mem_grow(a, &cap, 3, sizeof *a);
+    assert_non_null(b);
+    assert_int_equal(cap, 6);
+    assert_int_equal(b[2], 7);
+    mem_free(b);
+    cap = SIZE_MAX / 2 + 1;
+    assert_null(mem_grow(NULL, &cap, 3, 1));
+    cap = SIZE_MAX / 4;
+    assert_null(mem_grow(NULL, &cap, 3, 8));
+    assert_int_equal(cap, SIZE_MAX / 4);
+}
+
 static void a_copy_ends_with_a_nul(void **state)
 {
     (void)state;
@@ -59,6 +83,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_named_allocation_fails_and_only_that),
         cmocka_unit_test(nothing_can_be_allocated_too),
+        cmocka_unit_test(an_array_grows_to_twice_its_length_and_stays_when_it_cannot),
         cmocka_unit_test(a_copy_ends_with_a_nul),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
