@@ -15,6 +15,16 @@
 #include "base/log.h"
 #include "base/metrics.h"
 
+/* Sanitized, so many processes are too slow to say anything of rates; and nng (1.5.2) leaks a message
+ * when a stream is closed under dozens of subscribers. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
 enum {
     AGENTS_MAX = 1000,
     AGENTS_FEW = 40,
@@ -240,6 +250,9 @@ static void a_day(struct crowd *c, uint64_t version, const char *what)
 static void they_ask_one_after_the_other(void **state)
 {
     (void)state;
+#ifdef SANITIZED
+    skip();
+#endif
     static struct crowd c = {.lock = PTHREAD_MUTEX_INITIALIZER};
     const char *many = getenv("HOIST_AGENTS");
     c.agents = many ? atoi(many) : AGENTS_FEW;
