@@ -21,6 +21,7 @@ enum hoist_err fleet_new(struct fleet **ret)
     if (!f)
         return err_set(HOIST_ENOMEM, "out of memory");
     pthread_mutex_init(&f->lock, NULL);
+    f->room = FLEET_HOSTS_MAX;
     f->propagation = metric_series(METRIC_HISTOGRAM, "hoist_propagation_duration_seconds",
                                    "Time from a commit until one live host reported it.", "",
                                    fleet_landing_buckets);
@@ -111,13 +112,23 @@ static void take_out(struct fleet *f, uint32_t at)
     f->host_count--;
 }
 
-/* Its row in the store goes, too. False: as many rows wait to be deleted as can. */
-static bool forget_the_most_silent(struct fleet *f)
+void fleet_set_room(struct fleet *f, uint32_t hosts)
 {
-    uint32_t oldest = 0;
-    for (uint32_t i = 1; i < f->host_count; i++)
-        if (f->hosts[i]->heard_ms < f->hosts[oldest]->heard_ms)
-            oldest = i;
+    f->room = hosts;
+}
+
+/* The one of a few, drawn at random, that was silent longest: to look at all would cost too much for
+ * every word of a host that has no place. Its row in the store goes, too. False: as many rows wait to
+ * be deleted as can. */
+static bool forget_a_silent_one(struct fleet *f)
+{
+    enum { DRAWS = 64 };
+    uint32_t oldest = (uint32_t)hash_random_below(f->host_count);
+    for (int i = 1; i < DRAWS; i++) {
+        uint32_t at = (uint32_t)hash_random_below(f->host_count);
+        if (f->hosts[at]->heard_ms < f->hosts[oldest]->heard_ms)
+            oldest = at;
+    }
     struct slice id = f->hosts[oldest]->id;
     char *copy = f->gone_count < FLEET_GONE_MAX ? mem_dup(id) : NULL;
     if (!copy)
@@ -148,8 +159,8 @@ struct host *host_get(struct fleet *f, struct slice id)
     uint32_t at = host_place(f, id, &there);
     if (there)
         return f->hosts[at];
-    if (f->host_count == FLEET_HOSTS_MAX) {
-        if (!forget_the_most_silent(f))
+    if (f->host_count >= f->room) {
+        if (!forget_a_silent_one(f))
             return NULL;
         at = host_place(f, id, &there);
     }

@@ -21,8 +21,8 @@
 #include "wire/frame.h"
 
 enum {
-    FLEET_SILENT_MS = 10000, /* not heard for longer: silent; heard within that: live */
-    FLEET_HOSTS_MAX = 65536, /* then the one that was silent longest is forgotten */
+    FLEET_SILENT_MS = 10000,  /* not heard for longer: silent; heard within that: live */
+    FLEET_HOSTS_MAX = 262144, /* then one that was silent long is forgotten */
     FLEET_WHY_SIZE = 512,
     FLEET_LANDINGS = 64,    /* commits that are watched at a time */
     FLEET_NAMES_MAX = 1000, /* hosts that are named in one answer */
@@ -34,6 +34,9 @@ struct fleet;
 
 MUST_USE enum hoist_err fleet_new(struct fleet **ret);
 void fleet_free(struct fleet *f);
+
+/* How many hosts it has room for, at most; FLEET_HOSTS_MAX unless that is said. */
+void fleet_set_room(struct fleet *f, uint32_t hosts);
 
 /* "current", "behind", "silent", "refusing". */
 const char *fleet_state_name(enum fleet_state state);

@@ -73,7 +73,7 @@ struct known { /* what is known of an environment from all hosts */
 struct fleet {
     pthread_mutex_t lock;
     struct host **hosts; /* sorted by id */
-    uint32_t host_count, host_cap;
+    uint32_t host_count, host_cap, room;
     size_t told_bytes; /* of all labels and refusals */
     struct known *known;
     uint32_t known_count, known_cap;

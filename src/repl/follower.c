@@ -81,6 +81,8 @@ enum hoist_err follower_new(const struct follower_config *config, int64_t now_ms
     f->word_ms = f->garbage_ms = f->forged_ms = NEVER;
     f->hello_due_ms = f->lags_since_ms = NEVER;
     f->status_due_ms = now_ms;
+    /* All tell the same change at once; they are not to speak at the same moments ever after. */
+    f->status_ms = FOLLOWER_STATUS_MS - (int64_t)(config->seed % (FOLLOWER_STATUS_MS / 4));
     f->request_bytes = BUF_INIT(FRAME_REPLY_MAX);
     relay_drop_origin(f);
 

@@ -158,7 +158,7 @@ struct follower {
     struct request request;
     uint64_t tag;
     uint32_t turn; /* whose request is next, so that each gets its own */
-    int64_t status_due_ms;
+    int64_t status_due_ms, status_ms;
 
     /* of this step */
     struct arena arena;

@@ -49,7 +49,7 @@ static void send_status(struct follower *f)
     struct refusal *refusals = tell_refusals(f, &refusals_count);
     if (!heads || !refusals)
         return;
-    f->status_due_ms = f->now + FOLLOWER_STATUS_MS;
+    f->status_due_ms = f->now + f->status_ms;
     frame_put_status(&f->request_bytes, &(struct frame_status){
                                             .id = f->config.id,
                                             .incarnation = f->config.incarnation,

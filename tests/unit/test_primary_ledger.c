@@ -196,7 +196,8 @@ static void hosts_forgotten_for_want_of_room_go_from_the_store(void **state)
     hear(k, "first", head, 0);
     save(k);
     assert_int_equal(rows(k), 1);
-    for (int i = 0; i < FLEET_HOSTS_MAX; i++) {
+    fleet_set_room(k->fleet, 8);
+    for (int i = 0; i < 8; i++) {
         snprintf(id, sizeof id, "h%d", i);
         hear(k, id, head, 1);
     }
