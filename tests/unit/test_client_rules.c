@@ -300,6 +300,65 @@ static void a_program_that_writes_a_store_reads_it_too(void **state)
     kit_remove(dir);
 }
 
+/* Both flags are turned over by each change, so that in every version the requirement is met:
+ * "torn" would be one flag of one version and the other of another. */
+struct turning {
+    hoist *hoist;
+    _Atomic bool stop;
+    _Atomic long reads, torn;
+};
+
+static void *read_both(void *arg)
+{
+    struct turning *t = arg;
+    char buf[16];
+    while (!atomic_load(&t->stop)) {
+        hoist_string(t->hoist, "needs", NULL, "none", buf, sizeof buf);
+        if (strcmp(buf, "right") != 0)
+            atomic_fetch_add(&t->torn, 1);
+        atomic_fetch_add(&t->reads, 1);
+    }
+    return NULL;
+}
+
+static void turn(struct store *s, bool on)
+{
+    struct kit_edits e = kit_edits();
+    char base[256], needs[256];
+    snprintf(base, sizeof base,
+             "{'state': 'ENABLED', 'variants': {'on': true, 'off': false}, 'defaultVariant': '%s'}",
+             on ? "on" : "off");
+    snprintf(needs, sizeof needs,
+             "{'state': 'ENABLED', 'variants': {'r': 'right', 't': 'torn'}, 'defaultVariant': 'r',"
+             "'requires': {'flags': {'base': '%s'}, 'otherwise': 't'}}",
+             on ? "on" : "off");
+    put(&e, "base", base);
+    put(&e, "needs", needs);
+    kit_change(s, "production", &e);
+}
+
+static void what_is_required_is_of_the_same_version_while_changes_land(void **state)
+{
+    char *dir = kit_dir();
+    struct store *s = kit_store(dir);
+    struct turning t = {.hoist = kit_hoist(dir)};
+    pthread_t readers[3];
+    (void)state;
+    turn(s, true);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, read_both, &t), 0);
+    for (int n = 0; n < 2000; n++)
+        turn(s, n % 2);
+    atomic_store(&t.stop, true);
+    for (int i = 0; i < 3; i++)
+        pthread_join(readers[i], NULL);
+    assert_true(atomic_load(&t.reads) > 1000);
+    assert_int_equal(atomic_load(&t.torn), 0);
+    hoist_close(t.hoist);
+    store_close(s);
+    kit_remove(dir);
+}
+
 /* ------------------------------------------------------------------ contexts */
 
 static void a_context_is_set_changed_and_emptied(void **state)
@@ -436,6 +495,7 @@ int main(void)
         cmocka_unit_test(an_explanation_is_text_that_is_cut_like_others),
         cmocka_unit_test(a_flag_that_was_read_before_is_evaluated_without_the_heap),
         cmocka_unit_test(a_program_that_writes_a_store_reads_it_too),
+        cmocka_unit_test(what_is_required_is_of_the_same_version_while_changes_land),
         cmocka_unit_test(a_context_is_set_changed_and_emptied),
         cmocka_unit_test(what_is_no_context_is_refused_and_changes_nothing),
         cmocka_unit_test(a_context_holds_so_many_attributes),
