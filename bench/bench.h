@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "store/store.h"
 
 enum { BENCH_ROUNDS = 5 };
 
@@ -31,6 +32,12 @@ void bench_print(const char *name, const char *params, double value, const char 
  * cannot. */
 char *bench_directory(const char *base);
 void bench_remove(const char *dir);
+
+/* A store for writing at DIR/NAME-N, within 256 MiB of address space. Exits when it cannot. */
+struct store *bench_store(const char *dir, const char *name, int n, bool primary);
+
+/* Apply a change to environment "production", which is made if it is not there. */
+void bench_apply(struct store *s, struct slice change);
 
 /* A TCP port that is free now, and the next one, too. */
 int bench_port(void);

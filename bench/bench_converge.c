@@ -97,35 +97,6 @@ static int64_t wait_for_all(struct fleet *f)
 
 /* ------------------------------------------------------------------ stores */
 
-static struct store *open_store(const char *dir, const char *fleet, int n, bool primary)
-{
-    char path[256];
-    struct store *s;
-    struct store_options options = {
-        .write = true, .primary = primary, .map_bytes = UINT64_C(1) << 30};
-    snprintf(path, sizeof path, "%s/%s-%d", dir, fleet, n);
-    if (store_open(path, &options, &s) != HOIST_OK)
-        bench_die(path);
-    return s;
-}
-
-static void apply(struct store *s, struct slice bytes)
-{
-    struct store_write *w;
-    struct store_env env;
-    struct change c;
-    if (change_decode(bytes, &c) != HOIST_OK || store_write_begin(s, &w) != HOIST_OK)
-        bench_die("apply");
-    enum hoist_err err = store_env_get(store_write_read(w), env_name, &env);
-    if (err == HOIST_ENOTFOUND)
-        err = store_env_create(w, env_name, &env);
-    if (err == HOIST_OK && env.head == 0)
-        err = store_epoch_set(w, env.id, c.head.epoch);
-    if (err != HOIST_OK || store_change_apply(w, env.id, &c) != HOIST_OK ||
-        store_write_commit(w) != HOIST_OK)
-        bench_die("apply");
-}
-
 /* A copy of change `version` as the primary published it. */
 static struct slice change_of(struct store *s, uint64_t version)
 {
@@ -144,7 +115,7 @@ static struct slice change_of(struct store *s, uint64_t version)
 static void received(struct fleet *f, struct host *h, struct slice bytes)
 {
     struct change c;
-    apply(h->store, bytes);
+    bench_apply(h->store, bytes);
     if (change_decode(bytes, &c) == HOIST_OK)
         committed(f, c.head.version);
 }
@@ -365,7 +336,7 @@ static void measure(const char *base, int hosts)
     char url[64];
     snprintf(url, sizeof url, "tcp://127.0.0.1:%d", bench_port());
     const char *urls[] = {url}, *envs[] = {env_name};
-    struct store *store = open_store(rig.dir, "primary", 0, true);
+    struct store *store = bench_store(rig.dir, "primary", 0, true);
     struct primary *primary;
     struct primary_config pc = {.envs = envs,
                                 .env_count = 1,
@@ -393,7 +364,7 @@ static void measure(const char *base, int hosts)
                                   .env_count = 1,
                                   .applied = agent_committed,
                                   .applied_arg = &agents};
-        agents.hosts[i].store = open_store(rig.dir, "agent", i, false);
+        agents.hosts[i].store = bench_store(rig.dir, "agent", i, false);
         expect(&agents, 2);
         if (agent_start(agents.hosts[i].store, &ac, &agents.hosts[i].agent) != HOIST_OK)
             bench_die("agent");
@@ -403,9 +374,9 @@ static void measure(const char *base, int hosts)
     for (int p = 0; p < 2; p++)
         for (int i = 0; i < hosts; i++) {
             struct host *h = &peers[p]->hosts[i];
-            h->store = open_store(rig.dir, peers[p]->name, i, false);
-            apply(h->store, created);
-            apply(h->store, imported);
+            h->store = bench_store(rig.dir, peers[p]->name, i, false);
+            bench_apply(h->store, created);
+            bench_apply(h->store, imported);
             if (p == 0) {
                 h->redis = redis_dial(rig.redis_path);
                 redisAppendCommand(h->redis, "SUBSCRIBE flags");

@@ -125,34 +125,6 @@ static int64_t wait_for_all(struct line *l, const char *who)
 
 /* ------------------------------------------------------------------ stores */
 
-static struct store *open_store(const char *dir, const char *name, int n, bool primary)
-{
-    char path[256];
-    struct store *s;
-    struct store_options options = {
-        .write = true, .primary = primary, .map_bytes = UINT64_C(1) << 28};
-    snprintf(path, sizeof path, "%s/%s-%d", dir, name, n);
-    if (store_open(path, &options, &s) != HOIST_OK)
-        bench_die(path);
-    return s;
-}
-
-static void apply(struct store *s, const struct change *c)
-{
-    struct store_write *w;
-    struct store_env env;
-    if (store_write_begin(s, &w) != HOIST_OK)
-        bench_die("apply");
-    enum hoist_err err = store_env_get(store_write_read(w), env_name, &env);
-    if (err == HOIST_ENOTFOUND)
-        err = store_env_create(w, env_name, &env);
-    if (err == HOIST_OK && env.head == 0)
-        err = store_epoch_set(w, env.id, c->head.epoch);
-    if (err != HOIST_OK || store_change_apply(w, env.id, c) != HOIST_OK ||
-        store_write_commit(w) != HOIST_OK)
-        bench_die("apply");
-}
-
 /* A copy of change `version` as the primary has it. */
 static struct slice change_of(struct store *s, uint64_t version)
 {
@@ -189,7 +161,7 @@ static void *subscribe(void *arg)
     while (nng_recvmsg(sub, &m, 0) == 0) {
         struct change c;
         if (change_decode(net_msg_bytes(m), &c) == HOIST_OK && c.head.version == have + 1) {
-            apply(s->store, &c);
+            bench_apply(s->store, c.bytes);
             have++;
             committed(&shared->plain, s->hosts, have);
         }
@@ -234,9 +206,9 @@ static void be_hosts(struct rig *rig, int process, int leash)
     for (int i = first; i < end; i++) {
         pthread_t thread;
         struct subscriber *s = malloc(sizeof *s);
-        *s = (struct subscriber){open_store(rig->dir, "plain", i, false), rig->plain_url,
+        *s = (struct subscriber){bench_store(rig->dir, "plain", i, false), rig->plain_url,
                                  rig->hosts};
-        stores[i] = open_store(rig->dir, "agent", i, false);
+        stores[i] = bench_store(rig->dir, "agent", i, false);
         start_agent(rig, i, stores[i], &agents[i]);
         pthread_create(&thread, NULL, subscribe, s);
     }
@@ -279,7 +251,7 @@ static void be_relay(struct rig *rig, int n, int leash)
                                   .listen_count = 1};
     while (!atomic_load(&shared->primary_is_up))
         nap(10);
-    if (relay_start(open_store(rig->dir, "relay", n, false), &config, &relay) != HOIST_OK)
+    if (relay_start(bench_store(rig->dir, "relay", n, false), &config, &relay) != HOIST_OK)
         bench_die("relay");
     atomic_fetch_add(&shared->relays_up, 1);
     uint64_t beat = 0;
@@ -449,7 +421,7 @@ static void start_primary(struct rig *rig)
                                     .id = "primary",
                                     .software = "bench",
                                     .role = "primary"};
-    rig->store = open_store(rig->dir, "primary", 0, true);
+    rig->store = bench_store(rig->dir, "primary", 0, true);
     if (primary_start(rig->store, &config, &rig->primary) != HOIST_OK)
         bench_die("primary");
     if (nng_req0_open(&rig->commands) != 0 ||
