@@ -34,7 +34,7 @@ enum hoist_err host_write(struct slice id, const char *const *labels, size_t lab
     for (size_t i = 0; !err && i < label_count; i++) {
         sorted[i] = (struct label){labels[i], strcspn(labels[i], "="), i};
         if (sorted[i].name_len == 0 || labels[i][sorted[i].name_len] != '=')
-            err = err_set(HOIST_EINVAL, "label \"%s\": write it like ring=canary", labels[i]);
+            err = err_set(HOIST_EINVAL, "label '%s': give NAME=VALUE", labels[i]);
     }
     if (!err) {
         qsort(sorted, label_count, sizeof *sorted, by_name);

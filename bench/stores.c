@@ -1,0 +1,35 @@
+/* Stores of the benches that keep real ones; apart from common.c, which a simulation links too. */
+#include <stdio.h>
+
+#include "bench.h"
+#include "wire/change.h"
+
+struct store *bench_store(const char *dir, const char *name, int n, bool primary)
+{
+    char path[256];
+    struct store *s;
+    struct store_options options = {
+        .write = true, .primary = primary, .map_bytes = UINT64_C(1) << 28};
+    snprintf(path, sizeof path, "%s/%s-%d", dir, name, n);
+    if (store_open(path, &options, &s) != HOIST_OK)
+        bench_die(path);
+    return s;
+}
+
+void bench_apply(struct store *s, struct slice change)
+{
+    static const char env_name[] = "production";
+    struct store_write *w;
+    struct store_env env;
+    struct change c;
+    if (change_decode(change, &c) != HOIST_OK || store_write_begin(s, &w) != HOIST_OK)
+        bench_die("apply");
+    enum hoist_err err = store_env_get(store_write_read(w), env_name, &env);
+    if (err == HOIST_ENOTFOUND)
+        err = store_env_create(w, env_name, &env);
+    if (err == HOIST_OK && env.head == 0)
+        err = store_epoch_set(w, env.id, c.head.epoch);
+    if (err != HOIST_OK || store_change_apply(w, env.id, &c) != HOIST_OK ||
+        store_write_commit(w) != HOIST_OK)
+        bench_die("apply");
+}
