@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,23 +79,47 @@ double text_double(struct slice in)
     return strtod(copy, NULL);
 }
 
+/* Whether `count` digits, as many places before the point as `point` says, read back as `v`. */
+static bool reads_back(const char *digits, int count, long point, double v)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.*se%ld", count, digits, point - count);
+    return strtod(text, NULL) == v;
+}
+
+/* The last of `count` digits becomes one more. False: all of them are nines. */
+static bool count_up(char *digits, int count)
+{
+    int at = count - 1;
+    while (at >= 0 && digits[at] == '9')
+        digits[at--] = '0';
+    if (at >= 0)
+        digits[at]++;
+    return at >= 0;
+}
+
 int text_digits(char out[TEXT_DIGITS_SIZE], double v)
 {
     char text[40];
-    for (int count = 15;; count++) {
+    int unused;
+    /* Above a power of two there is more room than below it: what lies next above may read back
+     * where the nearest does not. */
+    bool power = frexp(v, &unused) == 0.5;
+    for (int count = v < DBL_MIN ? 1 : 15;; count++) { /* of a subnormal, fewer may do */
         snprintf(text, sizeof text, "%.*e", count - 1, v);
         int kept = 0;
         const char *at = text;
         for (; *at != 'e'; at++) /* and whatever the locale has for a point */
             if (*at >= '0' && *at <= '9')
                 out[kept++] = *at;
-        long exponent = strtol(at + 1, NULL, 10);
+        long point = strtol(at + 1, NULL, 10) + 1;
+        if (count < 17 && !reads_back(out, count, point, v) &&
+            !(power && count_up(out, count) && reads_back(out, count, point, v)))
+            continue;
         while (kept > 1 && out[kept - 1] == '0')
             kept--;
         out[kept] = '\0';
-        snprintf(text, sizeof text, "%se%ld", out, exponent - kept + 1);
-        if (count == 17 || strtod(text, NULL) == v)
-            return (int)exponent + 1;
+        return (int)point;
     }
 }
 
