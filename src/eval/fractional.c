@@ -49,7 +49,7 @@ static bool read_share(struct value pair, struct share *ret)
     struct items items = items_of(pair);
     items_next(&items, &ret->variant);
     items_next(&items, &weight);
-    if (value_is_object(ret->variant) || weight.kind != VALUE_NUMBER ||
+    if (value_is_object(ret->variant) || weight.kind != VALUE_NUMBER || !isfinite(weight.number) ||
         weight.number != trunc(weight.number) || weight.number > INT32_MAX)
         return false;
     ret->weight = weight.number > 0 ? (uint32_t)weight.number : 0;

@@ -1,22 +1,20 @@
 /* Arrays: walking over them, joining them, looking into them. */
 #include "eval/rule_int.h"
 
-/* The first argument, if it is an array, and the rule to run for each of its items (NULL: there is
- * none, which yields nothing). */
+/* The first argument, if it is an array (else no items, and false), and the rule to run for each of
+ * them (NULL: there is none, which yields nothing). */
 static bool walk_begin(struct machine *m, const struct step *s, struct value data,
                        struct items *ret, const struct step **ret_each)
 {
-    if (s->count == 0)
-        return false;
-    struct value list = run(m, s + 1, data);
+    struct value list = s->count ? run(m, s + 1, data) : value_null();
     *ret_each = s->count > 1 ? next_step(s + 1) : NULL;
-    *ret = items_of(list);
+    *ret = items_of(value_is_array(list) ? list : (struct value){.kind = VALUE_LIST});
     return value_is_array(list);
 }
 
 static struct value run_each(struct machine *m, const struct step *each, struct value item)
 {
-    return each ? run(m, each, item) : value_null();
+    return each ? run(m, each, item) : value_of_kind(VALUE_UNDEFINED);
 }
 
 /* What was made in the scratch since `mark` is forgotten, unless `v` is part of it. */
@@ -30,10 +28,10 @@ struct value op_map(struct machine *m, const struct step *s, struct value data)
 {
     struct items list;
     const struct step *each;
-    struct value item, *out = NULL;
+    struct value item;
     uint32_t count = 0;
-    if (walk_begin(m, s, data, &list, &each))
-        out = machine_room(m, list.of.len * sizeof *out);
+    walk_begin(m, s, data, &list, &each);
+    struct value *out = machine_room(m, list.of.len * sizeof *out);
     while (out && machine_work(m, 1) && items_next(&list, &item)) {
         uint32_t mark = m->used;
         out[count] = run_each(m, each, item);
@@ -46,10 +44,10 @@ struct value op_filter(struct machine *m, const struct step *s, struct value dat
 {
     struct items list;
     const struct step *each;
-    struct value item, *out = NULL;
+    struct value item;
     uint32_t count = 0;
-    if (walk_begin(m, s, data, &list, &each))
-        out = machine_room(m, list.of.len * sizeof *out);
+    walk_begin(m, s, data, &list, &each);
+    struct value *out = machine_room(m, list.of.len * sizeof *out);
     while (out && machine_work(m, 1) && items_next(&list, &item)) {
         uint32_t mark = m->used;
         if (value_truth(run_each(m, each, item)))

@@ -12,8 +12,7 @@ bool look_up(struct machine *m, struct value data, const struct path *path, stru
 
 bool look_up_text(struct machine *m, struct value data, struct slice dotted, struct value *ret)
 {
-    bool more = dotted.len > 0;
-    while (more) {
+    for (bool more = true; more;) {
         const uint8_t *dot = dotted.len ? memchr(dotted.ptr, '.', dotted.len) : NULL;
         size_t len = dot ? (size_t)(dot - dotted.ptr) : dotted.len;
         if (!machine_work(m, 1) || !value_member(m, data, slice_of(dotted.ptr, len), &data))
@@ -26,11 +25,20 @@ bool look_up_text(struct machine *m, struct value data, struct slice dotted, str
     return true;
 }
 
+/* The value that `var` finds under `name`: all of the data under null and "". */
+static bool look_up_name(struct machine *m, struct value data, struct value name, struct value *ret)
+{
+    if (!value_is_nothing(name) && (name.kind != VALUE_STRING || name.len))
+        return look_up_text(m, data, value_to_text(m, name), ret);
+    *ret = data;
+    return true;
+}
+
 struct value op_var(struct machine *m, struct value data, const struct value *args, uint32_t count)
 {
-    struct value name = arg(args, count, 0), otherwise = arg(args, count, 1), v;
-    if (value_is_nothing(name) || look_up_text(m, data, value_to_text(m, name), &v))
-        return value_is_nothing(name) ? data : v;
+    struct value otherwise = arg(args, count, 1), v;
+    if (look_up_name(m, data, arg(args, count, 0), &v))
+        return v;
     return otherwise.kind == VALUE_UNDEFINED ? value_null() : otherwise;
 }
 
@@ -42,11 +50,7 @@ static struct value missing(struct machine *m, struct value data, struct value n
     struct items list = items_of(names);
     while (out && machine_work(m, 1) && items_next(&list, &name)) {
         uint32_t mark = m->used;
-        bool found = value_is_nothing(name);
-        if (found)
-            v = data;
-        else
-            found = look_up_text(m, data, value_to_text(m, name), &v);
+        bool found = look_up_name(m, data, name, &v);
         m->used = mark;
         if (!found || value_is_nothing(v) || (v.kind == VALUE_STRING && v.len == 0))
             out[count++] = name;

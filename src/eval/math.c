@@ -138,7 +138,7 @@ static struct value most(struct machine *m, const struct value *args, uint32_t c
     double best = -INFINITY;
     for (uint32_t i = 0; i < count; i++) {
         double v = sign * value_to_number(m, args[i]);
-        if (v > best || isnan(v))
+        if (v > best || isnan(v) || (v == 0 && best == 0 && !signbit(v)))
             best = v;
         if (isnan(best))
             break;

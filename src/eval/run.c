@@ -89,7 +89,7 @@ struct value op_if(struct machine *m, const struct step *s, struct value data)
 /* The first argument whose truth is `end`, or the last one. */
 static struct value first_that(struct machine *m, const struct step *s, struct value data, bool end)
 {
-    struct value v = value_null();
+    struct value v = value_of_kind(VALUE_UNDEFINED);
     const struct step *at = s + 1;
     for (uint32_t i = 0; i < s->count && !m->error; i++, at = next_step(at)) {
         v = run(m, at, data);

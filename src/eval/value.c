@@ -18,6 +18,7 @@ void machine_fail(struct machine *m, const char *error)
 
 void *machine_room(struct machine *m, size_t size)
 {
+    size = size ? size : 1; /* of two empty lists, each is one for itself */
     size_t want = (size + SCRATCH_ALIGN - 1) & ~(size_t)(SCRATCH_ALIGN - 1);
     if (want > m->size - m->used) {
         machine_fail(m, "the rule makes longer texts and lists than there is room for");
@@ -283,7 +284,7 @@ struct slice value_to_text(struct machine *m, struct value v)
 double value_parse_float(struct machine *m, struct value v)
 {
     if (v.kind == VALUE_NUMBER)
-        return v.number;
+        return v.number + 0; /* −0 is written as 0 */
     struct slice s = trim_front(value_to_text(m, v));
     size_t end = decimal_bytes(s);
     return end ? decimal_value(slice_of(s.ptr, end)) : NAN;
@@ -408,7 +409,7 @@ static bool array_member(struct machine *m, struct value v, struct slice name, s
         return false;
     if (v.kind == VALUE_LIST) {
         *ret = v.items[index];
-        return true;
+        return ret->kind != VALUE_UNDEFINED;
     }
     const struct node *at = v.node + 1;
     for (; index > 0; index--)
@@ -440,7 +441,7 @@ static bool fold_member(struct value v, struct slice name, struct value *ret)
         *ret = v.items[1];
     else
         return false;
-    return true;
+    return ret->kind != VALUE_UNDEFINED;
 }
 
 bool value_member(struct machine *m, struct value v, struct slice name, struct value *ret)

@@ -112,8 +112,9 @@ static void var_follows_a_path(void **state)
           {"{'var': []}", data, "'an object'"}, {"{'var': {'cat': ['b', '.c.', 0]}}", data, "'x'"},
           {"{'var': 'b.c.length'}", data, "2"}, {"{'var': 'e.length'}", data, "3"},
           {"{'var': 'e.1'}", data, "'e'"}, {"{'var': 'e.9'}", data, "null"},
-          {"{'var': '.'}", data, "null"}, {"{'var': 1}", "{'1': 'one'}", "'one'"},
-          {"{'var': 1.5}", "{'1': {'5': 'x'}}", "'x'"}, {"{'var': true}", "{'true': 4}", "4"});
+          {"{'var': '.'}", data, "null"}, {"{'var': [[]]}", data, "9"},
+          {"{'var': 1}", "{'1': 'one'}", "'one'"}, {"{'var': 1.5}", "{'1': {'5': 'x'}}", "'x'"},
+          {"{'var': true}", "{'true': 4}", "4"});
 }
 
 static void the_context_gains_flagd_and_hoist(void **state)
@@ -144,6 +145,7 @@ static void and_and_or_yield_the_deciding_value(void **state)
     (void)state;
     CHECK({"{'and': [1, 'a', true]}", NULL, "true"}, {"{'and': [1, '', true]}", NULL, "''"},
           {"{'and': []}", NULL, "null"}, {"{'or': [0, '', 'x', 1]}", NULL, "'x'"},
+          {"{'===': [{'and': []}, null]}", NULL, "false"}, {"{'-': {'and': []}}", NULL, "'NaN'"},
           {"{'or': [0, '', []]}", NULL, "[]"}, {"{'or': []}", NULL, "null"},
           {"{'!': [[]]}", NULL, "true"}, {"{'!': '0'}", NULL, "false"}, {"{'!': []}", NULL, "true"},
           {"{'!!': ['0']}", NULL, "true"}, {"{'!!': {'-': [1, 1]}}", NULL, "false"},
@@ -168,8 +170,10 @@ static void equality_is_javascripts(void **state)
           {"{'==': [{'var': 'o'}, '[object Object]']}", "{'o': {'a': 1, 'b': 2}}", "true"},
           {"{'==': [{'/': [0, 0]}, {'/': [0, 0]}]}", NULL, "false"},
           {"{'===': [1, '1']}", NULL, "false"}, {"{'===': [1, 1]}", NULL, "true"},
-          {"{'===': [null, null]}", NULL, "true"}, {"{'!=': [1, '1']}", NULL, "false"},
-          {"{'!==': [1, '1']}", NULL, "true"});
+          {"{'===': [null, null]}", NULL, "true"},
+          {"{'===': [{'merge': []}, {'merge': []}]}", NULL, "false"},
+          {"{'===': [{'map': [5, 1]}, {'filter': [5, 1]}]}", NULL, "false"},
+          {"{'!=': [1, '1']}", NULL, "false"}, {"{'!==': [1, '1']}", NULL, "true"});
 }
 
 static void order_is_javascripts(void **state)
@@ -203,33 +207,38 @@ static void numbers_are_calculated_as_javascript_does(void **state)
           {"{'%': [7, 3]}", NULL, "1"}, {"{'%': [-7, 3]}", NULL, "-1"},
           {"{'%': [1, 0]}", NULL, "'NaN'"}, {"{'max': [1, '3', 2]}", NULL, "3"},
           {"{'min': [1, null, 2]}", NULL, "0"}, {"{'max': []}", NULL, "'-Infinity'"},
-          {"{'min': []}", NULL, "'Infinity'"}, {"{'max': [1, 'a', 9]}", NULL, "'NaN'"});
+          {"{'min': []}", NULL, "'Infinity'"}, {"{'max': [1, 'a', 9]}", NULL, "'NaN'"},
+          /* 0 and −0 */
+          {"{'/': [1, {'*': [{'*': [-1, 0]}, 1]}]}", NULL, "'Infinity'"},
+          {"{'/': [1, {'max': [{'*': [-1, 0]}, 0]}]}", NULL, "'Infinity'"},
+          {"{'/': [1, {'min': [0, {'*': [-1, 0]}]}]}", NULL, "'-Infinity'"});
 }
 
 static void texts_are_joined_and_cut(void **state)
 {
     (void)state;
-    CHECK({"{'cat': ['a', 1, null, true, 1.5]}", NULL, "'a1true1.5'"},
-          {"{'cat': 'x'}", NULL, "'x'"}, {"{'cat': [[1, [2, null]], 'z']}", NULL, "'1,2,z'"},
-          {"{'cat': []}", NULL, "''"},
-          {"{'cat': [1e21, ' ', 123456789012345680000.0, ' ', 1e-7, ' ', 0.000001, ' ', -0.1]}",
-           NULL, "'1e+21 123456789012345680000 1e-7 0.000001 -0.1'"},
-          {"{'cat': [{'/': [1, 0]}, {'/': [0, 0]}]}", NULL, "'InfinityNaN'"},
-          {"{'cat': [{'var': 'o'}]}", "{'o': {'a': 1, 'b': 2}}", "'[object Object]'"},
-          {"{'substr': ['jsonlogic', 4]}", NULL, "'logic'"},
-          {"{'substr': ['jsonlogic', -5]}", NULL, "'logic'"},
-          {"{'substr': ['jsonlogic', 1, 3]}", NULL, "'son'"},
-          {"{'substr': ['jsonlogic', 4, -2]}", NULL, "'log'"},
-          {"{'substr': ['jsonlogic', -5, -2]}", NULL, "'log'"},
-          {"{'substr': ['abc', 5]}", NULL, "''"}, {"{'substr': ['abc', 0, -9]}", NULL, "''"},
-          {"{'substr': [12345, 1, 2]}", NULL, "'23'"},
-          {"{'substr': ['a\xf0\x9f\x98\x80z', 3]}", NULL, "'z'"},
-          {"{'substr': ['a\xf0\x9f\x98\x80z', 0, 2]}", NULL, "'a'"},
-          {"{'in': ['b', 'abc']}", NULL, "true"}, {"{'in': ['', 'abc']}", NULL, "true"},
-          {"{'in': ['', '']}", NULL, "false"}, {"{'in': [1, 'a1']}", NULL, "true"},
-          {"{'in': ['b', ['a', 'b']]}", NULL, "true"}, {"{'in': [1, ['1']]}", NULL, "false"},
-          {"{'in': [null, [null]]}", NULL, "true"}, {"{'in': ['a', null]}", NULL, "false"},
-          {"{'in': ['a', 5]}", NULL, "false"}, {"{'in': ['a']}", NULL, "false"});
+    CHECK(
+        {"{'cat': ['a', 1, null, true, 1.5]}", NULL, "'a1true1.5'"}, {"{'cat': 'x'}", NULL, "'x'"},
+        {"{'cat': [[1, [2, null]], 'z']}", NULL, "'1,2,z'"}, {"{'cat': []}", NULL, "''"},
+        {"{'cat': [1e21, ' ', 123456789012345680000.0, ' ', 1e-7, ' ', 0.000001, ' ', -0.1]}", NULL,
+         "'1e+21 123456789012345680000 1e-7 0.000001 -0.1'"},
+        {"{'cat': [5e-324, ' ', 6.290184345309701e-235]}", NULL, "'5e-324 6.290184345309701e-235'"},
+        {"{'cat': [{'/': [1, 0]}, {'/': [0, 0]}]}", NULL, "'InfinityNaN'"},
+        {"{'cat': [{'var': 'o'}]}", "{'o': {'a': 1, 'b': 2}}", "'[object Object]'"},
+        {"{'substr': ['jsonlogic', 4]}", NULL, "'logic'"},
+        {"{'substr': ['jsonlogic', -5]}", NULL, "'logic'"},
+        {"{'substr': ['jsonlogic', 1, 3]}", NULL, "'son'"},
+        {"{'substr': ['jsonlogic', 4, -2]}", NULL, "'log'"},
+        {"{'substr': ['jsonlogic', -5, -2]}", NULL, "'log'"},
+        {"{'substr': ['abc', 5]}", NULL, "''"}, {"{'substr': ['abc', 0, -9]}", NULL, "''"},
+        {"{'substr': [12345, 1, 2]}", NULL, "'23'"},
+        {"{'substr': ['a\xf0\x9f\x98\x80z', 3]}", NULL, "'z'"},
+        {"{'substr': ['a\xf0\x9f\x98\x80z', 0, 2]}", NULL, "'a'"},
+        {"{'in': ['b', 'abc']}", NULL, "true"}, {"{'in': ['', 'abc']}", NULL, "true"},
+        {"{'in': ['', '']}", NULL, "false"}, {"{'in': [1, 'a1']}", NULL, "true"},
+        {"{'in': ['b', ['a', 'b']]}", NULL, "true"}, {"{'in': [1, ['1']]}", NULL, "false"},
+        {"{'in': [null, [null]]}", NULL, "true"}, {"{'in': ['a', null]}", NULL, "false"},
+        {"{'in': ['a', 5]}", NULL, "false"}, {"{'in': ['a']}", NULL, "false"});
 }
 
 static void lists_are_walked(void **state)
@@ -240,6 +249,7 @@ static void lists_are_walked(void **state)
           {"{'map': [{'var': 'p'}, {'var': 'q'}]}", data, "[1,2]"},
           {"{'map': [{'var': 'none'}, 1]}", data, "[]"},
           {"{'map': [{'var': 'l'}]}", data, "[null,null,null,null]"},
+          {"{'reduce': [{'map': [{'var': 'l'}]}, {'var': ['current', 7]}]}", data, "7"},
           {"{'filter': [{'var': 'l'}, {'%': [{'var': ''}, 2]}]}", data, "[1,3]"},
           {"{'filter': ['abc', true]}", data, "[]"},
           {"{'reduce': [{'var': 'l'}, {'+': [{'var': 'current'}, {'var': 'accumulator'}]}, 0]}",
@@ -335,6 +345,7 @@ static void fractional_divides_by_the_bucketing_text(void **state)
           {"{'fractional': [['on', -5], ['off', 1]]}", ana, "'off'"},
           {"{'fractional': [['on', 1.5]]}", ana, "null"},
           {"{'fractional': [['on', '1']]}", ana, "null"},
+          {"{'fractional': [['on', {'max': []}], ['off', 1]]}", ana, "null"},
           {"{'fractional': [['on', 1, 2]]}", ana, "null"}, {"{'fractional': [[]]}", ana, "null"},
           {"{'fractional': []}", ana, "null"}, {"{'fractional': 'on'}", ana, "null"},
           {"{'fractional': [['on', 2147483647]]}", ana, "'on'"},
