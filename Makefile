@@ -35,6 +35,9 @@ REPLAY       := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(wi
 SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out %/clock_shift.c,$(wildcard tests/system/*.c))) \
                 $(BUILD)/tests/system/clock_shift.so
 CROWD        := $(BUILD)/tests/unit/test_repl_stampede
+EVAL_LINES   := $(BUILD)/tests/differential/eval_lines
+# What the system tests run, beside the programs.
+SYSTEM_NEEDS := $(SYSTEM_HELPERS) $(CROWD) $(EVAL_LINES) $(BUILD)/node/.installed
 SOURCES      := $(sort $(wildcard include/*.h src/*/*.[ch] tools/*/*.[ch] tests/*/*.[ch] bench/*.[ch] examples/*/*.[ch]))
 BENCH        := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
 SCALE        := $(patsubst %.c,$(BUILD)/%.o,$(wildcard bench/scale*.c)) $(BUILD)/bench/common.o
@@ -103,7 +106,7 @@ man: $(BUILD)/man/flagctl.1 $(BUILD)/man/hoistd.1  ## the manual pages
 
 unit: $(UNIT)  ## the unit tests (ONLY=part of a name)
 	@tests/run unit --build $(BUILD) --only '$(ONLY)'
-system: all $(SYSTEM_HELPERS) $(CROWD)  ## the system tests: real processes (ONLY=a pytest -k expression)
+system: all $(SYSTEM_NEEDS)  ## the system tests: real processes (ONLY=a pytest -k expression)
 	@tests/run system --build $(BUILD) --only '$(ONLY)'
 corpus: $(REPLAY)  ## replay the fuzzers' corpora
 	@tests/run corpus --build $(BUILD)
@@ -116,7 +119,7 @@ fmt-check:
 clang-check:  ## every source through clang, warnings as errors
 	@printf '%s\n' $(filter-out bench/%,$(filter %.c,$(SOURCES))) | xargs -n 8 -P 2 clang $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter-out -Werror,$(CFLAGS)) -Werror -fsyntax-only
 check: deps deps-check  ## install what is missing, build, run every test
-	@$(MAKE) --no-print-directory all $(UNIT) $(REPLAY) $(SYSTEM_HELPERS)
+	@$(MAKE) --no-print-directory all $(UNIT) $(REPLAY) $(SYSTEM_NEEDS)
 	@tests/run all --build $(BUILD)
 asan:  ## check, under address and undefined-behaviour sanitizers
 	$(MAKE) check BUILD=build/asan OPT='-O1 -g' SAN='-fsanitize=address,undefined -fno-omit-frame-pointer'
@@ -125,7 +128,7 @@ tsan:  ## the unit tests with threads, under the thread sanitizer
 	TSAN_OPTIONS='die_after_fork=0 suppressions=$(CURDIR)/tests/tsan.supp' \
 	$(MAKE) unit CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),store|client|repl|primary|http|queue|metrics)'
 soak: deps deps-check all  ## the long fault loops: kill -9 200 times, cut links, a tree (4 minutes)
-	@$(MAKE) --no-print-directory $(SYSTEM_HELPERS) $(CROWD)
+	@$(MAKE) --no-print-directory $(SYSTEM_NEEDS)
 	HOIST_SOAK=1 tests/run system --build $(BUILD) --only '$(or $(ONLY),soak)'
 
 # libFuzzer is clang's. FUZZ_SECONDS each, on the corpora in tests/fuzz/corpus.
@@ -139,6 +142,14 @@ $(REPLAY): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/t
 	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
 $(filter-out %.so,$(SYSTEM_HELPERS)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libhoist.a
 	$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -o $@
+$(EVAL_LINES): $(BUILD)/%: $(BUILD)/%.o $(call archives,client)
+	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+# What the tests compare with, from npm; no script of a package is run.
+$(BUILD)/node/.installed: tests/node/package.json
+	@mkdir -p $(@D)
+	cp $< $(@D)/package.json
+	cd $(@D) && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 $(BUILD)/tests/system/clock_shift.so: tests/system/clock_shift.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -O2 -Wall -Wextra -D_GNU_SOURCE $< -o $@
