@@ -150,7 +150,7 @@ struct value op_in(struct machine *m, struct value data, const struct value *arg
     }
     if (value_is_array(b))
         for (struct items list = items_of(b); machine_work(m, 1) && items_next(&list, &item);)
-            if (value_same(item, a))
+            if (value_same(m, item, a))
                 return value_bool(true);
     return value_bool(false);
 }

@@ -21,14 +21,14 @@ OPERATOR(op_unequal)
 
 OPERATOR(op_same)
 {
-    (void)m, (void)data;
-    return value_bool(value_same(arg(args, count, 0), arg(args, count, 1)));
+    (void)data;
+    return value_bool(value_same(m, arg(args, count, 0), arg(args, count, 1)));
 }
 
 OPERATOR(op_different)
 {
-    (void)m, (void)data;
-    return value_bool(!value_same(arg(args, count, 0), arg(args, count, 1)));
+    (void)data;
+    return value_bool(!value_same(m, arg(args, count, 0), arg(args, count, 1)));
 }
 
 OPERATOR(op_not)

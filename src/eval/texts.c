@@ -56,16 +56,17 @@ struct value op_substr(struct machine *m, struct value data, const struct value 
 
 /* ------------------------------------------------------------------ flagd's own */
 
-static bool are_two_texts(const struct value *args, uint32_t count)
+static bool are_two_texts(struct machine *m, const struct value *args, uint32_t count)
 {
-    return count == 2 && args[0].kind == VALUE_STRING && args[1].kind == VALUE_STRING;
+    return count == 2 && args[0].kind == VALUE_STRING && args[1].kind == VALUE_STRING &&
+           machine_work(m, args[1].len / 64);
 }
 
 struct value op_starts_with(struct machine *m, struct value data, const struct value *args,
                             uint32_t count)
 {
-    (void)m, (void)data;
-    if (!are_two_texts(args, count))
+    (void)data;
+    if (!are_two_texts(m, args, count))
         return value_null();
     return value_bool(slice_starts_with(value_slice(args[0]), value_slice(args[1])));
 }
@@ -73,8 +74,8 @@ struct value op_starts_with(struct machine *m, struct value data, const struct v
 struct value op_ends_with(struct machine *m, struct value data, const struct value *args,
                           uint32_t count)
 {
-    (void)m, (void)data;
-    if (!are_two_texts(args, count))
+    (void)data;
+    if (!are_two_texts(m, args, count))
         return value_null();
     struct slice s = value_slice(args[0]), end = value_slice(args[1]);
     return value_bool(s.len >= end.len &&

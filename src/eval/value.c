@@ -207,7 +207,7 @@ double value_to_number(struct machine *m, struct value v)
     case VALUE_UNDEFINED:
         return NAN;
     case VALUE_STRING:
-        return text_to_number(value_slice(v));
+        return machine_work(m, v.len / 64) ? text_to_number(value_slice(v)) : NAN;
     default:
         return text_to_number(value_to_text(m, v));
     }
@@ -286,7 +286,7 @@ double value_parse_float(struct machine *m, struct value v)
     if (v.kind == VALUE_NUMBER)
         return v.number + 0; /* −0 is written as 0 */
     struct slice s = trim_front(value_to_text(m, v));
-    size_t end = decimal_bytes(s);
+    size_t end = machine_work(m, (uint32_t)(s.len / 64)) ? decimal_bytes(s) : 0;
     return end ? decimal_value(slice_of(s.ptr, end)) : NAN;
 }
 
@@ -300,7 +300,7 @@ int64_t value_to_integer(struct machine *m, struct value v)
 
 /* ------------------------------------------------------------------ equal, less */
 
-bool value_same(struct value a, struct value b)
+bool value_same(struct machine *m, struct value a, struct value b)
 {
     if (a.kind != b.kind)
         return false;
@@ -308,7 +308,8 @@ bool value_same(struct value a, struct value b)
     case VALUE_NUMBER:
         return a.number == b.number;
     case VALUE_STRING:
-        return slice_eq(value_slice(a), value_slice(b));
+        return a.len == b.len && machine_work(m, a.len / 64) &&
+               slice_eq(value_slice(a), value_slice(b));
     case VALUE_ARRAY:
     case VALUE_OBJECT:
         return a.node == b.node;
@@ -331,11 +332,11 @@ bool value_equal(struct machine *m, struct value a, struct value b)
     if (value_is_nothing(a) || value_is_nothing(b))
         return value_is_nothing(a) && value_is_nothing(b);
     if (value_is_object(a) && value_is_object(b))
-        return value_same(a, b);
+        return value_same(m, a, b);
     a = primitive(m, a);
     b = primitive(m, b);
     if (a.kind == b.kind)
-        return value_same(a, b);
+        return value_same(m, a, b);
     return value_to_number(m, a) == value_to_number(m, b);
 }
 

@@ -188,7 +188,7 @@ double value_parse_float(struct machine *m, struct value v);
 int64_t value_to_integer(struct machine *m, struct value v);
 
 /* 7.2.15 IsStrictlyEqual, 7.2.14 IsLooselyEqual. */
-bool value_same(struct value a, struct value b);
+bool value_same(struct machine *m, struct value a, struct value b);
 bool value_equal(struct machine *m, struct value a, struct value b);
 
 /* 7.2.13 IsLessThan: -1, 0, 1, or VALUE_UNORDERED when one is not a number. */

@@ -99,7 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         value_done(&text);
     } else {
         assert(err == HOIST_EINVAL || err == HOIST_ELIMIT);
-        assert(!j || err == HOIST_ELIMIT);
+        /* jansson takes a NUL for the end */
+        assert(!j || err == HOIST_ELIMIT || memchr(data, '\0', size));
         check_context(in, false);
     }
     json_decref(j);
