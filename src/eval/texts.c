@@ -49,6 +49,8 @@ struct value op_substr(struct machine *m, struct value data, const struct value 
     if (!(wanted < 0))
         return value_text(substr(s, start, length.kind == VALUE_UNDEFINED,
                                  value_to_integer(m, value_number(wanted))));
+    if (length.kind != VALUE_NUMBER) /* JavaScript appends it to the length, which is no number */
+        return value_text(SLICE(""));
     s = substr(s, start, true, 0);
     wanted += text_units(s);
     return value_text(substr(s, 0, false, value_to_integer(m, value_number(wanted))));

@@ -230,6 +230,8 @@ static void texts_are_joined_and_cut(void **state)
         {"{'substr': ['jsonlogic', 1, 3]}", NULL, "'son'"},
         {"{'substr': ['jsonlogic', 4, -2]}", NULL, "'log'"},
         {"{'substr': ['jsonlogic', -5, -2]}", NULL, "'log'"},
+        {"{'substr': ['jsonlogic', 4, '-2']}", NULL, "''"},
+        {"{'substr': ['jsonlogic', '4', '2']}", NULL, "'lo'"},
         {"{'substr': ['abc', 5]}", NULL, "''"}, {"{'substr': ['abc', 0, -9]}", NULL, "''"},
         {"{'substr': [12345, 1, 2]}", NULL, "'23'"},
         {"{'substr': ['a\xf0\x9f\x98\x80z', 3]}", NULL, "'z'"},
