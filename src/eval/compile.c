@@ -98,6 +98,7 @@ static struct path *path_make(struct compiler *c, struct slice dotted)
         size_t step = dot ? len + 1 : len;
         dotted = slice_of(dotted.ptr + step, dotted.len - step);
     }
+    p->plain = count == 1 && (p->names[0].len == 0 || p->names[0].ptr[0] != '$');
     return p;
 }
 

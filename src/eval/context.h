@@ -58,7 +58,7 @@ static inline const struct node *ctx_find(const struct hoist_ctx *c, struct slic
             low = mid;
     }
     for (; low < high; low++)
-        if (slice_eq(c->attributes[low].name, name))
+        if (slice_same(c->attributes[low].name, name))
             return c->attributes[low].value;
     return NULL;
 }

@@ -21,9 +21,10 @@ uint32_t bucket_of(enum bucket_rule rule, struct slice text, uint32_t total)
 /* Flag key and targeting key, joined. False: there is no targeting key. */
 static bool default_text(struct machine *m, struct value data, struct slice *ret)
 {
-    struct value key;
-    if (data.kind != VALUE_CONTEXT || !value_member(m, data, SLICE("targetingKey"), &key) ||
-        !value_truth(key))
+    static const struct slice name = {(const uint8_t *)"targetingKey", 12};
+    const struct node *n = data.kind == VALUE_CONTEXT ? ctx_find(m->ask->ctx, name) : NULL;
+    struct value key = n ? value_of_node(n) : value_null();
+    if (!value_truth(key))
         return false;
     struct slice flag = m->ask->flag->key, who = value_to_text(m, key);
     uint8_t *text = machine_room(m, flag.len + who.len);
@@ -34,6 +35,8 @@ static bool default_text(struct machine *m, struct value data, struct slice *ret
     *ret = slice_of(text, flag.len + who.len);
     return true;
 }
+
+enum { SHARES_NEAR = 4 };
 
 struct share {
     struct value variant;
@@ -60,27 +63,29 @@ struct value op_fractional(struct machine *m, struct value data, const struct va
                            uint32_t count)
 {
     struct slice text;
-    struct share share;
     uint64_t total = 0, before = 0;
     bool named = count && args[0].kind == VALUE_STRING;
+    struct share near[SHARES_NEAR], *shares = near;
+    if (count > SHARES_NEAR && !(shares = machine_room(m, count * sizeof *shares)))
+        return value_null();
     if (named)
         text = value_slice(args[0]);
     else if (!default_text(m, data, &text))
         return value_null();
     for (uint32_t i = named; i < count; i++) {
-        if (!machine_work(m, 1) || !read_share(args[i], &share))
+        if (!machine_work(m, 1) || !read_share(args[i], &shares[i]))
             return value_null();
-        total += share.weight;
+        total += shares[i].weight;
     }
     if (total == 0 || total > INT32_MAX || !machine_work(m, (uint32_t)(text.len / 64)))
         return value_null();
     uint32_t bucket = bucket_of(BUCKET_FLAGD, text, (uint32_t)total);
     if (m->trace)
         trace_bucket(m, text, bucket, (uint32_t)total);
-    for (uint32_t i = named; i < count && read_share(args[i], &share); i++) {
-        before += share.weight;
+    for (uint32_t i = named; i < count; i++) {
+        before += shares[i].weight;
         if (before > bucket)
-            return share.variant;
+            return shares[i].variant;
     }
     return value_null();
 }

@@ -28,6 +28,7 @@ struct step {
 
 struct path { /* of a `var`: all of the data if there is no name */
     uint32_t count;
+    bool plain; /* one name, which is an attribute's: all but `$flagd` and `$hoist` */
     struct slice names[];
 };
 
@@ -39,8 +40,13 @@ struct rule {
     unsigned sees;
 };
 
+struct value run_operator(struct machine *m, const struct step *s, struct value data);
+
 /* The value of step `s`, for `data`. */
-struct value run(struct machine *m, const struct step *s, struct value data);
+static inline struct value run(struct machine *m, const struct step *s, struct value data)
+{
+    return s->kind == STEP_LITERAL ? s->literal : run_operator(m, s, data);
+}
 
 /* ------------------------------------------------------------------ operators */
 

@@ -1,7 +1,7 @@
 /* Running a rule: literals, lists and variables, and the operators that choose what to run. */
 #include "eval/rule_int.h"
 
-enum { ARGS_NEAR = 4, DEPTH_MAX = TREE_DEPTH_MAX + 1 };
+enum { ARGS_NEAR = 4 };
 
 static struct value run_list(struct machine *m, const struct step *s, struct value data)
 {
@@ -15,8 +15,13 @@ static struct value run_list(struct machine *m, const struct step *s, struct val
 static struct value run_var(struct machine *m, const struct step *s, struct value data)
 {
     struct value v;
-    if (look_up(m, data, s->path, &v))
+    const struct node *n;
+    if (s->path->plain && data.kind == VALUE_CONTEXT) { /* most are */
+        if ((n = ctx_find(m->ask->ctx, s->path->names[0])) != NULL)
+            return value_of_node(n);
+    } else if (look_up(m, data, s->path, &v)) {
         return v;
+    }
     return s->count ? run(m, s + 1, data) : value_null();
 }
 
@@ -37,40 +42,38 @@ static struct value run_eager(struct machine *m, const struct step *s, struct va
     return v;
 }
 
-static struct value run_lazy(struct machine *m, const struct step *s, struct value data)
+static inline struct value run_step(struct machine *m, const struct step *s, struct value data)
 {
-    struct value v = s->op->lazy(m, s, data);
-    if (m->trace)
+    switch (s->kind) {
+    case STEP_VAR:
+        return run_var(m, s, data);
+    case STEP_LIST:
+        return run_list(m, s, data);
+    case STEP_EAGER:
+        return run_eager(m, s, data);
+    default:
+        return s->op->lazy(m, s, data);
+    }
+}
+
+/* Apart, as only explaining counts the levels. */
+static __attribute__((noinline)) struct value run_traced(struct machine *m, const struct step *s,
+                                                         struct value data)
+{
+    m->depth++;
+    struct value v = run_step(m, s, data);
+    if (s->kind == STEP_VAR || s->kind == STEP_LAZY)
         trace_step(m, s, NULL, v);
+    m->depth--;
     return v;
 }
 
 /* No deeper than the rule is, which every decoder checks. */
-struct value run(struct machine *m, const struct step *s, struct value data)
+struct value run_operator(struct machine *m, const struct step *s, struct value data)
 {
-    struct value v;
-    if (s->kind == STEP_LITERAL)
-        return s->literal;
     if (!machine_work(m, 1))
         return value_null();
-    m->depth++;
-    switch (s->kind) {
-    case STEP_VAR:
-        v = run_var(m, s, data);
-        if (m->trace)
-            trace_step(m, s, NULL, v);
-        break;
-    case STEP_LIST:
-        v = run_list(m, s, data);
-        break;
-    case STEP_EAGER:
-        v = run_eager(m, s, data);
-        break;
-    default:
-        v = run_lazy(m, s, data);
-    }
-    m->depth--;
-    return v;
+    return __builtin_expect(m->trace != NULL, 0) ? run_traced(m, s, data) : run_step(m, s, data);
 }
 
 struct value op_if(struct machine *m, const struct step *s, struct value data)

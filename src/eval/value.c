@@ -176,24 +176,6 @@ static double text_to_number(struct slice s)
 
 /* ------------------------------------------------------------------ conversions */
 
-bool value_truth(struct value v)
-{
-    switch (v.kind) {
-    case VALUE_UNDEFINED:
-    case VALUE_NULL:
-    case VALUE_FALSE:
-        return false;
-    case VALUE_NUMBER:
-        return v.number != 0 && !isnan(v.number);
-    case VALUE_STRING:
-    case VALUE_ARRAY:
-    case VALUE_LIST:
-        return v.len != 0;
-    default:
-        return true;
-    }
-}
-
 double value_to_number(struct machine *m, struct value v)
 {
     switch (v.kind) {
@@ -309,7 +291,7 @@ bool value_same(struct machine *m, struct value a, struct value b)
         return a.number == b.number;
     case VALUE_STRING:
         return a.len == b.len && machine_work(m, a.len / 64) &&
-               slice_eq(value_slice(a), value_slice(b));
+               slice_same(value_slice(a), value_slice(b));
     case VALUE_ARRAY:
     case VALUE_OBJECT:
         return a.node == b.node;
@@ -329,10 +311,12 @@ static struct value primitive(struct machine *m, struct value v)
 
 bool value_equal(struct machine *m, struct value a, struct value b)
 {
+    if (a.kind == b.kind)
+        return value_same(m, a, b);
     if (value_is_nothing(a) || value_is_nothing(b))
         return value_is_nothing(a) && value_is_nothing(b);
     if (value_is_object(a) && value_is_object(b))
-        return value_same(m, a, b);
+        return false;
     a = primitive(m, a);
     b = primitive(m, b);
     if (a.kind == b.kind)
@@ -390,7 +374,7 @@ static bool node_member(struct value v, struct slice name, struct value *ret)
     const struct node *at = v.node + 1;
     for (uint32_t i = 0; i < v.len; i++) {
         const struct node *value = at + 1;
-        if (slice_eq(at->text, name)) {
+        if (slice_same(at->text, name)) {
             *ret = value_of_node(value);
             return true;
         }

@@ -48,7 +48,7 @@ struct machine {
     uint8_t *scratch;    /* what texts and lists are made in, from `used` on */
     uint32_t used, size;
     uint32_t steps;    /* left */
-    uint32_t depth;    /* of operators */
+    uint32_t depth;    /* of operators, while it is explained */
     const char *error; /* over a limit: the rule has no answer */
 };
 
@@ -141,7 +141,23 @@ static inline bool value_is_object(struct value v) /* or an array */
 }
 
 /* JSONLogic's truth: an empty array is false, every object is true. */
-bool value_truth(struct value v);
+static inline bool value_truth(struct value v)
+{
+    switch (v.kind) {
+    case VALUE_UNDEFINED:
+    case VALUE_NULL:
+    case VALUE_FALSE:
+        return false;
+    case VALUE_NUMBER:
+        return v.number != 0 && v.number == v.number;
+    case VALUE_STRING:
+    case VALUE_ARRAY:
+    case VALUE_LIST:
+        return v.len != 0;
+    default:
+        return true;
+    }
+}
 
 /* Walks over the items of an array, of either kind. */
 struct items {

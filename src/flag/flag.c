@@ -33,7 +33,7 @@ void flag_free(struct flag *f)
 int32_t flag_variant(const struct flag *f, struct slice name)
 {
     for (uint32_t i = 0; i < f->variant_count; i++)
-        if (slice_eq(f->variants[i].name, name))
+        if (slice_same(f->variants[i].name, name))
             return (int32_t)i;
     return FLAG_NO_VARIANT;
 }
