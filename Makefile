@@ -144,8 +144,10 @@ $(filter-out %.so,$(SYSTEM_HELPERS)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libhoist
 	$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -o $@
 $(EVAL_LINES): $(BUILD)/%: $(BUILD)/%.o $(call archives,client)
 	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
-# What the tests compare with, from npm; no script of a package is run.
+# What the tests and the benches compare with, from npm; no script of a package is run.
 $(BUILD)/node/.installed: tests/node/package.json
+$(BUILD)/bench-node/.installed: bench/package.json
+$(BUILD)/node/.installed $(BUILD)/bench-node/.installed:
 	@mkdir -p $(@D)
 	cp $< $(@D)/package.json
 	cd $(@D) && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -157,7 +159,7 @@ $(BUILD)/tests/system/clock_shift.so: tests/system/clock_shift.c
 # ---------------------------------------------------------------- benches
 
 bench: deps deps-check deps-bench all  ## measure (ONLY=name,…): a table, and build/bench.json
-	@$(MAKE) --no-print-directory $(BENCH)
+	@$(MAKE) --no-print-directory $(BENCH) $(BUILD)/bench-node/.installed
 	@bench/run --build $(BUILD) --only '$(ONLY)'
 $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/bench/common.o $(ALL_ARCHIVES)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lhiredis -o $@
