@@ -142,6 +142,7 @@ function murmur3(bytes) {
 function parseVersion(v) {
   const s = String(v).replace(/^[vV]/, "");
   if (/^\s|\s$|^[vV]/.test(s)) return mark("version"), null;
+  if (/^\d+(\.\d+)?$/.test(s) && /\d{17}/.test(s)) mark("version");
   return /^\d+(\.\d+)?$/.test(s) ? semver.parse(s + (s.includes(".") ? ".0" : ".0.0")) : semver.parse(s);
 }
 

@@ -32,7 +32,7 @@ static struct flag *flag_with(const char *targeting)
 static struct eval_result ends(const char *targeting, const char *context)
 {
     struct hoist_ctx ctx = {0};
-    struct rule *rule;
+    struct rule *rule = NULL;
     struct buf data = json(context ? context : "{}"), text = BUF_INIT(256 << 10);
     struct flag *f = flag_with(targeting);
     if (ctx_set_json(&ctx, buf_slice(&data)) || rule_new(f->targeting, &rule))
