@@ -3,11 +3,11 @@
 static bool of_context(const struct eval_ask *ask, struct slice name, struct value *ret)
 {
     if (name.len && name.ptr[0] == '$') { /* these are not the caller's to say */
-        if (slice_eq(name, SLICE("$flagd"))) {
+        if (slice_same(name, SLICE("$flagd"))) {
             *ret = value_of_kind(VALUE_FLAGD);
             return true;
         }
-        if (slice_eq(name, SLICE("$hoist"))) {
+        if (slice_same(name, SLICE("$hoist"))) {
             *ret = value_of_kind(VALUE_HOIST);
             return true;
         }
@@ -20,9 +20,9 @@ static bool of_context(const struct eval_ask *ask, struct slice name, struct val
 
 static bool of_flagd(const struct eval_ask *ask, struct slice name, struct value *ret)
 {
-    if (slice_eq(name, SLICE("flagKey")))
+    if (slice_same(name, SLICE("flagKey")))
         *ret = value_text(ask->flag->key);
-    else if (slice_eq(name, SLICE("timestamp")))
+    else if (slice_same(name, SLICE("timestamp")))
         *ret = value_number((double)ask->now_s);
     else
         return false;
@@ -31,9 +31,9 @@ static bool of_flagd(const struct eval_ask *ask, struct slice name, struct value
 
 static bool of_hoist(const struct eval_ask *ask, struct slice name, struct value *ret)
 {
-    if (slice_eq(name, SLICE("labels")))
+    if (slice_same(name, SLICE("labels")))
         *ret = value_of_kind(VALUE_LABELS);
-    else if (slice_eq(name, SLICE("host")) && ask->host)
+    else if (slice_same(name, SLICE("host")) && ask->host)
         *ret = value_text(ask->host->id);
     else
         return false;

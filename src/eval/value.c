@@ -286,12 +286,12 @@ bool value_same(struct machine *m, struct value a, struct value b)
 {
     if (a.kind != b.kind)
         return false;
+    if (__builtin_expect(a.kind == VALUE_STRING, 1))
+        return a.len == b.len && machine_work(m, a.len / 64) &&
+               slice_same(value_slice(a), value_slice(b));
     switch (a.kind) {
     case VALUE_NUMBER:
         return a.number == b.number;
-    case VALUE_STRING:
-        return a.len == b.len && machine_work(m, a.len / 64) &&
-               slice_same(value_slice(a), value_slice(b));
     case VALUE_ARRAY:
     case VALUE_OBJECT:
         return a.node == b.node;
@@ -309,10 +309,8 @@ static struct value primitive(struct machine *m, struct value v)
     return value_is_object(v) ? value_text(value_to_text(m, v)) : v;
 }
 
-bool value_equal(struct machine *m, struct value a, struct value b)
+bool value_equal_unlike(struct machine *m, struct value a, struct value b)
 {
-    if (a.kind == b.kind)
-        return value_same(m, a, b);
     if (value_is_nothing(a) || value_is_nothing(b))
         return value_is_nothing(a) && value_is_nothing(b);
     if (value_is_object(a) && value_is_object(b))
@@ -386,7 +384,7 @@ static bool node_member(struct value v, struct slice name, struct value *ret)
 static bool array_member(struct machine *m, struct value v, struct slice name, struct value *ret)
 {
     uint32_t index;
-    if (slice_eq(name, SLICE("length"))) {
+    if (slice_same(name, SLICE("length"))) {
         *ret = value_number(v.len);
         return true;
     }
@@ -408,7 +406,7 @@ static bool text_member(struct machine *m, struct slice s, struct slice name, st
     uint32_t index;
     if (!machine_work(m, 1 + (uint32_t)(s.len / 64)))
         return false;
-    if (slice_eq(name, SLICE("length"))) {
+    if (slice_same(name, SLICE("length"))) {
         *ret = value_number(text_units(s));
         return true;
     }
@@ -420,9 +418,9 @@ static bool text_member(struct machine *m, struct slice s, struct slice name, st
 
 static bool fold_member(struct value v, struct slice name, struct value *ret)
 {
-    if (slice_eq(name, SLICE("current")))
+    if (slice_same(name, SLICE("current")))
         *ret = v.items[0];
-    else if (slice_eq(name, SLICE("accumulator")))
+    else if (slice_same(name, SLICE("accumulator")))
         *ret = v.items[1];
     else
         return false;

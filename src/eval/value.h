@@ -105,6 +105,8 @@ static inline struct slice value_slice(struct value v)
 
 static inline struct value value_of_node(const struct node *n)
 {
+    if (__builtin_expect(n->kind == NODE_STRING, 1))
+        return value_text(n->text);
     switch (n->kind) {
     case NODE_FALSE:
         return value_of_kind(VALUE_FALSE);
@@ -112,8 +114,6 @@ static inline struct value value_of_node(const struct node *n)
         return value_of_kind(VALUE_TRUE);
     case NODE_NUMBER:
         return value_number(n->number);
-    case NODE_STRING:
-        return value_text(n->text);
     case NODE_ARRAY:
         return (struct value){.kind = VALUE_ARRAY, .len = n->count, .node = n};
     case NODE_OBJECT:
@@ -205,7 +205,12 @@ int64_t value_to_integer(struct machine *m, struct value v);
 
 /* 7.2.15 IsStrictlyEqual, 7.2.14 IsLooselyEqual. */
 bool value_same(struct machine *m, struct value a, struct value b);
-bool value_equal(struct machine *m, struct value a, struct value b);
+bool value_equal_unlike(struct machine *m, struct value a, struct value b); /* of two kinds */
+
+static inline bool value_equal(struct machine *m, struct value a, struct value b)
+{
+    return a.kind == b.kind ? value_same(m, a, b) : value_equal_unlike(m, a, b);
+}
 
 /* 7.2.13 IsLessThan: -1, 0, 1, or VALUE_UNORDERED when one is not a number. */
 enum { VALUE_UNORDERED = 2 };
