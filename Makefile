@@ -133,7 +133,7 @@ soak: deps deps-check all  ## the long fault loops: kill -9 200 times, cut links
 
 # libFuzzer is clang's. FUZZ_SECONDS each, on the corpora in tests/fuzz/corpus.
 FUZZ_SECONDS ?= 600
-fuzz: deps deps-check  ## run each fuzzer for FUZZ_SECONDS (600); ONLY=frame|record|flag_file|rule|unleash
+fuzz: deps deps-check  ## run each fuzzer for FUZZ_SECONDS (600); ONLY=NAME, as in tests/fuzz/fuzz_NAME.c
 	$(MAKE) CC=clang BUILD=build/fuzz OPT='-O1 -g' SAN='-fsanitize=fuzzer-no-link,address,undefined' $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZ))
 	@tests/run fuzz --build build/fuzz --seconds $(FUZZ_SECONDS) --only '$(ONLY)'
 $(FUZZ): $(BUILD)/%: $(BUILD)/%.o $(call archives,wire)
