@@ -159,6 +159,25 @@ static enum hoist_err take_over(struct hoist_ctx *c, struct hoist_ctx *with)
     return HOIST_OK;
 }
 
+enum hoist_err ctx_set_tree(struct hoist_ctx *c, struct tree object)
+{
+    struct hoist_ctx fresh = {0};
+    enum hoist_err err = HOIST_OK;
+    if (object.count == 0 || object.nodes[0].kind != NODE_OBJECT)
+        return err_set(HOIST_EINVAL, "it is no object, like {\"targetingKey\": \"ana\"}");
+    const struct node *at = object.nodes + 1;
+    for (uint32_t i = 0; !err && i < object.nodes[0].count; i++) {
+        struct tree value = {(struct node *)at + 1, at[1].span};
+        err = ctx_set(&fresh, at->text, value);
+        at += 1 + at[1].span;
+    }
+    if (err) {
+        ctx_done(&fresh);
+        return err;
+    }
+    return take_over(c, &fresh);
+}
+
 enum hoist_err ctx_set_json(struct hoist_ctx *c, struct slice json)
 {
     struct tree t;
@@ -169,19 +188,7 @@ enum hoist_err ctx_set_json(struct hoist_ctx *c, struct slice json)
     enum hoist_err err = value_read(json, &text, &t);
     if (err)
         return err;
-    struct hoist_ctx fresh = {0};
-    if (t.nodes[0].kind != NODE_OBJECT)
-        err = err_set(HOIST_EINVAL, "it is no object, like {\"targetingKey\": \"ana\"}");
-    const struct node *at = t.nodes + 1;
-    for (uint32_t i = 0; !err && i < t.nodes[0].count; i++) {
-        struct tree value = {(struct node *)at + 1, at[1].span};
-        err = ctx_set(&fresh, at->text, value);
-        at += 1 + at[1].span;
-    }
+    err = ctx_set_tree(c, t);
     value_done(&text);
-    if (err) {
-        ctx_done(&fresh);
-        return err;
-    }
-    return take_over(c, &fresh);
+    return err;
 }

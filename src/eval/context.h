@@ -43,6 +43,9 @@ MUST_USE enum hoist_err ctx_set_node(struct hoist_ctx *c, struct slice name, str
  * line and column where it is not JSON, or no object. */
 MUST_USE enum hoist_err ctx_set_json(struct hoist_ctx *c, struct slice json);
 
+/* Set every member of `object`, all of them or none. EINVAL when it is no object. */
+MUST_USE enum hoist_err ctx_set_tree(struct hoist_ctx *c, struct tree object);
+
 /* Take `name` away, if it is there. */
 void ctx_unset(struct hoist_ctx *c, struct slice name);
 
