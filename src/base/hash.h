@@ -11,6 +11,7 @@
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/slice.h"
@@ -21,6 +22,10 @@ enum { HASH_SIZE = 32, LTHASH_SIZE = 2048 };
 void hash_init(void);
 
 void hash_blake2b(uint8_t out[HASH_SIZE], struct slice in);
+
+/* Whether they are the same, in a time that does not depend on where they differ. */
+bool hash_equal(const uint8_t a[HASH_SIZE], const uint8_t b[HASH_SIZE]);
+
 void hash_random(void *out, size_t len);
 uint64_t hash_random_below(uint64_t bound); /* uniform in [0, bound); 0 for bound 0 */
 
