@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "flag/json.h"
 #include "hoist.h"
 
 struct store;
@@ -23,6 +24,26 @@ MUST_USE enum hoist_err client_open_on(struct store *s, const char *env, hoist *
  *          EIO, ECORRUPT
  */
 MUST_USE enum hoist_err client_key_next(hoist_view *v, struct slice after, struct slice *ret);
+
+/* How an evaluation ended. */
+struct client_outcome {
+    enum hoist_reason reason;
+    enum hoist_code code;
+    bool limited; /* the flag's rule took too many steps or too much room */
+};
+
+/* Evaluate flag `key` at the view's version, of whatever type it is, and write what OFREP answers
+ * for it: the members of answer.h, into an object that is open in `w`. */
+void client_answer(hoist_view *v, struct slice key, const hoist_ctx *ctx, struct json_writer *w,
+                   struct client_outcome *ret);
+
+/* Which state of the environment is the newest: no two states of one environment have the same. */
+struct client_head {
+    uint64_t epoch, version;
+};
+
+/* ENOTFOUND: there is no store, or not the environment, yet. */
+MUST_USE enum hoist_err client_head(hoist *h, struct client_head *ret);
 
 /* The name of the handle's environment; of one that was opened without, the first of the store, or
  * "" while there is none. Copied into `out` of 64 bytes. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "client/answer.h"
 #include "client/table.h"
 #include "flag/json.h"
 
@@ -116,6 +117,8 @@ void decide(const struct decoded *d, const struct ask *ask, struct others *other
     }
     bool ok = eval_want(f, &r, ask->want);
     ret->result = r;
+    if (ask->members)
+        answer_put(ask->members, &(struct answer_parts){.key = ask->key, .flag = f, .result = &r});
     if (!ok)
         return;
     if (ask->variant)

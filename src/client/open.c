@@ -233,6 +233,20 @@ uint64_t hoist_version(hoist *h)
     return version;
 }
 
+enum hoist_err client_head(hoist *h, struct client_head *ret)
+{
+    struct span s;
+    struct store_env env;
+    enum hoist_err err = span_begin(h, &s);
+    if (err)
+        return err;
+    err = store_env_get(s.read, hoist_env_name(h), &env);
+    if (!err)
+        *ret = (struct client_head){env.epoch, env.head};
+    span_end(&s);
+    return err;
+}
+
 void client_env_name(hoist *h, char out[STORE_ENV_NAME_MAX + 1])
 {
     struct span s;

@@ -204,8 +204,8 @@ static void answer_record(struct span *s, const struct ask *ask, struct slice re
                           cell_word word, struct answer *ret)
 {
     struct record_peek peek;
-    bool simple = !ask->explain && !ask->metadata && record_peek(ask->key, record, &peek) &&
-                  is_simple(&peek.flag);
+    bool simple = !ask->explain && !ask->metadata && !ask->members &&
+                  record_peek(ask->key, record, &peek) && is_simple(&peek.flag);
     bool keep_text = simple && word && ask->flag && peek.flag.type == HOIST_STRING && ask->want;
     if (simple && !keep_text)
         decide(&(struct decoded){.flag = &peek.flag}, ask, NULL, ret);

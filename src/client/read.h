@@ -41,6 +41,7 @@ struct ask {
     struct arena *lend; /* and whole into here, unless NULL */
     char *variant;      /* the variant's name is copied here, cut to VARIANT_SIZE, unless NULL */
     struct hoist_result *metadata; /* takes the flag's, unless NULL */
+    struct json_writer *members;   /* takes what OFREP answers for the flag, unless NULL */
     struct buf *explain;           /* how the decision came about is added to this, unless NULL */
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "client/answer.h"
 #include "client/client.h"
 #include "client/evaluate.h"
 #include "client/fork.h"
@@ -158,13 +159,19 @@ static void answer(hoist_view *v, const struct ask *ask, struct answer *ret)
         grace_leave();
 }
 
-static struct ask ask_for(hoist_view *v, const char *key, const hoist_ctx *ctx,
-                          enum hoist_type want)
+static struct ask ask_about(hoist_view *v, struct slice key, const hoist_ctx *ctx,
+                            enum hoist_type want)
 {
-    struct ask ask = {.key = key_of(key), .ctx = ctx, .want = want};
+    struct ask ask = {.key = key, .ctx = ctx, .want = want};
     ask.hash = table_hash(ask.key);
     ask.flag = table_find(v->span.hoist, ask.key, ask.hash);
     return ask;
+}
+
+static struct ask ask_for(hoist_view *v, const char *key, const hoist_ctx *ctx,
+                          enum hoist_type want)
+{
+    return ask_about(v, key_of(key), ctx, want);
 }
 
 static struct cell_value look(hoist_view *v, const char *key, const hoist_ctx *ctx)
@@ -212,6 +219,18 @@ bool hoist_view_evaluate(hoist_view *v, const char *key, const hoist_ctx *ctx, e
     struct answer a;
     answer(v, &ask, &a);
     return result_fill(ret, &ask, &a, v->version);
+}
+
+void client_answer(hoist_view *v, struct slice key, const hoist_ctx *ctx, struct json_writer *w,
+                   struct client_outcome *ret)
+{
+    struct ask ask = ask_about(v, key, ctx, 0);
+    struct answer a;
+    ask.members = w;
+    answer(v, &ask, &a);
+    if (!a.type) /* no flag was decided, so nothing is written yet */
+        answer_put(w, &(struct answer_parts){.key = key, .result = &a.result});
+    *ret = (struct client_outcome){a.result.reason, a.result.code, a.result.limited};
 }
 
 enum hoist_err client_key_next(hoist_view *v, struct slice after, struct slice *ret)
