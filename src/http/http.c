@@ -9,19 +9,48 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "http/counts.h"
 #include "http/listen.h"
+#include "http/peers.h"
+#include "http/streams.h"
 
 enum {
-    CONNECTIONS_MAX = 256,
     IDLE_MAX_S = 10,
     HEAD_MAX = 16 << 10, /* bytes of a request, and of the head of its answer */
     PAGE_MAX = 16 << 20,
+    THROW_AWAY_MAX = 4 << 20, /* of a body that is too long, so that its sender can read so */
 };
 
 struct http {
     struct MHD_Daemon *daemon;
     struct http_config config;
+    struct ofrep *ofrep; /* NULL: none */
+    struct streams *streams;
+    struct peers peers;
 };
+
+struct request {
+    struct MHD_Connection *connection;
+    struct ofrep_request asked;
+    struct buf body;
+    struct ofrep_answer a;
+    bool is_ofrep;
+    bool preflight;
+    bool answered; /* `a` is the answer, whatever the body */
+    bool too_long;
+    size_t thrown_away;
+};
+
+static const char *header_of(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* For a body that is no memory of its own. */
+static void keep(void *nothing)
+{
+    (void)nothing;
+}
 
 /* ------------------------------------------------------------------ pages */
 
@@ -95,66 +124,284 @@ static void make_page(struct http *h, const char *path, const char *method, stru
         return;
     }
     p->status = MHD_HTTP_NOT_FOUND;
-    buf_add_str(&p->body, "there are /healthz, /readyz, /metrics and /status\n");
+    buf_printf(&p->body, "there are /healthz, /readyz, /metrics and /status%s\n",
+               h->ofrep ? ", and OFREP below /ofrep/v1" : "");
 }
 
-static enum MHD_Result send_page(struct MHD_Connection *connection, const struct page *p)
+/* ------------------------------------------------------------------ sending */
+
+static bool add_header(struct MHD_Response *r, const char *name, const char *value)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(p->body.len, p->body.ptr, MHD_RESPMEM_MUST_COPY);
-    if (!response)
-        return MHD_NO;
-    enum MHD_Result rc = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, p->type);
-    if (rc == MHD_YES)
-        rc = MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (rc == MHD_YES && p->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        rc = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    if (rc == MHD_YES)
-        rc = MHD_queue_response(connection, p->status, response);
+    return MHD_add_response_header(r, name, value) == MHD_YES;
+}
+
+/* What lets a page of another origin read the answer. */
+static bool add_cors(const struct http *h, struct MHD_Connection *connection,
+                     struct MHD_Response *r)
+{
+    const char *origin =
+        h->ofrep ? guard_origin(ofrep_guard(h->ofrep), header_of(connection, "Origin")) : NULL;
+    return !origin || (add_header(r, "Access-Control-Allow-Origin", origin) &&
+                       add_header(r, "Access-Control-Expose-Headers", "ETag") &&
+                       add_header(r, "Vary", "Origin"));
+}
+
+static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned status,
+                                     struct MHD_Response *response, bool ok)
+{
+    enum MHD_Result rc = ok ? MHD_queue_response(connection, status, response) : MHD_NO;
     MHD_destroy_response(response);
     return rc;
 }
 
-static enum MHD_Result answer(struct MHD_Connection *connection, struct http *h, const char *path,
-                              const char *method)
+/* The response takes the body over. */
+static struct MHD_Response *response_of(struct buf *body)
+{
+    struct MHD_Response *r = MHD_create_response_from_buffer_with_free_callback(
+        body->len, body->ptr ? (void *)body->ptr : (void *)"", body->ptr ? mem_free : keep);
+    if (r)
+        *body = BUF_INIT(body->max);
+    return r;
+}
+
+static enum MHD_Result send_page(struct MHD_Connection *connection, struct page *p)
+{
+    struct MHD_Response *r = response_of(&p->body);
+    if (!r)
+        return MHD_NO;
+    bool ok = add_header(r, "Content-Type", p->type) && add_header(r, "Cache-Control", "no-store");
+    if (p->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        ok = ok && add_header(r, "Allow", "GET, HEAD");
+    return send_response(connection, p->status, r, ok);
+}
+
+static enum MHD_Result answer_page(struct MHD_Connection *connection, struct http *h,
+                                   const char *path, const char *method)
 {
     struct page p = {.status = MHD_HTTP_OK, .type = text_plain, .body = BUF_INIT(PAGE_MAX)};
     make_page(h, path, method, &p);
     enum hoist_err err = buf_err(&p.body);
     if (err)
         page_failed(&p, err);
+    counts_request(p.status == MHD_HTTP_NOT_FOUND ? ROUTE_NONE : ROUTE_PAGE, p.status);
     enum MHD_Result rc = send_page(connection, &p);
     buf_done(&p.body);
     return rc;
 }
 
-static bool brings_body(struct MHD_Connection *connection)
+/* ------------------------------------------------------------------ OFREP */
+
+static enum MHD_Result send_answer(struct http *h, struct MHD_Connection *connection,
+                                   struct ofrep_answer *a)
 {
-    const char *length =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return (length && strcmp(length, "0") != 0) ||
-           MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
-                                       MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    struct MHD_Response *r = response_of(&a->body);
+    if (!r)
+        return MHD_NO;
+    bool ok = add_cors(h, connection, r);
+    if (a->status != MHD_HTTP_NO_CONTENT && a->status != MHD_HTTP_NOT_MODIFIED)
+        ok = ok && add_header(r, "Content-Type", "application/json");
+    ok = ok && add_header(r, "Cache-Control", *a->etag ? "no-cache" : "no-store");
+    if (*a->etag)
+        ok = ok && add_header(r, "ETag", a->etag);
+    if (a->allow)
+        ok = ok && add_header(r, "Allow", a->allow);
+    if (a->unauthorized)
+        ok = ok && add_header(r, "WWW-Authenticate", "Bearer");
+    if (a->status == MHD_HTTP_SERVICE_UNAVAILABLE)
+        ok = ok && add_header(r, "Retry-After", "5");
+    counts_request(a->route, a->status);
+    return send_response(connection, a->status, r, ok);
 }
 
-/*
- * libmicrohttpd calls first with the head, then with pieces of a body until there are no more. No
- * page takes a body: a request that brings one is answered at once, which ends its connection, so
- * that nobody can keep us reading.
- */
+static enum MHD_Result send_stream(struct http *h, struct MHD_Connection *connection,
+                                   struct peer *peer, struct ofrep_answer *a)
+{
+    struct MHD_Response *r;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    enum hoist_err err = streams_open(h->streams, a->stream, connection, info->connect_fd,
+                                      header_of(connection, "Last-Event-ID"), &r);
+    if (err) {
+        a->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        buf_printf(&a->body, "{\"errorCode\":\"GENERAL\",\"errorDetails\":\"%s\"}",
+                   err == HOIST_EBUSY ? err_last() : "no stream can be opened now");
+        return send_answer(h, connection, a);
+    }
+    bool ok = add_cors(h, connection, r) && add_header(r, "Content-Type", "text/event-stream") &&
+              add_header(r, "Cache-Control", "no-cache, no-transform") &&
+              add_header(r, "X-Accel-Buffering", "no"); /* a proxy is to pass it on as it comes */
+    peer_streams(peer);
+    counts_request(a->route, a->status);
+    return send_response(connection, a->status, r, ok);
+}
+
+/* A browser asks whether a page may ask. */
+static enum MHD_Result send_preflight(struct http *h, struct MHD_Connection *connection,
+                                      enum http_route route)
+{
+    struct buf names = BUF_INIT(HEAD_MAX), none = BUF_INIT(0);
+    buf_add_str(&names, "Content-Type, If-None-Match, Authorization, X-API-Key, Last-Event-ID");
+    ofrep_header_names(h->ofrep, &names);
+    struct MHD_Response *r = response_of(&none);
+    bool ok = r && add_cors(h, connection, r) &&
+              add_header(r, "Access-Control-Allow-Methods", "GET, POST") &&
+              add_header(r, "Access-Control-Allow-Headers", buf_str(&names)) &&
+              add_header(r, "Access-Control-Max-Age", "600");
+    buf_done(&names);
+    counts_request(route, MHD_HTTP_NO_CONTENT);
+    return r ? send_response(connection, MHD_HTTP_NO_CONTENT, r, ok) : MHD_NO;
+}
+
+static bool is_preflight(const struct http *h, const struct request *q)
+{
+    return slice_eq(q->asked.method, SLICE("OPTIONS")) &&
+           guard_origin(ofrep_guard(h->ofrep), header_of(q->connection, "Origin")) &&
+           header_of(q->connection, "Access-Control-Request-Method");
+}
+
+/* ------------------------------------------------------------------ requests */
+
+static const char *look_up_header(void *arg, const char *name)
+{
+    return header_of(arg, name);
+}
+
+static const char *look_up_query(void *arg, const char *name)
+{
+    return MHD_lookup_connection_value(arg, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static bool brings_body(struct MHD_Connection *connection)
+{
+    const char *length = header_of(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return (length && strcmp(length, "0") != 0) ||
+           header_of(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
+static struct peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+/* With what begin() has found out of an OFREP request, or with the page. */
+static enum MHD_Result answer(struct http *h, struct request *q)
+{
+    const char *path = (const char *)q->asked.path.ptr, *method = (const char *)q->asked.method.ptr;
+    if (!q->is_ofrep)
+        return answer_page(q->connection, h, path, method);
+    if (q->preflight)
+        return send_preflight(h, q->connection, ROUTE_FLAGS);
+    if (q->too_long) {
+        ofrep_too_long(&q->asked, &q->a);
+    } else if (!q->answered) {
+        q->asked.body = buf_slice(&q->body);
+        ofrep_finish(h->ofrep, &q->asked, &q->a);
+    }
+    if (q->a.stream)
+        return send_stream(h, q->connection, peer_of(q->connection), &q->a);
+    return send_answer(h, q->connection, &q->a);
+}
+
+static enum MHD_Result begin(struct http *h, struct request *q)
+{
+    bool body = brings_body(q->connection);
+    if (q->is_ofrep && is_preflight(h, q))
+        q->preflight = q->answered = true;
+    else if (q->is_ofrep)
+        q->answered = !ofrep_begin(h->ofrep, &q->asked, &q->a);
+    else
+        q->answered = true;
+    /* A body that nobody wants is not waited for: the answer goes out at once, which ends the
+     * connection, so that nobody can keep us reading. */
+    return body && q->answered ? answer(h, q) : MHD_YES;
+}
+
+/* Keep the body up to what may be sent; throw away what is beyond, but not for ever. */
+static enum MHD_Result take(struct request *q, const char *body, size_t len)
+{
+    if (q->too_long || q->body.len + len > OFREP_BODY_MAX) {
+        q->too_long = true;
+        q->thrown_away += len;
+        return q->thrown_away > THROW_AWAY_MAX ? MHD_NO : MHD_YES;
+    }
+    buf_add(&q->body, body, len);
+    return buf_err(&q->body) ? MHD_NO : MHD_YES;
+}
+
+static struct request *request_new(struct http *h, struct MHD_Connection *connection,
+                                   const char *path, const char *method)
+{
+    struct request *q = mem_zalloc(1, sizeof *q);
+    if (!q)
+        return NULL;
+    q->connection = connection;
+    q->asked = (struct ofrep_request){.method = slice_str(method),
+                                      .path = slice_str(path),
+                                      .header = look_up_header,
+                                      .query = look_up_query,
+                                      .arg = connection};
+    q->body = BUF_INIT(OFREP_BODY_MAX);
+    q->a = OFREP_ANSWER_INIT;
+    q->is_ofrep = h->ofrep && ofrep_is(q->asked.path);
+    return q;
+}
+
+/* libmicrohttpd calls first with the head, then with pieces of a body until there are no more. */
 static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *body,
                               size_t *body_len, void **state)
 {
-    static int begun;
+    struct http *h = arg;
+    struct request *q = *state;
     (void)version;
-    (void)body;
-    (void)body_len;
-    if (!*state && !brings_body(connection)) {
-        *state = &begun;
-        return MHD_YES; /* answered at the next call, the connection goes on */
+    if (!q) {
+        *state = q = request_new(h, connection, path, method);
+        return q ? begin(h, q) : MHD_NO;
     }
-    return answer(connection, arg, path, method);
+    if (*body_len == 0)
+        return answer(h, q);
+    enum MHD_Result rc = take(q, body, *body_len);
+    *body_len = 0;
+    return rc;
+}
+
+static void completed(void *arg, struct MHD_Connection *connection, void **state,
+                      enum MHD_RequestTerminationCode how)
+{
+    struct request *q = *state;
+    (void)arg;
+    (void)how;
+    peer_idle(peer_of(connection));
+    if (!q)
+        return;
+    buf_done(&q->body);
+    buf_done(&q->a.body);
+    mem_free(q);
+    *state = NULL;
+}
+
+static void connected(void *arg, struct MHD_Connection *connection, void **socket_context,
+                      enum MHD_ConnectionNotificationCode what)
+{
+    struct http *h = arg;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *socket_context = peers_add(&h->peers, info->connect_fd);
+    } else {
+        peers_remove(&h->peers, *socket_context);
+        *socket_context = NULL;
+    }
+}
+
+/* Paths are ours to decode: a key may have a slash in it. */
+static size_t leave_encoded(void *arg, struct MHD_Connection *connection, char *text)
+{
+    (void)arg;
+    (void)connection;
+    return strlen(text);
 }
 
 /* ------------------------------------------------------------------ start and stop */
@@ -170,12 +417,34 @@ static void log_trouble(void *arg, const char *fmt, va_list args)
 
 static struct MHD_Daemon *serve(struct http *h, int fd)
 {
+    unsigned connections =
+        h->config.connections_max ? h->config.connections_max : (unsigned)HTTP_CONNECTIONS_MAX;
     /* The logger comes first, or what the others have to say goes to stderr. */
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, h,
-        MHD_OPTION_EXTERNAL_LOGGER, log_trouble, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_MAX_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        handle, h, MHD_OPTION_EXTERNAL_LOGGER, log_trouble, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_MAX_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX,
+        MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, connected, h,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_END);
+}
+
+static enum hoist_err start(struct http *h, const char *option)
+{
+    int fd = -1;
+    enum hoist_err err = http_listen(option, h->config.listen, &fd);
+    if (err)
+        return err;
+    if (h->config.ofrep)
+        err = ofrep_new(h->config.ofrep, &h->ofrep);
+    if (!err)
+        err = streams_new(h->ofrep ? ofrep_envs(h->ofrep) : NULL, &h->peers,
+                          h->config.streams_max ? h->config.streams_max : STREAMS_MAX, &h->streams);
+    if (!err && !(h->daemon = serve(h, fd)))
+        err = err_set(HOIST_EIO, "%s %s: the server does not start", option, h->config.listen);
+    if (err)
+        close(fd);
+    return err;
 }
 
 enum hoist_err http_start(const struct http_config *config, struct http **ret)
@@ -185,27 +454,25 @@ enum hoist_err http_start(const struct http_config *config, struct http **ret)
     if (!h)
         return err_set(HOIST_ENOMEM, "out of memory");
     h->config = *config;
-    int fd = -1;
-    enum hoist_err err = http_listen(option, config->listen, &fd);
-    if (!err) {
-        h->daemon = serve(h, fd);
-        if (!h->daemon) {
-            close(fd);
-            err = err_set(HOIST_EIO, "%s %s: the server does not start", option, config->listen);
-        }
-    }
-    if (err) {
-        mem_free(h);
-        return err;
-    }
-    *ret = h;
-    return HOIST_OK;
+    counts_init();
+    peers_init(&h->peers, config->busy_max_ms ? config->busy_max_ms : PEER_BUSY_MAX_MS);
+    enum hoist_err err = start(h, option);
+    if (err)
+        http_stop(h);
+    else
+        *ret = h;
+    return err;
 }
 
 void http_stop(struct http *h)
 {
     if (!h)
         return;
-    MHD_stop_daemon(h->daemon); /* closes the socket it was given */
+    streams_end(h->streams); /* no connection is suspended any more, nor will be */
+    if (h->daemon)
+        MHD_stop_daemon(h->daemon); /* closes the socket it was given */
+    streams_free(h->streams);
+    ofrep_free(h->ofrep);
+    peers_done(&h->peers);
     mem_free(h);
 }

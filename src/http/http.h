@@ -1,4 +1,4 @@
-/* http.h - the HTTP side of a hoistd: health and metrics. */
+/* http.h - the HTTP side of a hoistd: health, metrics, and OFREP. */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "http/ofrep.h"
 
 struct http;
 
@@ -18,14 +19,20 @@ struct http_config {
     /* The `status` object, for GET /status. */
     enum hoist_err (*status)(void *arg, struct buf *out);
     void *arg;
+    const struct ofrep_config *ofrep; /* NULL: no OFREP */
+    uint32_t connections_max;         /* 0: HTTP_CONNECTIONS_MAX */
+    uint32_t streams_max;             /* 0: STREAMS_MAX */
+    uint32_t busy_max_ms;             /* that a request may take; 0: PEER_BUSY_MAX_MS */
 };
 
+enum { HTTP_CONNECTIONS_MAX = 2048 };
+
 /*
- * Serve, on a thread of its own: GET and HEAD of /healthz, /readyz, /metrics, /status; others 404
- * or 405. `config` is copied, what it points to must stay.
+ * Serve, on threads of its own: GET and HEAD of /healthz, /readyz, /metrics, /status, and OFREP;
+ * others 404 or 405. `config` is copied, what it points to must stay.
  *
  * Errors:  EBUSY   the port is taken: names the address, the option and, where it can, the holder
- *          EINVAL  no address, or none of this machine
+ *          EINVAL  no address, or none of this machine; or as ofrep_new()
  *          EACCES, EIO, ENOMEM
  */
 MUST_USE enum hoist_err http_start(const struct http_config *config, struct http **ret);

@@ -58,7 +58,8 @@ static uint16_t free_port(void)
 
 static struct http_config config_of(struct site *s)
 {
-    return (struct http_config){.listen = s->address, .ready = ready, .status = status, .arg = s};
+    return (struct http_config){
+        .listen = s->address, .ready = ready, .status = status, .arg = s, .connections_max = 256};
 }
 
 static int start(void **state)

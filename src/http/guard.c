@@ -1,0 +1,175 @@
+#include "http/guard.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+enum { TOKENS_MAX = 1024, TOKEN_MAX = 512, SECRET_SIZE = 32 };
+
+struct guard {
+    uint8_t (*tokens)[HASH_SIZE];
+    size_t token_count;
+    const char *const *origins;
+    size_t origin_count;
+    uint8_t secret[SECRET_SIZE]; /* behind the tickets */
+};
+
+/* ------------------------------------------------------------------ tokens */
+
+static struct slice trimmed(const char *line)
+{
+    line += strspn(line, " \t");
+    size_t len = strlen(line);
+    while (len && strchr(" \t\r\n", line[len - 1]))
+        len--;
+    return slice_of(line, len);
+}
+
+static enum hoist_err keep(struct guard *g, const char *file, struct slice token)
+{
+    if (g->token_count == TOKENS_MAX || token.len > TOKEN_MAX)
+        return err_set(HOIST_EINVAL, "--http-token-file %s: %d tokens of %d bytes are the most",
+                       file, TOKENS_MAX, TOKEN_MAX);
+    hash_blake2b(g->tokens[g->token_count++], token);
+    return HOIST_OK;
+}
+
+static enum hoist_err read_tokens(struct guard *g, const char *file)
+{
+    FILE *f = fopen(file, "re");
+    if (!f)
+        return err_set(errno == EACCES ? HOIST_EACCES : HOIST_EINVAL, "--http-token-file %s: %s",
+                       file, strerror(errno));
+    char *line = NULL;
+    size_t size = 0;
+    enum hoist_err err = HOIST_OK;
+    while (!err && getline(&line, &size, f) >= 0) {
+        struct slice token = trimmed(line);
+        if (token.len && token.ptr[0] != '#')
+            err = keep(g, file, token);
+    }
+    if (!err && ferror(f))
+        err = err_set(HOIST_EIO, "--http-token-file %s: %s", file, strerror(errno));
+    if (line)
+        explicit_bzero(line, size);
+    free(line); /* getline()'s */
+    fclose(f);
+    if (!err && g->token_count == 0)
+        err = err_set(HOIST_EINVAL, "--http-token-file %s: there is no token in it, a line each",
+                      file);
+    return err;
+}
+
+bool guard_is_closed(const struct guard *g)
+{
+    return g->token_count > 0;
+}
+
+static bool is_known(const struct guard *g, struct slice token)
+{
+    uint8_t hash[HASH_SIZE];
+    bool known = false;
+    hash_blake2b(hash, token);
+    for (size_t i = 0; i < g->token_count; i++)
+        known |= hash_equal(hash, g->tokens[i]);
+    return known;
+}
+
+bool guard_admits(const struct guard *g, const char *authorization, const char *api_key)
+{
+    static const char scheme[] = "Bearer ";
+    if (!guard_is_closed(g))
+        return true;
+    if (authorization && strncasecmp(authorization, scheme, sizeof scheme - 1) == 0)
+        return is_known(g, trimmed(authorization + sizeof scheme - 1));
+    return api_key && is_known(g, trimmed(api_key));
+}
+
+static void ticket_hash(const struct guard *g, struct slice env, uint8_t out[HASH_SIZE])
+{
+    uint8_t text[SECRET_SIZE + 64] = {0};
+    memcpy(text, g->secret, SECRET_SIZE);
+    if (env.len)
+        memcpy(text + SECRET_SIZE, env.ptr, env.len < 64 ? env.len : 64);
+    hash_blake2b(out, slice_of(text, sizeof text));
+}
+
+void guard_ticket(const struct guard *g, struct slice env, char out[GUARD_TICKET_SIZE])
+{
+    uint8_t hash[HASH_SIZE];
+    ticket_hash(g, env, hash);
+    text_hex(out, slice_of(hash, (GUARD_TICKET_SIZE - 1) / 2));
+}
+
+bool guard_takes_ticket(const struct guard *g, struct slice env, const char *ticket)
+{
+    uint8_t ours[HASH_SIZE], theirs[HASH_SIZE];
+    char right[GUARD_TICKET_SIZE];
+    guard_ticket(g, env, right);
+    hash_blake2b(ours, slice_str(right));
+    hash_blake2b(theirs, slice_str(ticket));
+    return ticket && hash_equal(ours, theirs);
+}
+
+/* ------------------------------------------------------------------ origins */
+
+/* SCHEME://HOST[:PORT] and nothing behind it, as browsers send it. */
+static bool is_origin(const char *text)
+{
+    const char *host = strstr(text, "://");
+    return strcmp(text, "*") == 0 || strcmp(text, "null") == 0 ||
+           (host && host > text && host[3] && !strpbrk(host + 3, "/ \t\r\n,?#"));
+}
+
+const char *guard_origin(const struct guard *g, const char *origin)
+{
+    if (!origin)
+        return NULL;
+    for (size_t i = 0; i < g->origin_count; i++)
+        if (strcmp(g->origins[i], "*") == 0 || strcasecmp(g->origins[i], origin) == 0)
+            return strcmp(g->origins[i], "*") == 0 ? "*" : origin;
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ begin and end */
+
+enum hoist_err guard_new(const char *token_file, const char *const *origins, size_t origin_count,
+                         struct guard **ret)
+{
+    for (size_t i = 0; i < origin_count; i++)
+        if (!is_origin(origins[i]))
+            return err_set(HOIST_EINVAL,
+                           "--cors-origin %s: an origin is meant, as in https://app.example.com, "
+                           "or '*'",
+                           origins[i]);
+    struct guard *g = mem_zalloc(1, sizeof *g);
+    if (!g)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    g->origins = origins;
+    g->origin_count = origin_count;
+    hash_random(g->secret, sizeof g->secret);
+    enum hoist_err err = HOIST_OK;
+    if (token_file && !(g->tokens = mem_zalloc(TOKENS_MAX, sizeof *g->tokens)))
+        err = err_set(HOIST_ENOMEM, "out of memory");
+    else if (token_file)
+        err = read_tokens(g, token_file);
+    if (err)
+        guard_free(g);
+    else
+        *ret = g;
+    return err;
+}
+
+void guard_free(struct guard *g)
+{
+    if (!g)
+        return;
+    mem_free(g->tokens);
+    mem_free(g);
+}
