@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@
 static const char tcp_default[] = "tcp://127.0.0.1:7400";
 static const char ipc_default[] = "ipc:///run/hoist/primary.sock";
 
-enum { LISTEN_MAX = 2, POLL_MS = 200, REOPENS_MAX = 5, GONE_AGAIN_MS = 60000 };
+enum { LISTEN_MAX = 2, POLL_MS = 200, REOPENS_MAX = 5, GONE_AGAIN_MS = 60000, DESCRIPTORS = 8192 };
 
 struct daemon {
     const struct settings *settings;
@@ -32,6 +33,7 @@ struct daemon {
     struct primary *primary; /* or … */
     struct agent *agent;     /* a relay's, too */
     struct relay *relay;
+    struct ofrep_config ofrep;
     struct http *http[HTTP_COUNT];
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
     const char *const *listen;
@@ -159,9 +161,17 @@ static enum hoist_err start_role(struct daemon *d)
     }
 }
 
+/* Hosts serve OFREP; `dev` does at its second address, which is an agent's. */
+static bool serves_ofrep(enum role role, int i)
+{
+    return role == ROLE_DEV ? i == 1 : settings_follows(role);
+}
+
 static enum hoist_err start_http(struct daemon *d)
 {
     enum hoist_err err = HOIST_OK;
+    d->ofrep = d->settings->ofrep;
+    d->ofrep.store = d->store;
     for (int i = 0; i < HTTP_COUNT && !err; i++) {
         if (!d->settings->http[i])
             continue;
@@ -170,6 +180,8 @@ static enum hoist_err start_http(struct daemon *d)
                                      .ready = is_ready,
                                      .status = status,
                                      .arg = d};
+        if (serves_ofrep(d->settings->role, i))
+            config.ofrep = &d->ofrep;
         err = http_start(&config, &d->http[i]);
     }
     return err;
@@ -234,6 +246,17 @@ void daemon_block_signals(void)
     signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* A connection each for clients that stay, as event streams do; a shell gives 1,024 by default. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("hoistd: the limit of open files stays as it is: %s", strerror(errno));
 }
 
 static void reload(enum role role, int argc, char **argv)
@@ -311,6 +334,7 @@ int daemon_run(const struct settings *s, int argc, char **argv)
 {
     struct daemon d = {.settings = s};
     figures_init(s->role);
+    allow_descriptors();
     for (int reopened = 0; reopened <= REOPENS_MAX; reopened++) {
         enum hoist_err err = start(&d);
         if (err) {

@@ -81,6 +81,20 @@
              "upstream, as in the primary's trust.key; without it\n" \
              "whatever comes is taken"}
 
+#define OFREP \
+    {.name = "context", .arg = "NAME=VALUE", .many = true, \
+     .help = "an attribute of every OFREP request's context, over\n" \
+             "what the request says; JSON, else text"}, \
+    {.name = "context-from-header", .arg = "HEADER=ATTR", .many = true, \
+     .help = "a header of an OFREP request that becomes an attribute\n" \
+             "of its context, over --context and the request"}, \
+    {.name = "cors-origin", .arg = "ORIGIN", .many = true, \
+     .help = "whose pages may ask over OFREP, as in\n" \
+             "https://app.example.com, or '*'; by default none"}, \
+    {.name = "http-token-file", .arg = "FILE", \
+     .help = "ask OFREP's clients for one of the tokens in FILE, a\n" \
+             "line each"}
+
 static const struct option primary_options[] = {
     COMMON_FIRST,
     PRIMARY_MIDDLE,
@@ -95,7 +109,9 @@ static const struct option dev_options[] = {
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7480"),
      .help = "serve /healthz, /readyz, /metrics and /status; or off"},
     {.name = "ofrep-http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:8016"),
-     .help = "serve them at an agent's address as well; or off"},
+     .help = "serve them at an agent's address as well, and OFREP\n"
+             "for OpenFeature SDKs; or off"},
+    OFREP,
     COMMON_LAST,
 };
 
@@ -103,7 +119,9 @@ static const struct option agent_options[] = {
     COMMON_FIRST,
     FOLLOW,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:8016"),
-     .help = "serve /healthz, /readyz, /metrics and /status; or off"},
+     .help = "serve OFREP for OpenFeature SDKs, and /healthz,\n"
+             "/readyz, /metrics and /status; or off"},
+    OFREP,
     COMMON_LAST,
 };
 
@@ -117,7 +135,9 @@ static const struct option relay_options[] = {
              "tcp://127.0.0.1:7400"},
     STREAM,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7481"),
-     .help = "serve /healthz, /readyz, /metrics and /status; or off"},
+     .help = "serve OFREP for OpenFeature SDKs, and /healthz,\n"
+             "/readyz, /metrics and /status; or off"},
+    OFREP,
     COMMON_LAST,
 };
 /* clang-format on */
@@ -141,7 +161,7 @@ const struct role_info roles[ROLE_COUNT] = {
     [ROLE_DEV] =
         {"dev", "a primary on a laptop, which serves an agent's port as well",
          "A primary whose store the programs of the same user read, and which also serves\n"
-         "HTTP at an agent's address.",
+         "OFREP at an agent's address.",
          dev_options},
 };
 
@@ -312,6 +332,10 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     s.stream = options_get(s.options, "stream");
     s.sign_key = options_get(s.options, "sign-key");
     const char *trust = options_get(s.options, "trust");
+    s.ofrep.context_count = options_list(s.options, "context", &s.ofrep.context);
+    s.ofrep.header_count = options_list(s.options, "context-from-header", &s.ofrep.headers);
+    s.ofrep.origin_count = options_list(s.options, "cors-origin", &s.ofrep.origins);
+    s.ofrep.token_file = options_get(s.options, "http-token-file");
     for (int i = 0; i < HTTP_COUNT; i++)
         s.http[i] = http_at(&s, http_options[i] + strlen("--"));
     err = check_words(&s);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/sign.h"
+#include "http/ofrep.h"
 #include "store/store.h"
 
 enum role { ROLE_PRIMARY, ROLE_RELAY, ROLE_AGENT, ROLE_DEV, ROLE_COUNT };
@@ -39,6 +40,7 @@ struct settings { /* text belongs to `options`, but for store and id */
     const char *const *labels;
     size_t label_count;
     const char *http[HTTP_COUNT]; /* NULL: off */
+    struct ofrep_config ofrep;    /* but for its store */
     uint32_t heartbeat_ms;
     const char *sign_key; /* NULL: the one in the store's directory */
     struct trust trust;
