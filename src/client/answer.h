@@ -7,10 +7,18 @@
 #include "eval/eval.h"
 #include "flag/json.h"
 
+/* What is the same in every answer for a flag, as text: writing it anew takes longer than deciding. */
+struct answer_text;
+
+/* NULL: no memory, or it would be much text. */
+struct answer_text *answer_text_new(const struct flag *f);
+void answer_text_free(struct answer_text *t);
+
 struct answer_parts {
     struct slice key;
     const struct flag *flag; /* NULL: there is no such flag */
     const struct eval_result *result;
+    const struct answer_text *text; /* of the flag; NULL: there is none */
 };
 
 /* Members into an object that is open: `key`, then `reason`, `variant` and `value` (the last two

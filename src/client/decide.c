@@ -118,7 +118,9 @@ void decide(const struct decoded *d, const struct ask *ask, struct others *other
     bool ok = eval_want(f, &r, ask->want);
     ret->result = r;
     if (ask->members)
-        answer_put(ask->members, &(struct answer_parts){.key = ask->key, .flag = f, .result = &r});
+        answer_put(ask->members,
+                   &(struct answer_parts){
+                       .key = ask->key, .flag = f, .result = &r, .text = decoded_answers(d)});
     if (!ok)
         return;
     if (ask->variant)

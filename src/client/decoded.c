@@ -72,9 +72,24 @@ void decoded_free(struct decoded *d)
         return;
     rule_free(d->rule);
     flag_free(d->flag);
+    answer_text_free(atomic_load_explicit(&d->answers, memory_order_relaxed));
     mem_free(d->texts);
     buf_done(&d->json);
     mem_free(d);
+}
+
+const struct answer_text *decoded_answers(const struct decoded *d)
+{
+    struct answer_text *t = atomic_load_explicit(&d->answers, memory_order_acquire);
+    if (t)
+        return t;
+    struct answer_text *fresh = answer_text_new(d->flag);
+    _Atomic(struct answer_text *) *at = (_Atomic(struct answer_text *) *)&d->answers;
+    if (fresh && !atomic_compare_exchange_strong(at, &t, fresh)) {
+        answer_text_free(fresh); /* another thread was faster */
+        return t;
+    }
+    return fresh;
 }
 
 static void leave_behind(struct decoded *d)

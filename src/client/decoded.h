@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "client/answer.h"
 #include "client/cell.h"
 #include "eval/eval.h"
 
@@ -19,7 +20,8 @@ struct decoded { /* immutable once published */
     struct eval_host host; /* in the flag's arena; filled in if the rule looks at it */
     struct slice *texts;   /* of each variant, ended with a NUL; NULL if their type has none */
     struct buf json;       /* holds those of objects */
-    cell_word word;        /* as in a cell: it holds as long as *word ≤ txn */
+    _Atomic(struct answer_text *) answers; /* made when somebody first asks in OFREP's way */
+    cell_word word;                        /* as in a cell: it holds as long as *word ≤ txn */
     uint64_t txn;
     size_t bytes;
     struct decoded *next; /* in the list of those to be freed */
@@ -32,6 +34,9 @@ MUST_USE enum hoist_err decoded_new(struct flag *flag, struct decoded **ret);
 /* Fill in `host` from what the store says of it (eval/host.h). ENOMEM. */
 MUST_USE enum hoist_err decoded_set_host(struct decoded *d, struct slice about);
 void decoded_free(struct decoded *d);
+
+/* The texts of its answers; NULL: there are none. */
+const struct answer_text *decoded_answers(const struct decoded *d);
 
 /* Whether it holds now and held in transaction `at`. */
 static inline bool decoded_holds(const struct decoded *d, uint64_t at)
