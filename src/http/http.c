@@ -15,6 +15,7 @@
 #include "http/streams.h"
 
 enum {
+    THREADS = 2, /* each with its share of the connections: a long answer delays half of them */
     IDLE_MAX_S = 10,
     HEAD_MAX = 16 << 10, /* bytes of a request, and of the head of its answer */
     PAGE_MAX = 16 << 20,
@@ -426,7 +427,8 @@ static struct MHD_Daemon *serve(struct http *h, int fd)
         MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)IDLE_MAX_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX,
         MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, connected, h,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_THREAD_POOL_SIZE,
+        (unsigned)THREADS, MHD_OPTION_END);
 }
 
 static enum hoist_err start(struct http *h, const char *option)
