@@ -10,14 +10,13 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-enum { TOKENS_MAX = 1024, TOKEN_MAX = 512, SECRET_SIZE = 32 };
+enum { TOKENS_MAX = 1024, TOKEN_MAX = 512, ENV_SIZE = 64 };
 
 struct guard {
     uint8_t (*tokens)[HASH_SIZE];
     size_t token_count;
     const char *const *origins;
     size_t origin_count;
-    uint8_t secret[SECRET_SIZE]; /* behind the tickets */
 };
 
 /* ------------------------------------------------------------------ tokens */
@@ -81,40 +80,54 @@ static bool is_known(const struct guard *g, struct slice token)
     return known;
 }
 
-bool guard_admits(const struct guard *g, const char *authorization, const char *api_key)
+/* The token that a request brings; empty: none. */
+static struct slice token_of(const char *authorization, const char *api_key)
 {
     static const char scheme[] = "Bearer ";
-    if (!guard_is_closed(g))
-        return true;
     if (authorization && strncasecmp(authorization, scheme, sizeof scheme - 1) == 0)
-        return is_known(g, trimmed(authorization + sizeof scheme - 1));
-    return api_key && is_known(g, trimmed(api_key));
+        return trimmed(authorization + sizeof scheme - 1);
+    return api_key ? trimmed(api_key) : (struct slice){0};
 }
 
-static void ticket_hash(const struct guard *g, struct slice env, uint8_t out[HASH_SIZE])
+bool guard_admits(const struct guard *g, const char *authorization, const char *api_key)
 {
-    uint8_t text[SECRET_SIZE + 64] = {0};
-    memcpy(text, g->secret, SECRET_SIZE);
-    if (env.len)
-        memcpy(text + SECRET_SIZE, env.ptr, env.len < 64 ? env.len : 64);
-    hash_blake2b(out, slice_of(text, sizeof text));
+    return !guard_is_closed(g) || is_known(g, token_of(authorization, api_key));
 }
 
-void guard_ticket(const struct guard *g, struct slice env, char out[GUARD_TICKET_SIZE])
+/* Of a token's hash; who has the ticket does not have the token. */
+static void write_ticket(const uint8_t token[HASH_SIZE], struct slice env,
+                         char out[GUARD_TICKET_SIZE])
+{
+    static const char purpose[] = "hoist-events-1";
+    uint8_t text[HASH_SIZE + sizeof purpose + ENV_SIZE] = {0}, hash[HASH_SIZE];
+    memcpy(text, token, HASH_SIZE);
+    memcpy(text + HASH_SIZE, purpose, sizeof purpose);
+    if (env.len)
+        memcpy(text + HASH_SIZE + sizeof purpose, env.ptr, env.len < ENV_SIZE ? env.len : ENV_SIZE);
+    hash_blake2b(hash, slice_of(text, sizeof text));
+    text_hex(out, slice_of(hash, (GUARD_TICKET_SIZE - 1) / 2));
+}
+
+void guard_ticket(const char *authorization, const char *api_key, struct slice env,
+                  char out[GUARD_TICKET_SIZE])
 {
     uint8_t hash[HASH_SIZE];
-    ticket_hash(g, env, hash);
-    text_hex(out, slice_of(hash, (GUARD_TICKET_SIZE - 1) / 2));
+    hash_blake2b(hash, token_of(authorization, api_key));
+    write_ticket(hash, env, out);
 }
 
 bool guard_takes_ticket(const struct guard *g, struct slice env, const char *ticket)
 {
     uint8_t ours[HASH_SIZE], theirs[HASH_SIZE];
     char right[GUARD_TICKET_SIZE];
-    guard_ticket(g, env, right);
-    hash_blake2b(ours, slice_str(right));
+    bool known = false;
     hash_blake2b(theirs, slice_str(ticket));
-    return ticket && hash_equal(ours, theirs);
+    for (size_t i = 0; ticket && i < g->token_count; i++) {
+        write_ticket(g->tokens[i], env, right);
+        hash_blake2b(ours, slice_str(right));
+        known |= hash_equal(ours, theirs);
+    }
+    return known;
 }
 
 /* ------------------------------------------------------------------ origins */
@@ -153,7 +166,6 @@ enum hoist_err guard_new(const char *token_file, const char *const *origins, siz
         return err_set(HOIST_ENOMEM, "out of memory");
     g->origins = origins;
     g->origin_count = origin_count;
-    hash_random(g->secret, sizeof g->secret);
     enum hoist_err err = HOIST_OK;
     if (token_file && !(g->tokens = mem_zalloc(TOKENS_MAX, sizeof *g->tokens)))
         err = err_set(HOIST_ENOMEM, "out of memory");

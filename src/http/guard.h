@@ -33,9 +33,11 @@ bool guard_admits(const struct guard *g, const char *authorization, const char *
 
 /*
  * A browser's EventSource sends no headers of the page's choosing, so the address of an event stream
- * carries a ticket: good for that environment's stream alone, until this process ends.
+ * carries a ticket: made of the request's token, good for that environment's stream alone, and as
+ * long as the token is.
  */
-void guard_ticket(const struct guard *g, struct slice env, char out[GUARD_TICKET_SIZE]);
+void guard_ticket(const char *authorization, const char *api_key, struct slice env,
+                  char out[GUARD_TICKET_SIZE]);
 bool guard_takes_ticket(const struct guard *g, struct slice env, const char *ticket);
 
 /* What Access-Control-Allow-Origin is to say to a page of `origin`; NULL: nothing, it may not. */

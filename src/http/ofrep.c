@@ -344,14 +344,16 @@ static void answer_flag_of(hoist_view *v, const struct place *p, const struct ho
     counts_evaluated(&e);
 }
 
-static void put_streams(const struct ofrep *o, const struct place *p, struct json_writer *w)
+static void put_streams(const struct ofrep *o, const struct ofrep_request *q, const struct place *p,
+                        struct json_writer *w)
 {
     struct buf uri = BUF_INIT(512);
     buf_add_slice(&uri, p->prefix);
     buf_add_str(&uri, "/ofrep/v1/events");
     if (guard_is_closed(o->guard)) {
         char ticket[GUARD_TICKET_SIZE];
-        guard_ticket(o->guard, p->env, ticket);
+        guard_ticket(q->header(q->arg, "Authorization"), q->header(q->arg, "X-API-Key"), p->env,
+                     ticket);
         buf_printf(&uri, "?ticket=%s", ticket);
     }
     json_key(w, "eventStreams");
@@ -423,7 +425,7 @@ static enum hoist_err answer_flags(const struct ofrep *o, const struct ofrep_req
     struct json_writer w = JSON_WRITER(&a->body, 0);
     json_object_begin(&w);
     enum hoist_err err = put_flags(v, c, &w);
-    put_streams(o, p, &w);
+    put_streams(o, q, p, &w);
     json_object_end(&w);
     if (!err)
         err = buf_err(&a->body);
