@@ -6,6 +6,7 @@ import os
 import random
 import re
 import socket
+import struct
 import time
 
 import pytest
@@ -239,7 +240,7 @@ def test_too_many_streams_are_told_to_come_again(site):
     with contextlib.ExitStack() as stack:
         streams = [stack.enter_context(contextlib.closing(Stream(site.port))) for _ in range(1024)]
         wait_until(lambda: open_streams(site) == 1024)
-        answer = raw(site.port, b"GET /ofrep/v1/events HTTP/1.1\r\nHost: a\r\n\r\n", close=False, limit_s=15)
+        answer = raw(site.port, b"GET /ofrep/v1/events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", close=False)
         assert answer.startswith(b"HTTP/1.1 503 ") and b"Retry-After: " in answer
         assert ask(site.port, f"{PATH}/price")[0] == 200
         streams[0].event()
@@ -283,8 +284,14 @@ def test_soak_keep_alive_comments(site):
 
 def test_truncated_requests_are_given_up(site):
     whole = post_bytes(b'{"context": {}}')
-    for cut in range(0, len(whole) - 1, 7):
-        raw(site.port, whole[:cut])
+    files = fds(site)
+    for cut in range(0, len(whole) - 1, 3):
+        with socket.create_connection(("127.0.0.1", site.port), 20) as s, contextlib.suppress(OSError):
+            s.sendall(whole[:cut])
+            s.shutdown(socket.SHUT_WR)
+            if cut % 2:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    wait_until(lambda: fds(site) <= files)
     assert ask(site.port, f"{PATH}/price")[0] == 200
 
 
@@ -351,6 +358,7 @@ def test_slow_requests_are_cut_off_and_hold_up_nobody(site):
 def test_noise_ends_its_own_connection_alone(site):
     dice = random.Random(7)
     for n in range(100):
-        raw(site.port, dice.randbytes(dice.randrange(1, 3000)) + b"\r\n\r\n")
-        raw(site.port, post_bytes(dice.randbytes(200)))
+        with socket.create_connection(("127.0.0.1", site.port), 20) as s, contextlib.suppress(OSError):
+            s.sendall(dice.randbytes(dice.randrange(1, 3000)) + b"\r\n\r\n")
+        assert b" 400 " in raw(site.port, post_bytes(dice.randbytes(200), extra="Connection: close\r\n"), close=False)[:30]
     assert ask(site.port, f"{PATH}/price")[0] == 200
