@@ -74,3 +74,54 @@ def test_the_web_sdk_follows_the_event_stream(site):
     agent.again()
     site.ok("set", "sync.enabled", "on")
     wait_until(lambda: lines(p) == ["true 2", "false 2", "true 2"], 60000)
+
+
+# ---------------------------------------------------------------- docs/openfeature.md
+
+PAGE = (TOP / "docs/openfeature.md").read_text()
+
+
+def blocks(language, port):
+    """What the page has in that language, for this agent instead of the one at the default port."""
+    return [b.replace("127.0.0.1:8016", f"127.0.0.1:{port}") for b in re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.M | re.S)]
+
+
+def run_snippet(lab, text, name):
+    place = NODE / f"run-{free_port()}"
+    place.mkdir()
+    shutil.copy(TOP / "tests/node/event_source.mjs", place)
+    (place / "snippet.mjs").write_text(text)
+    return lab.process(["node", "--import", place / "event_source.mjs", place / "snippet.mjs"], name, cwd=place)
+
+
+def test_the_pages_commands(site):
+    agent = site.agent()
+    (commands,) = blocks("sh", agent.http)
+    done = [subprocess.run(["sh", "-c", line], env=clean_env(), capture_output=True, text=True, timeout=30)
+            for line in commands.splitlines()]
+    assert done[0].stdout.strip() == blocks("json", agent.http)[0].strip()
+    assert [f["key"] for f in json.loads(done[1].stdout)["flags"]] == sorted(FLAGS["flags"])
+    assert json.loads(done[2].stdout)["value"] is True
+    assert "refetchEvaluation" in done[3].stdout
+    assert [d.returncode for d in done] == [0, 0, 0, 28]  # the last one ends by its time limit
+
+
+def test_the_pages_snippets(site):
+    agent = site.agent()
+    server, web = blocks("js", agent.http)
+    p = run_snippet(site, server, "server")
+    assert p.p.wait(30) == 0 and lines(p) == ["true", "2"], p.text()
+    p = run_snippet(site, web, "web")
+    wait_until(lambda: lines(p) == ["true"])
+    wait_until(lambda: agent.metric("hoist_ofrep_streams") == 1)
+    site.ok("set", "sync.enabled", "off")
+    wait_until(lambda: lines(p)[-1] == "false")
+
+
+def test_the_page_tells_of_every_option_and_metric(site):
+    agent = site.agent()
+    for name in re.findall(r"^# TYPE (hoist_(?:ofrep|http|auth)_\w+)", agent.get("/metrics"), re.M):
+        assert name in PAGE, name
+    shown = subprocess.run([BUILD / "hoistd", "agent", "--help"], capture_output=True, text=True, timeout=10).stdout
+    for option in ("--context", "--context-from-header", "--cors-origin", "--http-token-file"):
+        assert option in shown and option in PAGE
