@@ -17,7 +17,7 @@ struct env {
 
     /* streams.c, under its lock */
     struct client_head head; /* what its streams are told */
-    uint32_t streams;
+    uint64_t looked;         /* when it was last looked at: a count of rounds */
 };
 
 struct envs;

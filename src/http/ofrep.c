@@ -448,6 +448,8 @@ static void answer_in(struct ofrep *o, const struct ofrep_request *q, const stru
     else
         err = answer_flags(o, q, v, p, c, a);
     hoist_view_end(v);
+    if (!err)
+        err = buf_err(&a->body); /* half an answer is none */
     if (err)
         put_error(a, p, 500, "GENERAL", err_last());
 }

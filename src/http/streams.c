@@ -41,10 +41,10 @@ struct stream {
 struct streams {
     struct envs *envs;
     struct peers *peers;
-    pthread_mutex_t lock; /* of all below, and of an env's head and streams */
+    pthread_mutex_t lock; /* of all below, and of what an env has for us */
     struct stream *first;
     uint32_t count, max;
-    uint64_t next_id;
+    uint64_t next_id, round;
     bool ending;
     struct env *watched; /* any will do: commits of all environments wake it */
     int watch_fd, wake_fd, epoll_fd;
@@ -142,13 +142,18 @@ static void tell_of(struct streams *s, const struct env *env)
             resume(t);
 }
 
-/* Each environment is looked at through the first of its streams. */
+/* Each environment is looked at once, through the first of its streams. */
 static void look_at_all(struct streams *s)
 {
     pthread_mutex_lock(&s->lock);
-    for (struct stream *t = s->first; t; t = t->next)
+    s->round++;
+    for (struct stream *t = s->first; t; t = t->next) {
+        if (t->env->looked == s->round)
+            continue;
+        t->env->looked = s->round;
         if (look_at(t->env))
             tell_of(s, t->env);
+    }
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -221,7 +226,6 @@ static void add(struct streams *s, struct stream *t)
     if (s->first)
         s->first->prev = t;
     s->first = t;
-    t->env->streams++;
     counts_streams(++s->count);
 }
 
@@ -237,7 +241,6 @@ static void drop(void *arg)
         s->first = t->next;
     if (t->next)
         t->next->prev = t->prev;
-    t->env->streams--;
     counts_streams(--s->count);
     pthread_mutex_unlock(&s->lock);
     mem_free(t);

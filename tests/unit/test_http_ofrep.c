@@ -1,6 +1,7 @@
 /* OFREP without sockets: requests in, answers out. */
 #include "ofrep_kit.h"
 
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "base/text.h"
 #include "http/place.h"
@@ -546,6 +547,44 @@ static void a_store_that_is_not_filled_yet_is_not_ready(void **state)
     assert_contains(post(s, FLAGS "/on", "{}"), "\"value\":true");
 }
 
+/* One allocation fails, then the next: there is an answer each time, whole or an error. */
+static void memory_that_runs_out_fails_one_request_alone(void **state)
+{
+    static const char *const paths[] = {FLAGS "/plan", FLAGS, FLAGS "/nothing",
+                                        "/env/staging" FLAGS "/on"};
+    struct site *s = *state;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        for (int n = 1;; n++) {
+            mem_fail_at(n);
+            const char *body =
+                post(s, paths[i], "{\"context\": {\"plan\": \"pro\", \"a\": [1, \"b\"]}}");
+            bool failed = mem_did_fail();
+            mem_fail_at(0);
+            assert_true(s->a.status == 200 || s->a.status == 404 || s->a.status == 500);
+            assert_true(s->a.status == 500 || body[strlen(body) - 1] == '}');
+            if (!failed)
+                break;
+        }
+    }
+    static const char *const context[] = {"region=eu"}, *const headers[] = {"X-Region=region"};
+    for (int n = 1;; n++) {
+        struct ofrep_config config = {.store = s->store,
+                                      .context = context,
+                                      .context_count = 1,
+                                      .headers = headers,
+                                      .header_count = 1};
+        struct ofrep *more = NULL;
+        mem_fail_at(n);
+        enum hoist_err err = ofrep_new(&config, &more);
+        bool failed = mem_did_fail();
+        mem_fail_at(0);
+        assert_true(err == HOIST_OK || (failed && !more));
+        ofrep_free(more);
+        if (!failed)
+            break;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -568,6 +607,7 @@ int main(void)
         T(a_body_of_a_mebibyte_is_read_and_a_longer_one_refused),
         T(a_rule_that_takes_too_long_is_general_and_counted),
         T(method_and_content_type_are_looked_at),
+        T(memory_that_runs_out_fails_one_request_alone),
         OWN(what_the_server_knows_wins_over_the_request),
         OWN(wrong_options_are_refused_by_name),
         OWN(tokens_are_asked_for_where_there_is_a_file_of_them),
