@@ -256,7 +256,11 @@ static enum hoist_err read_context(struct tree body, struct hoist_ctx *c)
     if (body.nodes[0].kind != NODE_OBJECT)
         return err_set(HOIST_EINVAL, "a body is an object, like {\"context\": {}}");
     for (uint32_t i = 0; i < body.nodes[0].count; i++) {
-        if (slice_eq(at->text, SLICE("context")) && at[1].kind != NODE_NULL)
+        bool found = slice_eq(at->text, SLICE("context")) && at[1].kind != NODE_NULL;
+        if (found && at[1].kind != NODE_OBJECT)
+            return err_set(HOIST_EINVAL,
+                           "a context is an object, like {\"targetingKey\": \"ana\"}");
+        if (found)
             return ctx_set_tree(c, (struct tree){(struct node *)at + 1, at[1].span});
         at += 1 + at[1].span;
     }

@@ -70,4 +70,4 @@ def test_no_label_names_a_host_or_a_flag(fleet):
     lab.ok("set", "some.flag", "on", "--wait", "--timeout", "20s")
     for d in daemons.values():
         labels = {name for by in check(d).values() for text in by for name in re.findall(r'(\w+)="', text)}
-        assert labels <= {"env", "epoch", "kind", "le", "limit", "reason", "result", "role", "state", "trigger", "version"}, labels
+        assert labels <= {"env", "epoch", "kind", "le", "limit", "reason", "result", "role", "route", "state", "status", "trigger", "version"}, labels
