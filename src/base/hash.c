@@ -21,6 +21,30 @@ bool hash_equal(const uint8_t a[HASH_SIZE], const uint8_t b[HASH_SIZE])
     return sodium_memcmp(a, b, HASH_SIZE) == 0;
 }
 
+_Static_assert(sizeof(crypto_generichash_state) <= sizeof(struct hash_stream) &&
+                   _Alignof(crypto_generichash_state) <= _Alignof(struct hash_stream),
+               "the room that hash.h leaves");
+
+static crypto_generichash_state *state_of(struct hash_stream *h)
+{
+    return (crypto_generichash_state *)(void *)h->state;
+}
+
+void hash_begin(struct hash_stream *h)
+{
+    crypto_generichash_init(state_of(h), NULL, 0, HASH_SIZE);
+}
+
+void hash_add(struct hash_stream *h, const void *ptr, size_t len)
+{
+    crypto_generichash_update(state_of(h), ptr, len);
+}
+
+void hash_end(struct hash_stream *h, uint8_t out[HASH_SIZE])
+{
+    crypto_generichash_final(state_of(h), out, HASH_SIZE);
+}
+
 void hash_random(void *out, size_t len)
 {
     randombytes_buf(out, len);

@@ -26,6 +26,14 @@ void hash_blake2b(uint8_t out[HASH_SIZE], struct slice in);
 /* Whether they are the same, in a time that does not depend on where they differ. */
 bool hash_equal(const uint8_t a[HASH_SIZE], const uint8_t b[HASH_SIZE]);
 
+/* The same of bytes that come piece by piece: begin, add any number of times, end once. */
+struct hash_stream {
+    _Alignas(64) uint8_t state[384]; /* libsodium's */
+};
+void hash_begin(struct hash_stream *h);
+void hash_add(struct hash_stream *h, const void *ptr, size_t len);
+void hash_end(struct hash_stream *h, uint8_t out[HASH_SIZE]);
+
 void hash_random(void *out, size_t len);
 uint64_t hash_random_below(uint64_t bound); /* uniform in [0, bound); 0 for bound 0 */
 

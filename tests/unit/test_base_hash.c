@@ -38,6 +38,20 @@ static void blake2b_gives_the_known_answers(void **state)
     assert_digest(out, "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8");
 }
 
+static void what_comes_in_pieces_has_the_same_hash(void **state)
+{
+    struct hash_stream h;
+    uint8_t whole[HASH_SIZE], pieces[HASH_SIZE];
+    hash_blake2b(whole, SLICE("abc"));
+    hash_begin(&h);
+    hash_add(&h, "a", 1);
+    hash_add(&h, "", 0);
+    hash_add(&h, "bc", 2);
+    hash_end(&h, pieces);
+    assert_memory_equal(whole, pieces, HASH_SIZE);
+    (void)state;
+}
+
 static void the_state_digest_gives_the_known_answers(void **state)
 {
     (void)state;
@@ -117,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blake2b_gives_the_known_answers),
+        cmocka_unit_test(what_comes_in_pieces_has_the_same_hash),
         cmocka_unit_test(the_state_digest_gives_the_known_answers),
         cmocka_unit_test(the_state_digest_knows_no_order_and_subtracts_what_was_added),
         cmocka_unit_test(where_a_key_ends_is_part_of_the_digest),
