@@ -31,6 +31,11 @@ static const struct {
     [DB_COMMANDS] = {"commands", 0}, [DB_FLEET] = {"fleet", 0},
 };
 
+const char *db_database_name(enum db_name name)
+{
+    return databases[name].name;
+}
+
 enum hoist_err db_err(int rc, const char *what)
 {
     switch (rc) {

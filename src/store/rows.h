@@ -2,6 +2,7 @@
  *
  *   meta      "format" → u32 · "store" → id, u64 starts · "env:NAME" → environment, see rows.c
  *             "first" → name of the environment that is named first, if one was
+ *             "role" → "primary" or "follower": what its last writer was
  *             "about:NAME" → what was said about an environment
  *             "sum:" id → state hash · "load:" id, "gone:" id, "cut:" id → work under way
  *   flags     id key → record             held      id key → version, why, last good record
@@ -26,6 +27,9 @@ enum {
 };
 
 #define ROW_FIRST "first" /* of meta */
+#define ROW_ROLE "role"
+#define ROLE_PRIMARY_TEXT "primary"
+#define ROLE_FOLLOWER_TEXT "follower"
 
 struct row_key {
     uint8_t bytes[ROW_KEY_MAX];

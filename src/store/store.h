@@ -282,6 +282,34 @@ uint64_t store_load_version(const struct store_load *l);
 MUST_USE enum hoist_err store_load_finish(struct store_load *l);
 void store_load_abort(struct store_load *l);
 
+/* ------------------------------------------------------------------ checking */
+
+struct store_fault {
+    const char *database; /* where */
+    struct slice key;     /* of the row, as it is in LMDB; empty: the database as a whole */
+    const char *env;      /* the environment's name; "" where it is of none */
+    const char *what;
+};
+
+struct store_checked {
+    uint64_t environments, flags, changes, rows; /* looked at */
+    uint64_t faults;
+};
+
+/*
+ * Look at all that `r` sees: every record and change decodes, every hash fits, the flags have the
+ * digests that the log names (back to its beginning), the log has no holes, and what is kept beside
+ * it (touch, baseline, held, commands) says the same. Each fault goes to `fault`, as it is found;
+ * what it gets is borrowed for the call.
+ *
+ * OK, however many faults there are. A file that is damaged in its pages may end the program
+ * (SIGBUS, SIGSEGV): who cannot know lets a child look.
+ * Errors:  ENOMEM, EIO
+ */
+MUST_USE enum hoist_err store_check(struct store_read *r,
+                                    void (*fault)(void *arg, const struct store_fault *fault),
+                                    void *arg, struct store_checked *ret);
+
 /* ------------------------------------------------------------------ upkeep */
 
 /* A server's snapshot readers need the log from here on: do not cut above `version`. */

@@ -89,6 +89,9 @@ const struct subcommand subcommands[] = {
      "diff shows what the first would have to become the other; exit 0: nothing, 1: something.\n"
      "A new epoch is the way on for a primary that was set back to an older store.",
      READS "author m if-version new protected metadata ", 1, 3, run_env, false},
+    {"fsck", "", "Check a store: every record, hash and digest, the log, and that all agree.\n"
+     "It only reads, and hoistd may run. Exit 0: no faults, 1: faults, each with database and key.",
+     " store json help ", 0, 0, run_fsck, false},
     {"completion", "bash", "Print a completion script: source <(flagctl completion bash)", " help ",
      1, 1, run_completion, false},
     {"help", "[COMMAND]", "Show help.", " help ", 0, 1, run_help, false},

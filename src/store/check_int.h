@@ -1,0 +1,52 @@
+/* check_int.h - what the files of the check share. */
+#ifndef STORE_CHECK_INT_H
+#define STORE_CHECK_INT_H
+
+#include "store/rows.h"
+#include "store/store_int.h"
+
+struct check {
+    struct store_read *r;
+    void (*fault)(void *arg, const struct store_fault *fault);
+    void *arg;
+    struct store_checked sums;
+    const char *env; /* the one at hand, or "" */
+};
+
+/* Tell of a fault in the row `key` of `name`. */
+PRINTF_LIKE(4, 5)
+void check_tell(struct check *c, enum db_name name, struct slice key, const char *fmt, ...);
+
+/* The rows of an environment in one database, or all rows of it. */
+struct walk {
+    struct check *c;
+    enum db_name name;
+    MDB_cursor *cursor;
+    bool of_env;
+    uint16_t env;
+    bool begun;
+    struct slice row_key; /* as in LMDB */
+    struct slice key;     /* without the environment's id, where there is one */
+    struct slice row;
+};
+MUST_USE enum hoist_err walk_begin(struct check *c, enum db_name name, const uint16_t *env,
+                                   struct walk *ret);
+/* False: there are no more, or no more can be read, which was told. */
+bool walk_next(struct walk *w);
+void walk_end(struct walk *w);
+
+/* A row of meta; false when there is none. */
+bool check_meta(struct check *c, struct row_key k, struct slice *ret);
+
+/* The log of an environment, and what is kept beside it: touch and baseline. */
+MUST_USE enum hoist_err check_log(struct check *c, const struct store_env *env);
+
+/* What the flags were at each version of the log, by going back from what they are. `sum`: of what
+ * is there now. */
+MUST_USE enum hoist_err check_past(struct check *c, const struct store_env *env,
+                                   struct lthash *sum);
+
+/* check_commands.c: answers that are kept. */
+MUST_USE enum hoist_err check_commands(struct check *c);
+
+#endif
