@@ -7,8 +7,7 @@
 #include "primary/env_about.h"
 #include "primary/query_int.h"
 
-/* An epoch: the time it begins, in seconds, then 24 random bits; always above `above`. */
-static uint64_t new_epoch(int64_t wall_ms, uint64_t above)
+uint64_t command_new_epoch(int64_t wall_ms, uint64_t above)
 {
     uint64_t seconds = wall_ms > 0 ? (uint64_t)wall_ms / 1000 : 0;
     uint64_t epoch = seconds << 24 | hash_random_below(1 << 24);
@@ -23,7 +22,7 @@ enum hoist_err command_make_env(struct store_write *w, const struct sign_key *ke
     enum hoist_err err = store_env_create(w, name, &env);
     if (err != HOIST_OK)
         return err;
-    env.epoch = new_epoch(head->time_ms, 0);
+    env.epoch = command_new_epoch(head->time_ms, 0);
     err = store_epoch_set(w, env.id, env.epoch);
     if (err != HOIST_OK)
         return err;
@@ -107,6 +106,25 @@ out:
     return err;
 }
 
+enum hoist_err command_begin_epoch(struct store_write *w, const struct sign_key *key,
+                                   struct change_header *head, uint64_t above,
+                                   struct store_env *env, struct buf *change)
+{
+    head->env = slice_str(env->name);
+    head->version = env->head + 1;
+    head->kind = env->head > 0 ? CHANGE_EPOCH : CHANGE_CREATE;
+    head->old_epoch = env->head > 0 ? env->epoch : 0;
+    head->epoch = command_new_epoch(head->time_ms, above > env->epoch ? above : env->epoch);
+    if (env->head > 0)
+        memcpy(head->prev, env->hash, HASH_SIZE);
+    enum hoist_err err = store_epoch_set(w, env->id, head->epoch);
+    if (err == HOIST_OK)
+        err = command_mark(w, key, head, env, change);
+    if (err == HOIST_OK)
+        env->epoch = head->epoch;
+    return err;
+}
+
 /* A history ends here and another begins, above every epoch that was ever heard of: the way on for
  * a primary that was set back, since hosts follow a greater epoch and never a smaller one. */
 enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a)
@@ -118,18 +136,8 @@ enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struc
     }
     uint64_t heard = c->fleet ? fleet_epoch(c->fleet, c->env.name) : 0;
     struct store_env now = c->env;
-    now.epoch = new_epoch(c->wall_ms, heard > c->env.epoch ? heard : c->env.epoch);
     struct change_header head = header_of(c);
-    head.env = slice_str(now.name);
-    head.epoch = now.epoch;
-    head.version = now.head + 1;
-    head.kind = CHANGE_EPOCH;
-    head.old_epoch = c->env.epoch;
-    if (now.head > 0)
-        memcpy(head.prev, now.hash, HASH_SIZE);
-    enum hoist_err err = store_epoch_set(w, now.id, now.epoch);
-    if (err == HOIST_OK)
-        err = command_mark(w, c->key, &head, &now, &a->change);
+    enum hoist_err err = command_begin_epoch(w, c->key, &head, heard, &now, &a->change);
     if (err != HOIST_OK)
         return err;
     a->changed = a->announce = true;

@@ -58,6 +58,15 @@ MUST_USE enum hoist_err command_mark(struct store_write *w, const struct sign_ke
                                      struct change_header *head, const struct store_env *env,
                                      struct buf *change);
 
+/* An epoch: the time it begins, in seconds, then 24 random bits; always above `above`. */
+uint64_t command_new_epoch(int64_t wall_ms, uint64_t above);
+
+/* Begin a new epoch of `env`, above `above` and its own: the next change says so. *head has time,
+ * author and message, and is filled in; env->epoch becomes the new one. */
+MUST_USE enum hoist_err command_begin_epoch(struct store_write *w, const struct sign_key *key,
+                                            struct change_header *head, uint64_t above,
+                                            struct store_env *env, struct buf *change);
+
 /* Keep the answer under the command's request id, to be given again when that is repeated. */
 MUST_USE enum hoist_err command_keep_answer(struct command *c, struct store_write *w,
                                             const struct answer *a);

@@ -14,6 +14,7 @@
 #include "primary/primary_int.h"
 #include "primary/query.h"
 #include "primary/query_fleet.h"
+#include "primary/succession.h"
 #include "repl/status.h"
 
 enum { LONG_BODY = 64 << 10 }; /* a command of so many bytes is read on the reader's thread */
@@ -278,7 +279,9 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
                                    .command = on_command,
                                    .told = on_told,
                                    .arg = p};
-    err = make_envs(s, config);
+    err = succession_take_over(s, config->key);
+    if (err == HOIST_OK)
+        err = make_envs(s, config);
     if (err == HOIST_OK)
         err = look_at_envs(p);
     if (err == HOIST_OK)

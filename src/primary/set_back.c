@@ -47,14 +47,27 @@ static bool is_ours(struct store_read *r, const struct store_env *env, const str
     return memcmp(head->hash, c.hash, HASH_SIZE) == 0;
 }
 
+/* No reason to refuse changes: the host may have come from another fleet. */
+static void tell_greater(const struct store_env *env, const struct env_head *head,
+                         struct slice host)
+{
+    if (head->epoch > env->epoch)
+        log_warn("primary: host '%.*s' follows epoch %016" PRIx64 " of %s, which began after this "
+                 "primary's, %016" PRIx64 ": it takes no changes from here. If another primary has "
+                 "taken over, stop this one",
+                 SLICE_ARG(host), head->epoch, env->name, env->epoch);
+}
+
 void set_back_judge(struct fleet *f, struct store_read *r, const struct store_env *env,
                     const struct env_head *head, struct slice host)
 {
     struct known *k = known_get(f, env->name);
     if (!k)
         return;
-    if (head->epoch > k->epoch && head->epoch <= EPOCH_BELIEVED_MAX)
+    if (head->epoch > k->epoch && head->epoch <= EPOCH_BELIEVED_MAX) {
         k->epoch = head->epoch;
+        tell_greater(env, head, host);
+    }
     if (head->epoch != env->epoch || k->lost_epoch == env->epoch || is_ours(r, env, head))
         return;
     k->lost_epoch = env->epoch;

@@ -52,6 +52,7 @@ struct store_options { /* all zero: read only */
     uint64_t log_min;   /* changes kept whatever their age; 0: 10,000 or 1,000 */
     uint64_t log_bytes; /* 0: 4 GiB or 256 MiB */
     struct slice host;  /* writer: what store_host_get() gives to readers */
+    bool take_over;     /* primary: also if a host that followed wrote it last */
 };
 
 /*
@@ -60,7 +61,8 @@ struct store_options { /* all zero: read only */
  *
  * Errors:  ENOTFOUND  (reading) there is no store, or it is not finished yet
  *          EBUSY      (writing) another process writes it, named where that is known
- *          EINVAL     the directory is on a network filesystem; or not a directory
+ *          EINVAL     the directory is on a network filesystem; or not a directory; or (primary,
+ *                     without take_over) its last writer followed a primary
  *          EACCES, ECORRUPT, EVERSION (names both), ENOSPC, EIO, ENOMEM
  */
 MUST_USE enum hoist_err store_open(const char *dir, const struct store_options *options,
@@ -74,6 +76,16 @@ void store_close(struct store *s);
 const char *store_dir(const struct store *s);
 const char *store_host_id(const struct store *s); /* 32 hex digits, made with the store */
 uint64_t store_starts(const struct store *s);     /* how often a writer has opened it */
+
+/*
+ * For a primary's writer: whether who wrote last followed a primary. Then what is here is a copy,
+ * which may lack that primary's last changes: nothing is to be numbered before a new epoch has
+ * begun in every environment, and store_own() was said in the same transaction. Until then a start
+ * without take_over is refused, also after a crash.
+ */
+bool store_was_follower(const struct store *s);
+struct store_write;
+MUST_USE enum hoist_err store_own(struct store_write *w);
 
 /* Whether the path leads to another store than the one that is open, or this one was rotated away:
  * then close it and open again. Costs a few system calls. */

@@ -73,6 +73,7 @@ struct store {
     pthread_mutex_t swap_lock; /* for putting another in its place, and ending the older ones */
     _Atomic(struct db *) looked_at; /* by the thread that clears readers: not to be closed now */
     struct writer *writer;          /* NULL: reads only */
+    bool was_follower;              /* a primary's writer found a follower's store */
     bool (*stop_writer)(struct store *s); /* set where the writing half is linked; false: a thread
                                              hangs in LMDB, and what it uses must stay */
     struct store *next;                   /* of those that were abandoned */

@@ -181,6 +181,61 @@ static enum hoist_err drop_loads(struct store_write *w)
     return err;
 }
 
+/* ------------------------------------------------------------------ whose it is */
+
+static enum hoist_err is_followers(struct db *db, bool *ret)
+{
+    MDB_txn *txn;
+    MDB_val key = val_of(SLICE(ROW_ROLE)), row;
+    int rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
+    if (rc != 0)
+        return db_err(rc, "begin to read");
+    rc = db_get(db, txn, DB_META, &key, &row);
+    *ret = rc == 0 && slice_eq(slice_val(row), SLICE(ROLE_FOLLOWER_TEXT));
+    mdb_txn_abort(txn);
+    return rc == MDB_NOTFOUND ? HOIST_OK : db_err(rc, "read whose the store is");
+}
+
+/* A follower's store is a copy of what its primary had, perhaps without the last of it. To number on
+ * from there would be to give a version out twice. */
+static enum hoist_err check_role(const struct writer *wr, const char *dir, struct db *db,
+                                 bool *ret_was_follower)
+{
+    bool followers = false;
+    enum hoist_err err = is_followers(db, &followers);
+    if (err || !wr->options.primary || !followers)
+        return err;
+    if (!wr->options.take_over)
+        return err_set(HOIST_EINVAL,
+                       "the store in %s was kept by an agent or a relay, which followed a primary. "
+                       "If that primary is gone for good, begin anew from here: hoistd primary "
+                       "--take-over --store %s",
+                       dir, dir);
+    *ret_was_follower = true;
+    return HOIST_OK;
+}
+
+static enum hoist_err put_role(struct store_write *w, struct slice role)
+{
+    MDB_val key = val_of(SLICE(ROW_ROLE)), row;
+    int rc = db_get(w->db, w->txn, DB_META, &key, &row);
+    if (rc == 0 && slice_eq(slice_val(row), role))
+        return HOIST_OK;
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return db_err(rc, "read whose the store is");
+    return write_put(w, DB_META, val_of(SLICE(ROW_ROLE)), role, 0);
+}
+
+bool store_was_follower(const struct store *s)
+{
+    return s->was_follower;
+}
+
+enum hoist_err store_own(struct store_write *w)
+{
+    return put_role(w, SLICE(ROLE_PRIMARY_TEXT));
+}
+
 /* One commit, with every word set to its id: the last writer may have died between a commit and
  * what it had to say about it, or an OS crash have taken back its last one. */
 static enum hoist_err start(struct store *s)
@@ -195,6 +250,8 @@ static enum hoist_err start(struct store *s)
     err = write_put(w, DB_META, val_of(SLICE("store")), slice_of(row, sizeof row), 0);
     if (!err)
         err = write_put(w, DB_META, val_of(SLICE("host")), s->writer->options.host, 0);
+    if (!err && !s->was_follower)
+        err = s->writer->options.primary ? store_own(w) : put_role(w, SLICE(ROLE_FOLLOWER_TEXT));
     if (!err)
         err = drop_loads(w);
     if (err) {
@@ -228,14 +285,13 @@ static enum hoist_err take_directory(struct writer *wr, const char *dir)
     enum hoist_err err = files_check_fs(dir, &wr->memory);
     if (!err)
         err = files_make_dir(dir);
-    if (!err)
-        err = lock_take(dir, &wr->lock); /* before its mode is touched: it may be another's */
-    return err ? err : files_set_mode(dir, writer_dir_mode(wr->options.primary));
+    return err ? err : lock_take(dir, &wr->lock);
 }
 
 static enum hoist_err open_writer(const char *dir, const struct store_options *options,
                                   struct store **ret)
 {
+    bool was_follower = false;
     struct db *db = NULL;
     struct store *s = NULL;
     struct writer *wr = mem_zalloc(1, sizeof *wr);
@@ -251,12 +307,19 @@ static enum hoist_err open_writer(const char *dir, const struct store_options *o
     if (!err)
         err = open_current(wr, dir, &db);
     if (!err)
+        err = check_role(wr, dir, db, &was_follower);
+    if (!err) /* who is refused has changed nothing for those that read here */
+        err = files_set_mode(dir, writer_dir_mode(wr->options.primary));
+    if (err)
+        db_free(db);
+    else
         err = store_new(dir, db, &s);
     if (err) {
         free_writer(wr);
         return err;
     }
     s->writer = wr;
+    s->was_follower = was_follower;
     s->stop_writer = stop_writer;
     s->map_bytes = wr->options.map_bytes;
     s->quota_bytes = wr->options.quota_bytes;

@@ -100,6 +100,9 @@ static const struct option primary_options[] = {
     PRIMARY_MIDDLE,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7480"),
      .help = "serve /healthz, /readyz, /metrics and /status; or off"},
+    {.name = "take-over", .no_file = true,
+     .help = "go on from a store that an agent or a relay kept, in new\n" \
+             "epochs: when the primary is gone for good"},
     COMMON_LAST,
 };
 
@@ -298,6 +301,7 @@ static enum hoist_err read_store_options(struct settings *s)
         err = number(s->options, "heartbeat-ms", 10, 60000, &heartbeat);
     so->write = true;
     so->primary = !settings_follows(s->role);
+    so->take_over = options_on(s->options, "take-over");
     s->heartbeat_ms = (uint32_t)heartbeat;
     return err;
 }

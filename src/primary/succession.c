@@ -1,0 +1,91 @@
+#include "primary/succession.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "primary/command_int.h"
+
+/* ------------------------------------------------------------------ new epochs */
+
+static enum hoist_err begin_all(struct store_write *w, const struct sign_key *key,
+                                const char *message, uint32_t *ret_count)
+{
+    struct buf change = BUF_INIT(1 << 20);
+    struct store_env env;
+    enum hoist_err err = HOIST_OK;
+    int64_t now_ms = clock_wall_ms();
+    uint32_t n = 0;
+    while (!err && (err = store_env_at(store_write_read(w), n, &env)) == HOIST_OK) {
+        struct change_header head = {
+            .time_ms = now_ms, .author = SLICE("hoistd"), .message = slice_str(message)};
+        uint64_t old = env.epoch;
+        buf_clear(&change);
+        err = command_begin_epoch(w, key, &head, 0, &env, &change);
+        if (!err)
+            log_info("primary: %s goes on at version %" PRIu64 " in the new epoch %016" PRIx64
+                     "; the one before it was %016" PRIx64,
+                     env.name, head.version, env.epoch, old);
+        n++;
+    }
+    buf_done(&change);
+    if (err != HOIST_ENOTFOUND)
+        return err;
+    *ret_count = n;
+    return HOIST_OK;
+}
+
+enum hoist_err succession_begin(struct store *s, const struct sign_key *key, const char *message,
+                                uint32_t *ret_count)
+{
+    struct store_write *w;
+    uint32_t count = 0;
+    enum hoist_err err = store_write_begin(s, &w);
+    if (err)
+        return err;
+    err = begin_all(w, key, message, &count);
+    if (!err)
+        err = store_own(w);
+    if (err) {
+        store_write_abort(w);
+        return err;
+    }
+    err = store_write_commit(w);
+    if (!err)
+        *ret_count = count;
+    return err;
+}
+
+/* ------------------------------------------------------------------ from a follower's store */
+
+/* Records that the old primary's software wrote and this one cannot read go on to the hosts as they
+ * are; only here they are not evaluated. */
+static void tell_held(struct store *s)
+{
+    struct store_read *r;
+    struct store_env env;
+    if (store_read_begin(s, false, &r) != HOIST_OK)
+        return;
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
+        if (env.held > 0)
+            log_warn("primary: %" PRIu64
+                     " flags of %s are of a newer Hoist than this one. Hosts get "
+                     "them as they are; to edit them, upgrade this primary",
+                     env.held, env.name);
+    store_read_end(r);
+}
+
+enum hoist_err succession_take_over(struct store *s, const struct sign_key *key)
+{
+    uint32_t count;
+    if (!store_was_follower(s))
+        return HOIST_OK;
+    enum hoist_err err = succession_begin(s, key, "taken over from a follower's store", &count);
+    if (err)
+        return err_prefix(err, "the store cannot be taken over");
+    log_warn("primary: took over a store that followed: %" PRIu32 " environments; what the old "
+             "primary had beyond it is lost, and its hosts follow once they are pointed here",
+             count);
+    tell_held(s);
+    return HOIST_OK;
+}

@@ -1,0 +1,21 @@
+/* succession.h - going on from a copy: what a primary's store must say before it is one.
+ *
+ * A copy (a backup, an agent's store) may lack the last changes of the primary it was made of, and
+ * hosts may have them. So in every environment a new epoch begins, which hosts follow wherever they
+ * stand; in one transaction, so that no crash leaves a store that numbers on in the old one.
+ */
+#ifndef PRIMARY_SUCCESSION_H
+#define PRIMARY_SUCCESSION_H
+
+#include "base/sign.h"
+#include "store/store.h"
+
+/* Begin a new epoch in every environment of `s`, and make it a primary's store. `message` is said in
+ * the log, `key` (NULL: none) signs that. *ret_count: environments. */
+MUST_USE enum hoist_err succession_begin(struct store *s, const struct sign_key *key,
+                                         const char *message, uint32_t *ret_count);
+
+/* The same for a store that a follower kept, as a primary starts on it; else nothing. */
+MUST_USE enum hoist_err succession_take_over(struct store *s, const struct sign_key *key);
+
+#endif
