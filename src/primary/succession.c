@@ -1,9 +1,11 @@
 #include "primary/succession.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "primary/command_int.h"
 
 /* ------------------------------------------------------------------ new epochs */
@@ -88,4 +90,58 @@ enum hoist_err succession_take_over(struct store *s, const struct sign_key *key)
              count);
     tell_held(s);
     return HOIST_OK;
+}
+
+/* ------------------------------------------------------------------ from a backup */
+
+static void tell_fault(void *arg, const struct store_fault *fault)
+{
+    uint64_t *told = arg;
+    enum { TOLD_MAX = 20 };
+    if ((*told)++ < TOLD_MAX)
+        log_error("hoistd: the backup has a fault in '%s'%s%s: %s", fault->database,
+                  *fault->env ? " of " : "", fault->env, fault->what);
+}
+
+static enum hoist_err check(struct store *s, bool force)
+{
+    struct store_read *r;
+    struct store_checked sums;
+    uint64_t told = 0;
+    enum hoist_err err = store_read_begin(s, false, &r);
+    if (err)
+        return err;
+    err = store_check(r, tell_fault, &told, &sums);
+    store_read_end(r);
+    if (!err && sums.faults > 0 && !force)
+        err = err_set(HOIST_ECORRUPT,
+                      "the store that the backup was made of had %" PRIu64
+                      " faults; take an older backup, or a host's store (hoistd primary "
+                      "--take-over), or this one all the same: --force",
+                      sums.faults);
+    return err;
+}
+
+enum hoist_err succession_recover(const char *dir, int fd, const struct sign_key *key, bool force,
+                                  struct store_backup_info *ret)
+{
+    struct store *s = NULL;
+    const struct store_options o = {.write = true, .primary = true, .quota_bytes = UINT64_MAX / 2};
+    char message[64 + TEXT_TIME_SIZE], time[TEXT_TIME_SIZE];
+    uint32_t count;
+    enum hoist_err err = store_recover_begin(dir, &o, fd, &s, ret);
+    if (err)
+        return err;
+    text_time(time, ret->time_ms);
+    snprintf(message, sizeof message, "recovered from a backup of %s", time);
+    err = check(s, force);
+    if (!err)
+        err = succession_begin(s, key, message, &count);
+    if (!err)
+        err = store_recover_finish(s);
+    if (err)
+        store_recover_abort(s);
+    else
+        store_close(s);
+    return err;
 }

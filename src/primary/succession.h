@@ -18,4 +18,12 @@ MUST_USE enum hoist_err succession_begin(struct store *s, const struct sign_key 
 /* The same for a store that a follower kept, as a primary starts on it; else nothing. */
 MUST_USE enum hoist_err succession_take_over(struct store *s, const struct sign_key *key);
 
+/*
+ * A new primary's store in `dir` from the backup `fd`; it has a new epoch before anything leads to
+ * it. What was recovered is looked at (store_check()), and faults are logged: with any it is
+ * refused (ECORRUPT), unless `force`. `key` (NULL: none) signs the epochs. Errors as store_recover_begin().
+ */
+MUST_USE enum hoist_err succession_recover(const char *dir, int fd, const struct sign_key *key,
+                                           bool force, struct store_backup_info *ret);
+
 #endif

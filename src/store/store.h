@@ -294,6 +294,42 @@ uint64_t store_load_version(const struct store_load *l);
 MUST_USE enum hoist_err store_load_finish(struct store_load *l);
 void store_load_abort(struct store_load *l);
 
+/* ------------------------------------------------------------------ a copy in one file */
+
+struct store_backup_info {
+    uint32_t format;      /* of the store */
+    int64_t time_ms;      /* when it was made */
+    uint8_t store_id[16]; /* of the store it was made of */
+    uint64_t rows, bytes;
+};
+
+/*
+ * Write all that `r` sees, with the log, to `fd`, and sync that: one version of everything, however
+ * long it takes and whatever the writer does meanwhile. On error part of it was written.
+ * Errors:  ENOSPC, EIO, ECORRUPT (the store), ENOMEM
+ */
+MUST_USE enum hoist_err store_backup_write(struct store_read *r, int fd,
+                                           struct store_backup_info *ret);
+
+/*
+ * Whether the file open as `fd` is a backup, whole, byte for byte as it was written.
+ * Errors:  EINVAL (no backup), EVERSION (names both), ECORRUPT (cut short, damaged), EIO, ENOMEM
+ */
+MUST_USE enum hoist_err store_backup_check(int fd, struct store_backup_info *ret);
+
+/*
+ * A new store in `dir`, for a primary, from the backup `fd`; it is open for writing, and in nobody's
+ * sight until finish(); then store_close() it. abort() closes it and removes what there is (NULL is
+ * fine); a crash leaves that for the next begin, or hoistd, to remove.
+ *
+ * Errors:  EINVAL    there is a store already; and as store_open() and store_backup_check()
+ */
+MUST_USE enum hoist_err store_recover_begin(const char *dir, const struct store_options *options,
+                                            int fd, struct store **ret,
+                                            struct store_backup_info *ret_info);
+MUST_USE enum hoist_err store_recover_finish(struct store *s);
+void store_recover_abort(struct store *s);
+
 /* ------------------------------------------------------------------ checking */
 
 struct store_fault {

@@ -118,7 +118,22 @@ void lock_release(struct lmdb_os *lock);
 /* Copy what is live into another directory, and go on there. */
 MUST_USE enum hoist_err rotate(struct store *s);
 
+/* ------------------------------------------------------------------ recover.c */
+
+/* Make DIR/1 from a backup, for which there must be no store yet. */
+MUST_USE enum hoist_err recover_fill(const struct writer *wr, const char *dir, int fd,
+                                     struct store_backup_info *ret_info, struct db **ret);
+
 /* ------------------------------------------------------------------ writer.c */
+
+struct backup_source {
+    int fd;
+    struct store_backup_info info;
+};
+
+/* store_open() for a writer; `from`, unless NULL: a new store, to which nothing leads yet. */
+MUST_USE enum hoist_err writer_open(const char *dir, const struct store_options *options,
+                                    struct backup_source *from, struct store **ret);
 
 mode_t writer_dir_mode(bool primary);
 struct db_options writer_db_options(const struct writer *wr);

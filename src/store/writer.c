@@ -288,8 +288,8 @@ static enum hoist_err take_directory(struct writer *wr, const char *dir)
     return err ? err : lock_take(dir, &wr->lock);
 }
 
-static enum hoist_err open_writer(const char *dir, const struct store_options *options,
-                                  struct store **ret)
+enum hoist_err writer_open(const char *dir, const struct store_options *options,
+                           struct backup_source *from, struct store **ret)
 {
     bool was_follower = false;
     struct db *db = NULL;
@@ -305,7 +305,7 @@ static enum hoist_err open_writer(const char *dir, const struct store_options *o
     pthread_mutex_init(&wr->pin_lock, NULL);
     enum hoist_err err = take_directory(wr, dir);
     if (!err)
-        err = open_current(wr, dir, &db);
+        err = from ? recover_fill(wr, dir, from->fd, &from->info, &db) : open_current(wr, dir, &db);
     if (!err)
         err = check_role(wr, dir, db, &was_follower);
     if (!err) /* who is refused has changed nothing for those that read here */
@@ -342,7 +342,7 @@ static enum hoist_err open_writer(const char *dir, const struct store_options *o
 enum hoist_err store_open(const char *dir, const struct store_options *options, struct store **ret)
 {
     if (options->write)
-        return open_writer(dir, options, ret);
+        return writer_open(dir, options, NULL, ret);
     enum hoist_err err = store_open_reader(dir, options->map_bytes, ret);
     if (!err && options->quota_bytes)
         (*ret)->quota_bytes = options->quota_bytes;

@@ -89,6 +89,11 @@ const struct subcommand subcommands[] = {
      "diff shows what the first would have to become the other; exit 0: nothing, 1: something.\n"
      "A new epoch is the way on for a primary that was set back to an older store.",
      READS "author m if-version new protected metadata ", 1, 3, run_env, false},
+    {"backup", "FILE | verify FILE", "Write a store with its log into one file, also while hoistd runs.\n"
+     "The store is --store DIR, or this host's: on the primary's machine that is all there is, and\n"
+     "hoistd recover makes a primary of it; it is checked, as fsck does, and not written if it has\n"
+     "faults. FILE appears whole or not at all. verify says whether a file is as it was written.",
+     " store force json help ", 1, 2, run_backup, false},
     {"fsck", "", "Check a store: every record, hash and digest, the log, and that all agree.\n"
      "It only reads, and hoistd may run. Exit 0: no faults, 1: faults, each with database and key.",
      " store json help ", 0, 0, run_fsck, false},

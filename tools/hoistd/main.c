@@ -5,12 +5,14 @@
 
 #include "base/hash.h"
 #include "daemon.h"
+#include "recover.h"
 
 static void usage(FILE *to)
 {
     fputs("hoistd keeps feature flags: on the primary, and on every host.\n\n", to);
     for (int i = 0; i < ROLE_COUNT; i++)
         fprintf(to, "  hoistd %-8s %s\n", roles[i].name, roles[i].what);
+    fprintf(to, "  hoistd %-8s %s\n", "recover", recover_what);
     fputs("\n  hoistd ROLE --help  the options of a role\n"
           "  hoistd --version    the version\n",
           to);
@@ -58,6 +60,8 @@ int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "";
     int role = 0;
+    if (strcmp(word, "recover") == 0)
+        return recover_main(argc - 2, argv + 2);
     while (role < ROLE_COUNT && strcmp(word, roles[role].name) != 0)
         role++;
     if (role == ROLE_COUNT) {
