@@ -193,6 +193,7 @@ static void check_sum(struct check *c, const struct store_env *env, const struct
 static enum hoist_err check_env(struct check *c, const struct store_env *env)
 {
     struct flags sums = {0};
+    struct check_cut cut = {0};
     struct row_key k = row_env(env->name);
     struct slice key = slice_of(k.bytes, k.len);
     enum hoist_err err = check_flags(c, env, &sums);
@@ -204,8 +205,8 @@ static enum hoist_err check_env(struct check *c, const struct store_env *env)
     check_count(c, key, "bytes of flags", env->bytes, sums.bytes);
     check_count(c, key, "flags held back", env->held, sums.held);
     check_sum(c, env, &sums.sum);
-    err = check_log(c, env);
-    return err ? err : check_past(c, env, &sums.sum);
+    err = check_log(c, env, &cut);
+    return err ? err : check_past(c, env, &cut, &sums.sum);
 }
 
 /* ------------------------------------------------------------------ meta */

@@ -38,13 +38,22 @@ void walk_end(struct walk *w);
 /* A row of meta; false when there is none. */
 bool check_meta(struct check *c, struct row_key k, struct slice *ret);
 
-/* The log of an environment, and what is kept beside it: touch and baseline. */
-MUST_USE enum hoist_err check_log(struct check *c, const struct store_env *env);
+struct check_cut { /* the change that is being cut off the log, and what is left of it; 0: none */
+    uint64_t version, offset;
+    uint32_t left;
+};
 
-/* What the flags were at each version of the log, by going back from what they are. `sum`: of what
- * is there now. */
+/* The edits of a change that the log still has. */
+MUST_USE enum hoist_err check_edits(const struct check_cut *cut, const struct change *c,
+                                    struct edits_reader *ret);
+
+/* The log of an environment, and what is kept beside it: touch and baseline. */
+MUST_USE enum hoist_err check_log(struct check *c, const struct store_env *env,
+                                  struct check_cut *ret_cut);
+
+/* What the flags were at each version of the log. `sum`: of what is there now; it is used up. */
 MUST_USE enum hoist_err check_past(struct check *c, const struct store_env *env,
-                                   struct lthash *sum);
+                                   const struct check_cut *cut, struct lthash *sum);
 
 /* check_commands.c: answers that are kept. */
 MUST_USE enum hoist_err check_commands(struct check *c);

@@ -58,8 +58,7 @@ struct log {
     bool known; /* what the one before was */
     uint64_t epoch;
     uint8_t hash[HASH_SIZE], digest[HASH_SIZE];
-    uint64_t cut, cut_offset; /* the change that is being cut off, and how far; 0: none */
-    uint32_t cut_left;
+    struct check_cut cut;
 };
 
 static enum hoist_err touch_edit(struct log *l, struct slice row_key, uint64_t version,
@@ -76,21 +75,23 @@ static enum hoist_err touch_edit(struct log *l, struct slice row_key, uint64_t v
     return pairs_add(&l->pairs, pair(key, version));
 }
 
+enum hoist_err check_edits(const struct check_cut *cut, const struct change *c,
+                           struct edits_reader *ret)
+{
+    if (c->head.version != cut->version)
+        return edits_open(c->edits, ret);
+    if (cut->offset > c->edits.len)
+        return err_set(HOIST_ECORRUPT, "how far the log is cut is damaged");
+    *ret = (struct edits_reader){slice_of(c->edits.ptr + cut->offset, c->edits.len - cut->offset),
+                                 cut->left};
+    return HOIST_OK;
+}
+
 static enum hoist_err each_edit(struct log *l, const struct walk *w, const struct change *c)
 {
     struct edits_reader reader;
     struct edit edit;
-    enum hoist_err err = HOIST_OK;
-    if (c->head.version == l->cut) {
-        if (l->cut_offset > c->edits.len) {
-            check_tell(l->c, DB_META, w->row_key, "how far the log is cut is damaged");
-            return HOIST_OK;
-        }
-        reader = (struct edits_reader){
-            slice_of(c->edits.ptr + l->cut_offset, c->edits.len - l->cut_offset), l->cut_left};
-    } else {
-        err = edits_open(c->edits, &reader);
-    }
+    enum hoist_err err = check_edits(&l->cut, c, &reader);
     while (!err) {
         err = edits_next(&reader, &edit);
         if (!err && touch_edit(l, w->row_key, c->head.version, edit.key) != HOIST_OK)
@@ -202,9 +203,9 @@ static void read_cut(struct log *l)
         check_tell(l->c, DB_META, slice_of(k.bytes, k.len), "how far the log is cut is damaged");
         return;
     }
-    l->cut = l->next = be64_read(row.ptr);
-    l->cut_offset = be64_read(row.ptr + 8);
-    l->cut_left = be32_read(row.ptr + 16);
+    l->cut =
+        (struct check_cut){be64_read(row.ptr), be64_read(row.ptr + 8), be32_read(row.ptr + 16)};
+    l->next = l->cut.version;
 }
 
 /* What a snapshot began with; before the log begins, it is what the log goes on from. */
@@ -284,7 +285,7 @@ static enum hoist_err check_touch(struct log *l)
     return err;
 }
 
-enum hoist_err check_log(struct check *c, const struct store_env *env)
+enum hoist_err check_log(struct check *c, const struct store_env *env, struct check_cut *ret_cut)
 {
     struct log l = {.c = c, .env = env, .next = env->log_first};
     struct row_key k = row_env(env->name);
@@ -304,79 +305,8 @@ enum hoist_err check_log(struct check *c, const struct store_env *env)
         check_head(&l);
     if (!err)
         err = check_touch(&l);
+    *ret_cut = l.cut;
     mdb_cursor_close(l.touch);
     mem_free(l.pairs.all);
     return err;
-}
-
-/* ------------------------------------------------------------------ what was */
-
-/* Take back change `c`: each flag is again what it was before it. False: that is not known. */
-static bool take_back(struct check *c, const struct store_env *env, const struct change *change,
-                      struct lthash *sum)
-{
-    struct edits_reader reader;
-    struct edit edit;
-    struct slice record;
-    if (edits_open(change->edits, &reader) != HOIST_OK)
-        return false;
-    while (edits_next(&reader, &edit) == HOIST_OK) {
-        enum hoist_err err =
-            store_record_at(c->r, env->id, edit.key, change->head.version - 1, &record);
-        if (err && err != HOIST_ENOTFOUND)
-            return false;
-        if (edit.put)
-            lthash_sub(sum, edit.key, edit.record);
-        if (!err)
-            lthash_add(sum, edit.key, record);
-    }
-    return true;
-}
-
-/* The digest after `version`, as its change names it. */
-static bool digest_at(struct check *c, const struct store_env *env, uint64_t version,
-                      uint8_t ret[HASH_SIZE])
-{
-    static const struct lthash empty;
-    struct row_key k = row_meta("base:", env->id);
-    struct slice bytes;
-    struct change change;
-    if (version == 0) {
-        lthash_digest(&empty, ret);
-        return true;
-    }
-    if (store_log_get(c->r, env->id, version, &bytes) != HOIST_OK && !check_meta(c, k, &bytes))
-        return false;
-    if (change_decode(bytes, &change) != HOIST_OK || change.head.version != version)
-        return false;
-    memcpy(ret, change.head.digest, HASH_SIZE);
-    return true;
-}
-
-/* A change's digest holds for what was before it as well, once it is taken back: so every record
- * that the log and the baseline have of the past is compared with what was published then. */
-enum hoist_err check_past(struct check *c, const struct store_env *env, struct lthash *sum)
-{
-    uint8_t want[HASH_SIZE], have[HASH_SIZE];
-    lthash_digest(sum, have);
-    if (memcmp(have, env->digest, HASH_SIZE) != 0 || env->log_first == 0)
-        return HOIST_OK; /* told already; nothing before it could fit */
-    for (uint64_t v = env->head; v >= env->log_first; v--) {
-        struct slice bytes;
-        struct change change;
-        if (store_log_get(c->r, env->id, v, &bytes) != HOIST_OK ||
-            change_decode(bytes, &change) != HOIST_OK || !change.edits.ptr ||
-            !digest_at(c, env, v - 1, want) || !take_back(c, env, &change, sum))
-            break;
-        lthash_digest(sum, have);
-        if (memcmp(want, have, HASH_SIZE) != 0) {
-            struct row_key k = row_log(env->id, v);
-            check_tell(c, DB_LOG, slice_of(k.bytes, k.len),
-                       "taking back change %" PRIu64 " does not give the flags of version %" PRIu64
-                       ": what is kept of the past (log, touch, baseline) is not what was",
-                       v, v - 1);
-            break;
-        }
-    }
-    return HOIST_OK;
 }
