@@ -95,6 +95,11 @@ def test_a_primary_from_an_agents_store(lab):
     assert lab.state(others[0])["epoch"] == lab.state(new)["epoch"]
     wait_until(lambda: "If another primary has taken over" in old.text(), what="and the old primary says it, too")
 
+    old.stop()  # as an agent of the new one it follows like any host
+    back = lab.agent(*both, name="back", store=old.store)
+    for env in flags:
+        lab.wait_equal(new, back, env=env)
+
 
 def test_take_over_says_which_stores_it_is_for(lab):
     primary = lab.primary()
