@@ -47,6 +47,9 @@ static enum hoist_err put_row(void *arg, enum db_name name, MDB_val key, MDB_val
         return HOIST_OK;
     if (key.mv_size == 0 || key.mv_size > ROW_KEY_MAX)
         return err_set(HOIST_ECORRUPT, "the backup is damaged: a key of %zu bytes", key.mv_size);
+    if (name == DB_TOUCH && row.mv_size != 8)
+        return err_set(HOIST_ECORRUPT, "the backup is damaged: a version of %zu bytes",
+                       row.mv_size);
     int rc = f->txn ? 0 : mdb_txn_begin(f->db->env, NULL, 0, &f->txn);
     if (rc != 0)
         return db_err(rc, "begin to write");

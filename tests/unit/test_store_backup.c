@@ -192,6 +192,110 @@ static void a_damaged_backup_leaves_nothing_behind(void **state)
     (void)state;
 }
 
+/* ------------------------------------------------------------------ made by hand */
+
+static void add_number(struct buf *b, uint64_t v, int bytes)
+{
+    while (bytes-- > 0)
+        buf_add_byte(b, (uint8_t)(v >> 8 * bytes));
+}
+
+static void add_database(struct buf *b, const char *name)
+{
+    add_number(b, BACKUP_DATABASE, 1);
+    add_number(b, strlen(name), 1);
+    buf_add_str(b, name);
+}
+
+static void add_row(struct buf *b, struct slice key, struct slice row)
+{
+    add_number(b, BACKUP_ROW, 1);
+    add_number(b, key.len, 2);
+    add_number(b, row.len, 4);
+    buf_add_slice(b, key);
+    buf_add_slice(b, row);
+}
+
+static struct buf begin_backup(void)
+{
+    struct buf b = BUF_INIT(1 << 20);
+    buf_add_str(&b, BACKUP_MAGIC);
+    add_number(&b, BACKUP_VERSION, 4);
+    add_number(&b, STORE_FORMAT, 4);
+    for (int i = 0; i < 24; i++)
+        add_number(&b, 7, 1);
+    return b;
+}
+
+/* With a checksum that is right. Frees `b`. */
+static enum hoist_err recover_bytes(struct buf *b, uint64_t rows)
+{
+    uint8_t hash[HASH_SIZE];
+    char *dir = kit_dir();
+    int fd = new_file();
+    add_number(b, BACKUP_LAST, 1);
+    add_number(b, rows, 8);
+    hash_blake2b(hash, buf_slice(b));
+    buf_add(b, hash, sizeof hash);
+    OK(buf_err(b));
+    assert_int_equal(write(fd, b->ptr, b->len), b->len);
+    enum hoist_err err = recover(dir, fd);
+    close(fd);
+    buf_done(b);
+    if (err)
+        assert_int_equal(access(kit_path(dir, "current"), F_OK), -1);
+    kit_remove(dir);
+    return err;
+}
+
+static void a_backup_that_somebody_made_up_is_refused(void **state)
+{
+    static const uint8_t zeros[600];
+    struct buf b = begin_backup();
+    OK(recover_bytes(&b, 0)); /* of an empty store */
+
+    b = begin_backup();
+    add_database(&b, "secrets");
+    IS(recover_bytes(&b, 0), HOIST_EVERSION);
+    b = begin_backup();
+    add_database(&b, "log");
+    add_database(&b, "flags"); /* not in their order */
+    IS(recover_bytes(&b, 0), HOIST_EVERSION);
+    b = begin_backup();
+    add_row(&b, SLICE("key"), SLICE("row")); /* of no database */
+    IS(recover_bytes(&b, 1), HOIST_ECORRUPT);
+    b = begin_backup();
+    add_database(&b, "flags");
+    add_row(&b, SLICE("b"), SLICE("row"));
+    add_row(&b, SLICE("a"), SLICE("row"));
+    IS(recover_bytes(&b, 2), HOIST_ECORRUPT);
+    b = begin_backup();
+    add_database(&b, "flags");
+    add_row(&b, SLICE(""), SLICE("row"));
+    IS(recover_bytes(&b, 1), HOIST_ECORRUPT);
+    b = begin_backup();
+    add_database(&b, "flags");
+    add_row(&b, slice_of(zeros, sizeof zeros), SLICE("row"));
+    IS(recover_bytes(&b, 1), HOIST_ECORRUPT);
+    b = begin_backup();
+    add_database(&b, "touch");
+    add_row(&b, SLICE("\0\1k"), slice_of(zeros, 8));
+    add_row(&b, SLICE("\0\1k"), slice_of(zeros, 7));
+    IS(recover_bytes(&b, 2), HOIST_ECORRUPT);
+    b = begin_backup();
+    add_database(&b, "flags");
+    add_number(&b, BACKUP_ROW, 1);
+    add_number(&b, 1, 2);
+    add_number(&b, UINT32_MAX, 4); /* a row that would be 4 GiB */
+    IS(recover_bytes(&b, 1), HOIST_ECORRUPT);
+    b = begin_backup();
+    add_number(&b, 9, 1); /* no such entry */
+    IS(recover_bytes(&b, 0), HOIST_ECORRUPT);
+    b = begin_backup();
+    IS(recover_bytes(&b, 5), HOIST_ECORRUPT); /* rows that are not there */
+    (void)state;
+}
+
 static void each_allocation_that_fails_is_an_error_and_no_more(void **state)
 {
     char *dir = kit_dir(), *other = kit_dir();
@@ -239,6 +343,7 @@ int main(void)
         cmocka_unit_test(nothing_leads_to_it_before_the_end),
         cmocka_unit_test(each_length_that_is_short_and_each_bit_that_is_flipped_is_noticed),
         cmocka_unit_test(a_damaged_backup_leaves_nothing_behind),
+        cmocka_unit_test(a_backup_that_somebody_made_up_is_refused),
         cmocka_unit_test(each_allocation_that_fails_is_an_error_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
