@@ -172,7 +172,7 @@ def test_kill_9_in_the_middle_of_recovering_leaves_no_half_store(lab):
             assert lab.flagctl("list", "--store", store).code == 7
     assert killed > 5
     assert recover(lab.dir / "b", store).returncode == 0
-    assert fsck(lab, store)["flags"] == 20000
+    assert fsck(lab, store)["counts"]["flags"] == 20000
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to mount a small disk")

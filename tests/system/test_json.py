@@ -109,3 +109,22 @@ def test_errors(lab):
     unknown = lab.flagctl("get", "k", "--json", env="nowhere")
     has(unknown.error, {"exit": 2, "code": str, "message": str, "mend": str})
     assert unknown.code == 2 and unknown.out == ""
+
+
+def test_backup_and_fsck(lab):
+    primary = lab.primary()
+    lab.ok("set", "k", "on")
+    file = lab.dir / "b"
+    backup = {"file": str(file), "time": TIME, "store_id": str, "rows": int, "bytes": int}
+    has(lab.ok("backup", file, "--store", primary.store), {**backup, "faults": 0})
+    has(lab.ok("backup", "verify", file), {**backup, "bytes": file.stat().st_size})
+    counts = {"environments": 1, "flags": 1, "changes": 2, "rows": int, "faults": 0}
+    has(lab.ok("fsck", "--store", primary.store), {"store": str(primary.store), "ok": True, "counts": counts, "faults": []})
+    primary.stop()
+    data = (primary.store / "current").resolve() / "data.mdb"
+    data.write_bytes(data.read_bytes().replace(b"production", b"productiom"))
+    found = lab.flagctl("fsck", "--store", primary.store, "--json")
+    assert found.code == 1
+    has(found.json, {"ok": False, "counts": {"faults": len(found.json["faults"])}})
+    for fault in found.json["faults"]:
+        has(fault, {"database": str, "key": str, "env": str, "why": str})

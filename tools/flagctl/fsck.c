@@ -52,9 +52,8 @@ static void tell_fault(void *arg, const struct store_fault *f)
     struct telling *t = arg;
     if (t->told++ >= FSCK_TOLD_MAX)
         return;
-    guard_tell(t->out,
-               json_pack("{s{ss so so so}}", "fault", "database", f->database, "key", key_text(f),
-                         "env", text_json(f->env), "fault", text_json(f->what)));
+    guard_tell(t->out, json_pack("{s{ss so so so}}", "fault", "database", f->database, "key",
+                                 key_text(f), "env", text_json(f->env), "why", text_json(f->what)));
 }
 
 void fsck_tell_error(int out, enum hoist_err err)
@@ -113,7 +112,7 @@ void fsck_take(void *arg, const json_t *line)
 static void add_fault(struct fsck *f, const char *what)
 {
     json_array_append_new(
-        f->list, json_pack("{ss ss ss ss}", "database", "", "key", "", "env", "", "fault", what));
+        f->list, json_pack("{ss ss ss ss}", "database", "", "key", "", "env", "", "why", what));
 }
 
 void fsck_begin(struct fsck *f, const char *dir)
@@ -145,7 +144,8 @@ uint64_t fsck_settle(struct fsck *f, int signal)
                  "the file's pages are damaged: reading one ended the reader (signal %d, %s)",
                  signal, strsignal(signal));
         add_fault(f, what);
-    }
+    } else if (json_object_size(f->sums) == 0 && json_object_size(f->error) == 0)
+        add_fault(f, "the reader ended before it was done");
     if (is_of_the_file(f))
         add_fault(f, text_of(f->error, "message"));
     if (counted < json_array_size(f->list))
@@ -178,7 +178,7 @@ void fsck_show_faults(const struct call *c, const struct fsck *f, uint64_t count
         const char *env = text_of(fault, "env"), *key = text_of(fault, "key");
         fprintf(stderr, "%s%s%s%s%s%s%s: %s\n", look(c, LOOK_BAD), text_of(fault, "database"),
                 *env ? " of " : "", env, *key ? ", " : "", key, look(c, LOOK_PLAIN),
-                text_of(fault, "fault"));
+                text_of(fault, "why"));
     }
     if (counted > json_array_size(f->list))
         fprintf(stderr, "… and %" PRIu64 " more\n", counted - json_array_size(f->list));
@@ -188,10 +188,9 @@ static int show(struct call *c, struct fsck *f, uint64_t faults)
 {
     bool whole = json_object_size(f->sums) > 0;
     if (c->json) {
-        json_t *out = json_pack("{ss sb sI sO}", "store", f->dir, "ok", faults == 0, "faults",
-                                (json_int_t)faults, "list", f->list);
-        json_object_del(f->sums, "faults");
-        json_object_update(out, f->sums);
+        json_object_set_new(f->sums, "faults", json_integer((json_int_t)faults));
+        json_t *out = json_pack("{ss sb sO sO}", "store", f->dir, "ok", faults == 0, "counts",
+                                f->sums, "faults", f->list);
         char *text = value_text(out, false);
         if (text)
             puts(text);
