@@ -149,3 +149,39 @@ def test_kill_9_while_taking_over_leaves_it_to_be_taken_over_again(lab):
     assert done
     lab.primary(name="p", store=agent.store)
     assert lab.ok("log")["changes"][0]["kind"] == "epoch"
+
+
+def test_hosts_that_trust_a_key_follow_who_has_it(lab):
+    """Whether it goes on from a host's store or from a backup, the new epoch is signed by the old key."""
+    primary = lab.primary()
+    key, trust = primary.store / "sign.key", primary.store / "trust.key"
+    heir = lab.agent("--trust", trust, name="heir")
+    agent = lab.agent("--trust", trust, name="agent")
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, heir, agent)
+    lab.ok("backup", lab.dir / "b", "--store", primary.store)
+    assert key.read_text().split()[1].encode() not in (lab.dir / "b").read_bytes(), "no backup has the key"
+    primary.kill()
+    heir.stop()
+    new = lab.primary("--take-over", "--sign-key", key, name="new", store=heir.store, port=primary.port)
+    lab.wait_equal(new, agent)  # before any change: the epoch's own is signed
+    lab.ok("set", "k", "off")
+    lab.wait_equal(new, agent)
+    new.kill()
+
+    def recover(name, *args):
+        done = subprocess.run([BUILD / "hoistd", "recover", lab.dir / "b", "--store", lab.dir / name, *args], env=clean_env(),
+                              capture_output=True, text=True, timeout=30)
+        return done.returncode
+    assert recover("r", "--sign-key", lab.dir / "nothing") == 2
+    assert recover("r", "--sign-key", trust) == 2 and not (lab.dir / "r/current").exists()
+    assert recover("r", "--sign-key", key) == 0
+    again = lab.primary("--sign-key", key, name="r", store=lab.dir / "r", port=primary.port)
+    lab.wait_equal(again, agent)
+    assert lab.ok("audit", "verify", "--trust", trust)["signed"] == 3
+    again.kill()
+
+    assert recover("other") == 0  # without it: nobody who trusts the old key follows
+    lab.primary(name="other", store=lab.dir / "other", port=primary.port)
+    wait_until(lambda: "no key signed which this host trusts" in agent.text(), what="the agent refuses")
+    assert lab.state(agent)["epoch"] == lab.head(store=lab.dir / "r")["epoch"]
