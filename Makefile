@@ -127,7 +127,7 @@ tsan:  ## the unit tests with threads, under the thread sanitizer
 	$(MAKE) deps deps-check
 	TSAN_OPTIONS='die_after_fork=0 suppressions=$(CURDIR)/tests/tsan.supp' \
 	$(MAKE) unit CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),store|client|repl|primary|http|queue|metrics)'
-soak: deps deps-check all  ## the long fault loops: kill -9 200 times, cut links, a tree (4 minutes)
+soak: deps deps-check deps-soak all  ## the long fault loops: kill -9 200 times, cut links, a tree (4 minutes)
 	@$(MAKE) --no-print-directory $(SYSTEM_NEEDS)
 	HOIST_SOAK=1 tests/run system --build $(BUILD) --only '$(or $(ONLY),soak)'
 
@@ -203,12 +203,14 @@ deps-check:  ## install what the tests need
 	@tools/deps check
 deps-bench:  ## install what the benches compare with
 	@tools/deps bench
+deps-soak:  ## install what the long tests need beside that: a browser
+	@tools/deps soak
 
 help:  ## this list
 	@awk -F ':.*##  *' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: all man unit system corpus rooms fmt fmt-check clang-check check asan tsan soak fuzz bench run gdb install clean \
-        deps deps-check deps-bench help
+        deps deps-check deps-bench deps-soak help
 
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -1,12 +1,15 @@
 """Real OpenFeature SDKs against a real agent, and what docs/openfeature.md says to type."""
+import contextlib
+import http.server
 import json
 import re
 import shutil
 import subprocess
+import threading
 
 import pytest
 
-from hoist import BUILD, TOP, clean_env, free_port, wait_until
+from hoist import BUILD, SOAK, TOP, clean_env, free_port, wait_until
 
 NODE = BUILD.resolve() / "node"
 BOOL = {"on": True, "off": False}
@@ -125,3 +128,46 @@ def test_the_page_tells_of_every_option_and_metric(site):
     shown = subprocess.run([BUILD / "hoistd", "agent", "--help"], capture_output=True, text=True, timeout=10).stdout
     for option in ("--context", "--context-from-header", "--cors-origin", "--http-token-file"):
         assert option in shown and option in PAGE
+
+
+@contextlib.contextmanager
+def page_server():
+    """Serves tests/node/page.html and the packages it imports; what the page says is in `said`."""
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def translate_path(self, path):
+            path = path.partition("?")[0]
+            module = path.removeprefix("/modules/")
+            return str(TOP / "tests/node/page.html" if path == "/" else NODE / "node_modules" / module)
+
+        def do_POST(self):
+            server.said.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.said, server.origin = [], f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.skipif(not SOAK, reason="takes a browser")
+def test_soak_a_page_in_a_browser_follows_the_event_stream(site):
+    with page_server() as server:
+        agent = site.agent("--cors-origin", server.origin)
+        site.process(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={site.dir}/browser",
+                      f"{server.origin}/?agent=http://127.0.0.1:{agent.http}"], "browser", env=clean_env(HOME=site.dir))
+        wait_until(lambda: server.said == ["true 2"], what="the page reads its flags")
+        wait_until(lambda: agent.metric("hoist_ofrep_streams") == 1)
+        site.ok("set", "sync.enabled", "off")
+        wait_until(lambda: server.said[-1] == "false 2", what="the page is told of the change")
+        site.ok("kill", "price", "--variant", "low")
+        wait_until(lambda: server.said[-1] == "false 1.5")
