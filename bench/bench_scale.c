@@ -4,6 +4,7 @@
  *   HOIST_SEED=N            another history; 1
  *   HOIST_SCALE_HOSTS=N     one fleet of so many hosts, instead of the four and the fan-outs …
  *   HOIST_SCALE_FANOUT=N    … of so many under each publisher; 100; 0: all under the primary
+ *   HOIST_SCALE_ROOM=N      … whose ledger has room for so many; as in src/primary/fleet.h
  *
  * Times are virtual, so the same seed gives the same figures on any machine, but for what is named
  * real. */
@@ -21,7 +22,9 @@
 
 enum {
     KILL_BEHIND = 12, /* changes committed together with the kill, and before it */
-    IDLE_S = 2,
+    REST_S = 10,      /* until what all told at once is spread over time */
+    IDLE_S = 4,
+    ECHO_S = 5,
     RETURN_BEHIND = 10,
     LIMIT_S = 15,
     FANOUT = 100,
@@ -102,7 +105,7 @@ static void begin(struct run *r)
     struct scale_seen s = scale_seen(r->w);
     put_of(r, "empty", "primary's peak", s.primary_peak * 10.0, "req/s");
     put_of(r, "empty", "a relay's peak", s.relay_peak * 10.0, "req/s");
-    scale_run(r->w, (int64_t)3 * SCALE_S);
+    scale_run(r->w, (int64_t)REST_S * SCALE_S);
 }
 
 static void idle(struct run *r)
@@ -118,11 +121,13 @@ static void idle(struct run *r)
     put(r, "idle, primary is asked B", (double)p->request_bytes / IDLE_S, "B/s");
     put(r, "idle, primary is told of", (double)s.ledger_words / IDLE_S, "hosts/s");
     put(r, "idle, primary's core", (double)p->work_ns / 1e7 / IDLE_S, "%");
+    put(r, "idle, longest wait at the primary", ms(s.primary_wait_ns), "ms");
     put(r, "idle, ledger, real", each((double)s.ledger_real_ns / 1e3, (uint32_t)s.ledger_words),
         "us/host");
     if (relays) {
         put(r, "idle, a relay is asked", each((double)requests(q) / IDLE_S, relays), "req/s");
         put(r, "idle, a relay's peak", s.relay_peak * 10.0, "req/s");
+        put(r, "idle, longest wait at a relay", ms(s.relay_wait_ns), "ms");
         put(r, "idle, a relay's core", each((double)q->work_ns / 1e7 / IDLE_S, relays), "%");
     }
     put(r, "idle, a host hears", each((double)s.host_bytes / IDLE_S, r->config.hosts), "B/s");
@@ -151,6 +156,24 @@ static void change(struct run *r)
     put(r, "change, a host hears",
         each((double)(p->change_bytes + q->change_bytes), r->config.hosts + relays), "B");
     scale_run(r->w, SCALE_S);
+}
+
+/* What all told at once is told again, by hosts and then by relays, from 1.5 s after it: how much of
+ * that comes at once, and how long it makes anything else wait. */
+static void echo(struct run *r)
+{
+    scale_change(r->w, 1, CHANGE_SET);
+    (void)scale_settle(r->w, (int64_t)LIMIT_S * SCALE_S);
+    scale_run(r->w, SCALE_S);
+    scale_forget(r->w);
+    scale_run(r->w, (int64_t)ECHO_S * SCALE_S);
+    struct scale_seen s = scale_seen(r->w);
+    put_of(r, "echo", "primary's peak", s.primary_peak * 10.0, "req/s");
+    put_of(r, "echo", "longest wait at the primary", ms(s.primary_wait_ns), "ms");
+    if (scale_relays(r->w)) {
+        put_of(r, "echo", "a relay's peak", s.relay_peak * 10.0, "req/s");
+        put_of(r, "echo", "longest wait at a relay", ms(s.relay_wait_ns), "ms");
+    }
 }
 
 /* The kill is the last of several that are committed together. */
@@ -242,6 +265,7 @@ static void play(const struct scale_config *config, bool all)
     begin(&r);
     idle(&r);
     change(&r);
+    echo(&r);
     kill_behind(&r);
     if (all) {
         rough(&r);
@@ -274,6 +298,7 @@ int main(int argc, char **argv)
         .hosts = (uint32_t)number_from("HOIST_SCALE_HOSTS", 0),
         .fanout = (uint32_t)number_from("HOIST_SCALE_FANOUT", FANOUT),
         .seed = number_from("HOIST_SEED", 1),
+        .room = (uint32_t)number_from("HOIST_SCALE_ROOM", 0),
     };
     if (!bench_wants(argc, argv, "scale"))
         return 0;
@@ -284,9 +309,9 @@ int main(int argc, char **argv)
         return 0;
     }
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        play(&(struct scale_config){sizes[i], FANOUT, config.seed}, true);
-    play(&(struct scale_config){1000, 0, config.seed}, false);
+        play(&(struct scale_config){sizes[i], FANOUT, config.seed, 0}, true);
+    play(&(struct scale_config){1000, 0, config.seed, 0}, false);
     for (size_t i = 0; i < sizeof fanouts / sizeof *fanouts; i++)
-        play(&(struct scale_config){FANOUT_HOSTS, fanouts[i], config.seed}, false);
+        play(&(struct scale_config){FANOUT_HOSTS, fanouts[i], config.seed, 0}, false);
     return 0;
 }

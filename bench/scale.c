@@ -158,6 +158,8 @@ struct scale *scale_new(const struct scale_config *config)
     struct scale *w = mem_zalloc(1, sizeof *w);
     if (!w || fleet_new(&w->fleet) != HOIST_OK)
         bench_die("no memory");
+    if (config->room)
+        fleet_set_room(w->fleet, config->room);
     w->config = *config;
     w->random = config->seed;
     w->weather = scale_calm;
@@ -490,11 +492,14 @@ struct scale_seen scale_seen(const struct scale *w)
     seen.since_ns = w->now - w->forgot_ns;
     seen.primary = w->nodes[0].site->traffic;
     seen.primary_peak = w->nodes[0].site->peak;
+    seen.primary_wait_ns = w->nodes[0].site->wait_ns;
     for (uint32_t i = 1; i < w->first_host; i++) {
         const struct site *s = w->nodes[i].site;
         add(&seen.relays, &s->traffic);
         if (s->peak > seen.relay_peak)
             seen.relay_peak = s->peak;
+        if (s->wait_ns > seen.relay_wait_ns)
+            seen.relay_wait_ns = s->wait_ns;
     }
     return seen;
 }
@@ -507,6 +512,7 @@ void scale_forget(struct scale *w)
         struct site *s = w->nodes[i].site;
         s->traffic = (struct scale_traffic){0};
         s->peak = s->peak_now = 0;
+        s->wait_ns = 0;
     }
 }
 

@@ -37,6 +37,7 @@ struct scale_config {
     uint32_t hosts;
     uint32_t fanout; /* the most that follow one publisher; 0: all follow the primary */
     uint64_t seed;
+    uint32_t room; /* of the ledger, in hosts and relays; 0: as it comes */
 };
 
 struct scale_traffic {                                 /* of a publisher, or of several */
@@ -92,12 +93,14 @@ struct scale_took scale_took(struct scale *w);
 /* Run until all hosts have the change and the ledger knows, or for `limit_ns`. */
 struct scale_took scale_settle(struct scale *w, int64_t limit_ns);
 
-/* Since the last scale_forget(): of the primary; of all relays together; what hosts received; and
- * the most requests that came to the primary, and to any one relay, in 100 ms. */
+/* Since the last scale_forget(): of the primary; of all relays together; what hosts received; the
+ * most requests that came to the primary, and to any one relay, in 100 ms; and the longest that
+ * anything had to wait for its core. */
 struct scale_seen {
     struct scale_traffic primary, relays;
     uint64_t host_messages, host_bytes, host_requests, host_request_bytes;
     uint32_t primary_peak, relay_peak;
+    int64_t primary_wait_ns, relay_wait_ns;
     uint64_t counts[COUNT_END];       /* of hosts and relays */
     int64_t since_ns, ledger_real_ns; /* real time: the primary's reading of what hosts tell */
     uint64_t ledger_words;

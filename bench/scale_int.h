@@ -31,7 +31,6 @@ enum {
     SCALE_COMMIT_NS = 200000,         /* a host's, at least … */
     SCALE_COMMIT_TAIL_NS = 200000,    /* … and on average so much more */
     SCALE_LOAD_FLAG_NS = 1400,        /* for each flag of a snapshot: stored, and its digest */
-    SCALE_LEDGER_HOSTS = FLEET_HOSTS_MAX - 2048, /* hosts the ledger is told of; relays have room */
     SCALE_PEAK_NS = 100 * SCALE_MS,
     SCALE_ID_SIZE = 24,
 };
@@ -54,9 +53,10 @@ enum scale_event_kind {
     EVENT_CHURN,
 };
 
-struct uplink { /* uplink.c's loop, without its thread */
-    bool busy;
-    bool asks; /* a frame is on its way */
+struct uplink {         /* uplink.c's loop, without its thread */
+    bool asks;          /* a frame is on its way */
+    int64_t gathers_ns; /* when it takes the next one; 0: nothing waits */
+    int64_t paused_ns;  /* until then, after a failure */
     uint64_t tag;
     struct packet *unsent; /* until there is a connection */
 };
@@ -71,6 +71,7 @@ struct site { /* a publisher */
     uint32_t *subs; /* the nodes that are connected */
     uint32_t sub_count, sub_room;
     int64_t free_ns; /* its core has work until then */
+    int64_t wait_ns; /* the longest that anything waited for it */
     uint32_t beats;
     struct scale_traffic traffic;
     int64_t peak_at;

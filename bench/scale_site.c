@@ -115,10 +115,18 @@ static int64_t work(struct scale *w, struct site *s, int64_t ns)
     return s->free_ns - w->now;
 }
 
+/* What comes now waits for what is there already. */
+static void note_wait(const struct scale *w, struct site *s)
+{
+    if (s->free_ns - w->now > s->wait_ns)
+        s->wait_ns = s->free_ns - w->now;
+}
+
 /* ---------------------------------------------------------------- down */
 
 static void send_all(struct scale *w, struct site *s, struct packet *p)
 {
+    note_wait(w, s);
     for (uint32_t i = 0; i < s->sub_count; i++) {
         struct node *n = &w->nodes[s->subs[i]];
         int64_t leaves = work(w, s, SCALE_SEND_NS + (int64_t)p->len * SCALE_BYTE_NS);
@@ -147,8 +155,8 @@ static struct packet *packet_of(struct buf *out)
     return packet_new(out->ptr, out->len);
 }
 
-/* As publisher.c makes it. */
-static bool put_heartbeat(struct scale *w, struct site *s, struct buf *frame)
+/* As publisher.c makes it: a relay that has heard nobody has no origin yet, and says so. */
+static void put_heartbeat(struct scale *w, struct site *s, struct buf *frame)
 {
     struct arena arena = {0};
     struct store_read *r = NULL;
@@ -157,30 +165,26 @@ static bool put_heartbeat(struct scale *w, struct site *s, struct buf *frame)
     if (store_read_begin(s->answerer.store, false, &r) != HOIST_OK ||
         answer_standing(&s->answerer, r, &arena, &st) != HOIST_OK)
         bench_die("a heartbeat");
-    bool silent = s->subtree && st.origin.len == 0;
     if (s->subtree)
         buf_add_slice(&origin, st.origin);
     else
         heartbeat_put_origin(&origin, store_starts(s->answerer.store) << 32 | ++s->beats,
                              w->now / SCALE_MS, st.heads, st.head_count);
     heartbeat_put_hop(&hop, st.distance, s->answerer.id, st.heads, st.head_count);
-    if (!silent)
-        frame_put_heartbeat(frame, buf_slice(&origin), st.signature, buf_slice(&hop));
+    frame_put_heartbeat(frame, buf_slice(&origin), st.signature, buf_slice(&hop));
     buf_done(&origin);
     buf_done(&hop);
     store_read_end(r);
     arena_done(&arena);
-    return !silent;
 }
 
 void site_beat(struct scale *w, struct site *s)
 {
     buf_clear(&w->out);
-    if (put_heartbeat(w, s, &w->out)) {
-        s->traffic.beats += s->sub_count;
-        s->traffic.beat_bytes += s->sub_count * w->out.len;
-        send_all(w, s, packet_of(&w->out));
-    }
+    put_heartbeat(w, s, &w->out);
+    s->traffic.beats += s->sub_count;
+    s->traffic.beat_bytes += s->sub_count * w->out.len;
+    send_all(w, s, packet_of(&w->out));
     downloads_tick(s->downloads, w->now / SCALE_MS);
     scale_put(w, (struct scale_event){
                      .kind = EVENT_BEAT,
@@ -223,45 +227,37 @@ void site_publish(struct scale *w, struct site *s, uint64_t first, uint64_t last
 
 /* ---------------------------------------------------------------- what is told */
 
-static uint32_t number_of(struct slice id)
-{
-    uint32_t n = 0;
-    for (size_t i = 0; i < id.len; i++)
-        if (id.ptr[i] >= '0' && id.ptr[i] <= '9')
-            n = n * 10 + (id.ptr[i] - '0');
-    return n;
-}
-
-/* The ledger forgets whoever was silent longest when it is full, so it is not told of more hosts
- * than it has room for: else all of it would be forgotten in turn. */
-static bool has_place(const struct scale *w, struct slice id)
-{
-    return w->config.hosts <= SCALE_LEDGER_HOSTS || id.ptr[0] != 'h' ||
-           number_of(id) < SCALE_LEDGER_HOSTS;
-}
-
 static void told_primary(void *arg, const struct told_host *told)
 {
     struct site *s = arg;
     struct scale *w = s->world;
     struct store_read *r = NULL;
     w->seen.ledger_words++;
-    if (!has_place(w, told->status.id))
-        return;
     if (store_read_begin(s->answerer.store, false, &r) != HOIST_OK)
         bench_die("the ledger");
     fleet_heard(w->fleet, r, told, w->now);
     store_read_end(r);
 }
 
-static void uplink_gather(struct scale *w, struct site *s, int64_t after_ms)
+/* Wait until there is something to pass on, and then for what comes with it: subtree_wait() and the
+ * nap behind it. What is told meanwhile can only bring that forward. */
+static void uplink_await(struct scale *w, struct site *s)
 {
-    s->uplink.busy = true;
+    struct uplink *u = &s->uplink;
+    int64_t due_ms = subtree_due_ms(s->subtree, w->now / SCALE_MS);
+    if (u->asks || due_ms == INT64_MAX)
+        return;
+    int64_t at = due_ms * SCALE_MS > w->now ? due_ms * SCALE_MS : w->now;
+    at = (at > u->paused_ns ? at : u->paused_ns) + SCALE_GATHER_MS * SCALE_MS;
+    if (u->gathers_ns && u->gathers_ns <= at)
+        return;
+    u->gathers_ns = at;
     scale_put(w, (struct scale_event){
                      .kind = EVENT_GATHERED,
-                     .at = after_ms * SCALE_MS,
+                     .at = at - w->now,
                      .node = s->node,
                      .life = w->nodes[s->node].life,
+                     .tag = (uint64_t)at,
                  });
 }
 
@@ -269,8 +265,7 @@ static void told_relay(void *arg, const struct told_host *told)
 {
     struct site *s = arg;
     subtree_hear(s->subtree, told, s->world->now / SCALE_MS);
-    if (!s->uplink.busy && subtree_count(s->subtree) > 0)
-        uplink_gather(s->world, s, SCALE_GATHER_MS);
+    uplink_await(s->world, s);
 }
 
 /* ---------------------------------------------------------------- answers */
@@ -356,6 +351,7 @@ void site_asked(struct scale *w, struct site *s, struct scale_event *e)
 {
     struct scale_event later = *e;
     count_request(w, s);
+    note_wait(w, s);
     s->traffic.request_bytes += e->packet->len;
     later.at = work(w, s, cost_of(e));
     later.kind = e->kind == EVENT_UP_REQUEST ? EVENT_UP_ANSWER : EVENT_ANSWER;
@@ -421,10 +417,11 @@ void uplink_gathered(struct scale *w, struct node *n, const struct scale_event *
     struct site *s = n->site;
     struct uplink *u = &s->uplink;
     buf_clear(&w->out);
-    if (e->life != n->life || u->asks)
-        return;
+    if (e->life != n->life || e->tag != (uint64_t)u->gathers_ns)
+        return; /* another was set meanwhile */
+    u->gathers_ns = 0;
     if (!subtree_take(s->subtree, w->now / SCALE_MS, &w->out)) {
-        u->busy = false;
+        uplink_await(w, s);
         return;
     }
     u->asks = true;
@@ -450,10 +447,11 @@ void uplink_answered(struct scale *w, struct node *n, const struct scale_event *
     bool done =
         e->kind == EVENT_UP_REPLY &&
         frame_get_status_reply(slice_of(e->packet->bytes, e->packet->len), &status) == HOIST_OK;
-    u->asks = u->busy = false;
+    u->asks = false;
     packet_drop(u->unsent);
     u->unsent = NULL;
     subtree_passed_on(n->site->subtree, done);
-    if (subtree_count(n->site->subtree) > 0)
-        uplink_gather(w, n->site, SCALE_GATHER_MS + (done ? 0 : SCALE_UPLINK_PAUSE_MS));
+    if (!done)
+        u->paused_ns = w->now + (int64_t)SCALE_UPLINK_PAUSE_MS * SCALE_MS;
+    uplink_await(w, n->site);
 }
