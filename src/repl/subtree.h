@@ -1,7 +1,7 @@
 /* subtree.h - what the hosts behind a relay have told, on its way up: the newest of each that has
  * not been passed on yet.
  *
- * A host tells its relay what it has every 2 seconds, and at once when that changes. What differs
+ * A host tells its relay what it has every 2 seconds or sooner, and at once when that changes. What differs
  * from what went up last goes up at once (gathered by whoever asks); what only repeats it waits for
  * up to SUBTREE_REPEAT_MS for the other hosts' repetitions, so that a fleet at rest is one frame a
  * second, however many hosts there are. To know the one from the other, a fingerprint of what went
