@@ -186,9 +186,11 @@ def test_the_example_configuration_is_true(lab):
     follow, rest = rest.split("# ---- a relay")
     relay, primary = rest.split("# ---- a primary")
     every = every.split("# ---- every role")[1]
+    lab.primary(name="signs").stop()  # whose keys the paths of the example lead to
     for role, section in (("agent", follow), ("relay", follow + relay), ("primary", primary)):
         more = [] if role == "agent" else ["--listen", f"tcp://127.0.0.1:{free_port(2)}"]
-        config = lab.file(f"{role}.yaml", keys(every) + "\n" + keys(section) + "\n")
+        text = (keys(every) + "\n" + keys(section) + "\n").replace("/etc/hoist/", f"{lab.dir}/signs/")
+        config = lab.file(f"{role}.yaml", text)
         assert config.read_text().count(":") > 10
         p = Process([BUILD / "hoistd", role, "--config", config, "--store", lab.dir / role, "--http", "off", *more], lab.dir / f"{role}.log")
         lab.all.append(p)
