@@ -127,3 +127,14 @@ def test_an_agents_http_is_asked_as_sdks_do(lab, agent):
     refused(lab, 7, "eval", "x", "--agent", "http://127.0.0.1:1", says="127.0.0.1")
     refused(lab, 2, "eval", "x", "--agent", agent.url, "--at", "3", says="no --at")
     refused(lab, 2, "eval", "x", "--agent", agent.url, "--context", "[]", says="no object")
+
+
+def test_an_agent_answers_flagctl_as_its_store_does(lab):
+    lab.primary()
+    agent = lab.agent()
+    lab.ok("import", lab.file("rules.json", RULES), "--wait")
+    for context in (ANA, "{}"):
+        by_http = lab.ok("eval", "sync", "--context", context, "--agent", f"http://127.0.0.1:{agent.http}")
+        by_store = lab.ok("eval", "sync", "--context", context, "--store", agent.store)
+        assert by_http.items() <= by_store.items() and by_http["variant"] == by_store["variant"]
+    assert lab.flagctl("eval", "absent", "--agent", f"http://127.0.0.1:{agent.http}").code == 1
