@@ -39,6 +39,9 @@ struct store *bench_store(const char *dir, const char *name, int n, bool primary
 /* Apply a change to environment "production", which is made if it is not there. */
 void bench_apply(struct store *s, struct slice change);
 
+/* A copy of change `version` of that environment; to be freed with mem_free(). */
+struct slice bench_change(struct store *s, uint64_t version);
+
 /* A TCP port that is free now, and the next one, too. */
 int bench_port(void);
 

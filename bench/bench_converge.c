@@ -97,21 +97,6 @@ static int64_t wait_for_all(struct fleet *f)
 
 /* ------------------------------------------------------------------ stores */
 
-/* A copy of change `version` as the primary published it. */
-static struct slice change_of(struct store *s, uint64_t version)
-{
-    struct store_read *r;
-    struct store_env env;
-    struct slice bytes;
-    if (store_read_begin(s, false, &r) != HOIST_OK ||
-        store_env_get(r, env_name, &env) != HOIST_OK ||
-        store_log_get(r, env.id, version, &bytes) != HOIST_OK)
-        bench_die("log");
-    struct slice copy = {(uint8_t *)mem_dup(bytes), bytes.len};
-    store_read_end(r);
-    return copy;
-}
-
 static void received(struct fleet *f, struct host *h, struct slice bytes)
 {
     struct change c;
@@ -370,7 +355,7 @@ static void measure(const char *base, int hosts)
             bench_die("agent");
     }
     start_brokers(&rig);
-    struct slice created = change_of(store, 1), imported = change_of(store, 2);
+    struct slice created = bench_change(store, 1), imported = bench_change(store, 2);
     for (int p = 0; p < 2; p++)
         for (int i = 0; i < hosts; i++) {
             struct host *h = &peers[p]->hosts[i];
@@ -397,7 +382,7 @@ static void measure(const char *base, int hosts)
         struct slice bytes[CHANGES];
         for (int i = 0; i < CHANGES; i++, nap(PAUSE_US)) {
             ms[0][i] = hoist_change(&agents, version + (uint64_t)i + 1);
-            bytes[i] = change_of(store, version + (uint64_t)i + 1);
+            bytes[i] = bench_change(store, version + (uint64_t)i + 1);
         }
         for (int i = 0; i < CHANGES; i++, nap(PAUSE_US))
             ms[1][i] = redis_change(&rig, &redis, version + (uint64_t)i + 1, bytes[i]);

@@ -125,21 +125,6 @@ static int64_t wait_for_all(struct line *l, const char *who)
 
 /* ------------------------------------------------------------------ stores */
 
-/* A copy of change `version` as the primary has it. */
-static struct slice change_of(struct store *s, uint64_t version)
-{
-    struct store_read *r;
-    struct store_env env;
-    struct slice bytes;
-    if (store_read_begin(s, false, &r) != HOIST_OK ||
-        store_env_get(r, env_name, &env) != HOIST_OK ||
-        store_log_get(r, env.id, version, &bytes) != HOIST_OK)
-        bench_die("log");
-    struct slice copy = {(uint8_t *)mem_dup(bytes), bytes.len};
-    store_read_end(r);
-    return copy;
-}
-
 /* ------------------------------------------------------------------ the processes */
 
 struct subscriber { /* of the peer */
@@ -377,7 +362,7 @@ static void publish(struct rig *rig, struct slice bytes)
 /* The same bytes, from sending them until every subscriber has committed them. */
 static double plain_change(struct rig *rig, uint64_t version)
 {
-    struct slice bytes = change_of(rig->store, version);
+    struct slice bytes = bench_change(rig->store, version);
     expect(&shared->plain, version);
     int64_t start = clock_mono_ns();
     publish(rig, bytes);
@@ -389,7 +374,7 @@ static double plain_change(struct rig *rig, uint64_t version)
 /* The first change comes again and again until all are connected. */
 static void connect_plain(struct rig *rig)
 {
-    struct slice first = change_of(rig->store, 1);
+    struct slice first = bench_change(rig->store, 1);
     expect(&shared->plain, 1);
     for (int i = 0; i < PATIENCE_S; i++) {
         publish(rig, first);

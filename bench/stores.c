@@ -1,8 +1,11 @@
 /* Stores of the benches that keep real ones; apart from common.c, which a simulation links too. */
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "bench.h"
 #include "wire/change.h"
+
+static const char env_name[] = "production";
 
 struct store *bench_store(const char *dir, const char *name, int n, bool primary)
 {
@@ -18,7 +21,6 @@ struct store *bench_store(const char *dir, const char *name, int n, bool primary
 
 void bench_apply(struct store *s, struct slice change)
 {
-    static const char env_name[] = "production";
     struct store_write *w;
     struct store_env env;
     struct change c;
@@ -32,4 +34,18 @@ void bench_apply(struct store *s, struct slice change)
     if (err != HOIST_OK || store_change_apply(w, env.id, &c) != HOIST_OK ||
         store_write_commit(w) != HOIST_OK)
         bench_die("apply");
+}
+
+struct slice bench_change(struct store *s, uint64_t version)
+{
+    struct store_read *r;
+    struct store_env env;
+    struct slice bytes;
+    if (store_read_begin(s, false, &r) != HOIST_OK ||
+        store_env_get(r, env_name, &env) != HOIST_OK ||
+        store_log_get(r, env.id, version, &bytes) != HOIST_OK)
+        bench_die("log");
+    struct slice copy = {(uint8_t *)mem_dup(bytes), bytes.len};
+    store_read_end(r);
+    return copy;
 }

@@ -10,10 +10,14 @@ import threading
 import time
 import urllib.request
 
+import pytest
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("HOIST_BUILD", TOP / "build"))
 SOAK = bool(os.environ.get("HOIST_SOAK"))
 SANITIZED = BUILD.name in ("asan", "tsan")
+NODE = BUILD.resolve() / "node"  # packages of npm, where they could be had
+needs_npm = pytest.mark.skipif(not (NODE / ".installed").exists(), reason="npm's packages could not be had")
 PATIENCE_MS = 60000 if SANITIZED else 20000
 
 

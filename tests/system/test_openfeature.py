@@ -9,9 +9,8 @@ import threading
 
 import pytest
 
-from hoist import BUILD, SOAK, TOP, clean_env, free_port, wait_until
+from hoist import BUILD, NODE, SOAK, TOP, clean_env, free_port, needs_npm, wait_until
 
-NODE = BUILD.resolve() / "node"
 BOOL = {"on": True, "off": False}
 FLAGS = {"flags": {
     "sync.enabled": {"state": "ENABLED", "variants": BOOL, "defaultVariant": "on", "metadata": {"owner": "marketplace"}},
@@ -42,6 +41,7 @@ def lines(p):
     return p.text().splitlines()
 
 
+@needs_npm
 def test_the_server_sdk(site):
     agent = site.agent("--http-token-file", site.tokens)
     p = node(site, "ofrep_server.mjs", f"http://127.0.0.1:{agent.http}")
@@ -65,6 +65,7 @@ def test_the_server_sdk(site):
     assert p.p.wait(20) == 0
 
 
+@needs_npm
 def test_the_web_sdk_follows_the_event_stream(site):
     agent = site.agent("--http-token-file", site.tokens)
     p = node(site, "ofrep_web.mjs", f"http://127.0.0.1:{agent.http}")
@@ -109,6 +110,7 @@ def test_the_pages_commands(site):
     assert [d.returncode for d in done] == [0, 0, 0, 28]  # the last one ends by its time limit
 
 
+@needs_npm
 def test_the_pages_snippets(site):
     agent = site.agent()
     server, web = blocks("js", agent.http)
@@ -159,6 +161,7 @@ def page_server():
         server.server_close()
 
 
+@needs_npm
 @pytest.mark.skipif(not SOAK, reason="takes a browser")
 def test_soak_a_page_in_a_browser_follows_the_event_stream(site):
     with page_server() as server:

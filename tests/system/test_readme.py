@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 
-from hoist import BUILD, TOP, clean_env, wait_until
+from hoist import BUILD, TOP, clean_env, needs_npm, wait_until
 
 
 def commands():
@@ -18,6 +18,7 @@ def users(log):
     return [int(n) for n in re.findall(r"(\d+) of 1000 users", log.read_text())]
 
 
+@needs_npm
 def test_the_rollout_of_the_readme_in_four_commands(lab):
     lab.primary()
     agent = lab.agent()
