@@ -150,8 +150,11 @@ uint32_t query_eval(struct store_read *r, const json_t *args, struct buf *out)
         !read_version(&a, args, out, &exit))
         return exit;
     enum hoist_err err = flag_key_check(key);
-    if (!err && context)
-        err = err_prefix(ctx_set_json(&ctx, slice_str(context)), "the context");
+    if (!err && context) {
+        err = ctx_set_json(&ctx, slice_str(context));
+        if (err)
+            err_prefix(err, "the context");
+    }
     if (!err) {
         err = asker_find(&a, key, &record);
         if (err == HOIST_ENOTFOUND) {
