@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "flag/flag.h"
+#include "store/pages.h"
 #include "wire/record.h"
 
 enum { ENVS_MAX = 1024 };
@@ -35,16 +36,6 @@ enum hoist_err walk_begin(struct check *c, enum db_name name, const uint16_t *en
     return rc ? db_err(rc, "read the store") : HOIST_OK;
 }
 
-/* Whoever looks for a row by its key must find it: a wrong key in a page above it hides it from
- * everybody but a walk. */
-static void check_found(struct walk *w, MDB_val key, MDB_val row)
-{
-    MDB_val at = key, found;
-    int rc = db_get(w->c->r->db, w->c->r->txn, w->name, &at, &found);
-    if (rc != 0 || (w->name != DB_TOUCH && found.mv_data != row.mv_data))
-        check_tell(w->c, w->name, slice_val(key), "the row is there, but not found by its key");
-}
-
 bool walk_next(struct walk *w)
 {
     struct row_key first = row_flag(w->env, (struct slice){0});
@@ -66,7 +57,6 @@ bool walk_next(struct walk *w)
     w->row = slice_val(row);
     if (w->of_env && !row_is_of(key, w->env, &w->key))
         return false;
-    check_found(w, key, row);
     w->c->sums.rows++;
     return true;
 }
@@ -322,6 +312,42 @@ static enum hoist_err check_fleet(struct check *c)
     return err;
 }
 
+/* ------------------------------------------------------------------ pages */
+
+static void page_fault(void *arg, const char *tree, const char *what)
+{
+    struct check *c = arg;
+    c->sums.faults++;
+    c->fault(c->arg, &(struct store_fault){.database = tree, .env = "", .what = what});
+}
+
+static enum hoist_err check_pages(struct check *c, uint64_t *ret_faults)
+{
+    const struct pages_check how = {mdb_txn_id(c->r->txn), page_fault, c};
+    int fd;
+    if (mdb_env_get_fd(c->r->db->env, &fd) != 0)
+        return err_set(HOIST_EIO, "store: cannot look at data.mdb");
+    return pages_check(fd, &how, ret_faults);
+}
+
+/* ------------------------------------------------------------------ all of it */
+
+static enum hoist_err check_rows(struct check *c, struct envs *envs)
+{
+    enum hoist_err err = read_meta(c, envs);
+    for (size_t i = 0; !err && i < envs->count; i++) {
+        c->env = envs->all[i].name;
+        err = check_env(c, &envs->all[i]);
+    }
+    c->env = "";
+    c->sums.environments = envs->count;
+    if (!err)
+        err = check_strays(c, envs);
+    if (!err)
+        err = check_commands(c);
+    return err ? err : check_fleet(c);
+}
+
 enum hoist_err store_check(struct store_read *r,
                            void (*fault)(void *arg, const struct store_fault *fault), void *arg,
                            struct store_checked *ret)
@@ -330,19 +356,10 @@ enum hoist_err store_check(struct store_read *r,
     struct envs *envs = mem_zalloc(1, sizeof *envs);
     if (!envs)
         return err_set(HOIST_ENOMEM, "out of memory");
-    enum hoist_err err = read_meta(&c, envs);
-    for (size_t i = 0; !err && i < envs->count; i++) {
-        c.env = envs->all[i].name;
-        err = check_env(&c, &envs->all[i]);
-    }
-    c.env = "";
-    c.sums.environments = envs->count;
-    if (!err)
-        err = check_strays(&c, envs);
-    if (!err)
-        err = check_commands(&c);
-    if (!err)
-        err = check_fleet(&c);
+    uint64_t bad_pages = 0;
+    enum hoist_err err = check_pages(&c, &bad_pages);
+    if (!err && bad_pages == 0)
+        err = check_rows(&c, envs);
     mem_free(envs);
     if (err && err != HOIST_ENOMEM && c.sums.faults > 0)
         err = HOIST_OK; /* LMDB ends a transaction that met a bad page: that page was told of */

@@ -36,6 +36,11 @@ const char *db_database_name(enum db_name name)
     return databases[name].name;
 }
 
+unsigned db_database_flags(enum db_name name)
+{
+    return databases[name].flags;
+}
+
 enum hoist_err db_err(int rc, const char *what)
 {
     switch (rc) {

@@ -350,9 +350,10 @@ struct store_checked {
  * it (touch, baseline, held, commands) says the same. Each fault goes to `fault`, as it is found;
  * what it gets is borrowed for the call.
  *
- * OK, however many faults there are. A file that is damaged in its pages may end the program
- * (SIGBUS, SIGSEGV): who cannot know lets a child look.
- * Errors:  ENOMEM, EIO
+ * First of all the file's pages are looked at (pages.h); where one is damaged the rows are not,
+ * since LMDB might end the program on the way to them. OK, however many faults there are.
+ * Errors:  EAGAIN  the writer went on by two commits before the look at the pages: begin to read
+ *          again. ECORRUPT (it is no LMDB file), ENOMEM, EIO
  */
 MUST_USE enum hoist_err store_check(struct store_read *r,
                                     void (*fault)(void *arg, const struct store_fault *fault),

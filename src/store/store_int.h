@@ -108,8 +108,9 @@ void db_abandon(struct db *db);
 /* Close LMDB's files, as soon as all reads have ended; the counters stay mapped. */
 void db_end(struct db *db);
 
-/* What a database is called in the file. */
+/* What a database is called in the file, and its flags of LMDB's. */
 const char *db_database_name(enum db_name name);
+unsigned db_database_flags(enum db_name name);
 
 /* LMDB's error as ours. `what` was tried. */
 enum hoist_err db_err(int rc, const char *what);

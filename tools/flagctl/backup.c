@@ -53,13 +53,11 @@ static void work(void *arg, int out)
     struct store_backup_info info;
     uint64_t faults = 0;
     enum hoist_err err = store_open_reader(b->fsck.dir, 0, &s);
-    if (err == HOIST_OK)
-        err = store_read_begin(s, false, &r);
     if (err != HOIST_OK) {
         fsck_tell_error(out, err);
         _exit(EXIT_FAILURE);
     }
-    if (!fsck_read(r, out, &faults) || (faults > 0 && !b->force))
+    if (!fsck_read(s, out, &r, &faults) || (faults > 0 && !b->force))
         _exit(EXIT_FAILURE);
     err = store_backup_write(r, b->fd, &info);
     if (err == HOIST_OK)

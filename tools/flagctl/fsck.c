@@ -62,11 +62,28 @@ void fsck_tell_error(int out, enum hoist_err err)
                               text_json(*err_last() ? err_last() : err_word(err))));
 }
 
-bool fsck_read(struct store_read *r, int out, uint64_t *ret_faults)
+/* A writer that is quick may have gone on before the look at the pages. */
+static enum hoist_err check_newest(struct store *s, struct telling *t, struct store_read **ret,
+                                   struct store_checked *ret_sums)
+{
+    enum { TRIES = 100 };
+    enum hoist_err err = HOIST_EAGAIN;
+    for (int i = 0; err == HOIST_EAGAIN && i < TRIES; i++) {
+        err = store_read_begin(s, false, ret);
+        if (err != HOIST_OK)
+            return err;
+        err = store_check(*ret, tell_fault, t, ret_sums);
+        if (err != HOIST_OK)
+            store_read_end(*ret);
+    }
+    return err;
+}
+
+bool fsck_read(struct store *s, int out, struct store_read **ret, uint64_t *ret_faults)
 {
     struct store_checked sums;
     struct telling t = {.out = out};
-    enum hoist_err err = store_check(r, tell_fault, &t, &sums);
+    enum hoist_err err = check_newest(s, &t, ret, &sums);
     if (err != HOIST_OK) {
         fsck_tell_error(out, err);
         return false;
@@ -86,11 +103,9 @@ static void work(void *arg, int out)
     struct store_read *r;
     uint64_t faults;
     enum hoist_err err = store_open_reader(f->dir, 0, &s);
-    if (err == HOIST_OK)
-        err = store_read_begin(s, false, &r);
     if (err != HOIST_OK)
         fsck_tell_error(out, err);
-    else if (fsck_read(r, out, &faults))
+    else if (fsck_read(s, out, &r, &faults))
         store_read_end(r);
     store_close(s);
 }

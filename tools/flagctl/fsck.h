@@ -14,8 +14,8 @@ struct fsck { /* what a child found */
 /* The store that is meant: --store, or this host's. */
 const char *fsck_store_dir(const struct call *c);
 
-/* In the child: check what `r` sees, and tell. False: it failed, and that was told. */
-bool fsck_read(struct store_read *r, int out, uint64_t *ret_faults);
+/* In the child: check what *ret sees, and tell. False: it failed, and that was told. */
+bool fsck_read(struct store *s, int out, struct store_read **ret, uint64_t *ret_faults);
 void fsck_tell_error(int out, enum hoist_err err);
 
 /* In the parent. */
