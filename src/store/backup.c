@@ -92,7 +92,7 @@ static enum hoist_err put_database(struct out *o, struct store_read *r, enum db_
     uint8_t head[2] = {BACKUP_DATABASE, (uint8_t)strlen(text)};
     MDB_cursor *cursor;
     MDB_val key, row;
-    if (name == DB_FLEET && !r->db->dbi[DB_FLEET])
+    if (name == DB_SEALS || !r->db->dbi[name]) /* a seal is of a row in this one store */
         return HOIST_OK;
     int rc = mdb_cursor_open(r->txn, r->db->dbi[name], &cursor);
     if (rc != 0)

@@ -30,7 +30,7 @@ void check_tell(struct check *c, enum db_name name, struct slice key, const char
 enum hoist_err walk_begin(struct check *c, enum db_name name, const uint16_t *env, struct walk *ret)
 {
     *ret = (struct walk){.c = c, .name = name, .of_env = env != NULL, .env = env ? *env : 0};
-    if (name == DB_FLEET && !c->r->db->dbi[DB_FLEET])
+    if (!c->r->db->dbi[name]) /* the store is of before there was that database */
         return HOIST_OK;
     int rc = mdb_cursor_open(c->r->txn, c->r->db->dbi[name], &ret->cursor);
     return rc ? db_err(rc, "read the store") : HOIST_OK;
@@ -345,7 +345,9 @@ static enum hoist_err check_rows(struct check *c, struct envs *envs)
         err = check_strays(c, envs);
     if (!err)
         err = check_commands(c);
-    return err ? err : check_fleet(c);
+    if (!err)
+        err = check_fleet(c);
+    return err ? err : check_seals(c);
 }
 
 enum hoist_err store_check(struct store_read *r,

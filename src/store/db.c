@@ -29,6 +29,7 @@ static const struct {
     [DB_LOG] = {"log", 0},           [DB_TOUCH] = {"touch", MDB_DUPSORT | MDB_DUPFIXED},
     [DB_BASELINE] = {"baseline", 0}, [DB_HELD] = {"held", 0},
     [DB_COMMANDS] = {"commands", 0}, [DB_FLEET] = {"fleet", 0},
+    [DB_SEALS] = {"seals", 0},
 };
 
 const char *db_database_name(enum db_name name)
@@ -304,7 +305,7 @@ static enum hoist_err open_databases(struct db *db, MDB_txn *txn, bool create)
     for (int i = 0; i < DB_COUNT; i++) {
         unsigned flags = databases[i].flags | (create ? MDB_CREATE : 0);
         int rc = mdb_dbi_open(txn, databases[i].name, flags, &db->dbi[i]);
-        if (rc == MDB_NOTFOUND && i == DB_FLEET)
+        if (rc == MDB_NOTFOUND && i >= DB_FLEET)
             continue;
         if (rc == MDB_NOTFOUND)
             return err_set(HOIST_ECORRUPT, "store: %s/data.mdb has no database '%s'", db->path,
@@ -316,19 +317,19 @@ static enum hoist_err open_databases(struct db *db, MDB_txn *txn, bool create)
 }
 
 /* What a store from before there was such a database lacks. */
-static enum hoist_err add_fleet(struct db *db)
+static enum hoist_err add_database(struct db *db, enum db_name name)
 {
     MDB_txn *txn;
     int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
     if (rc != 0)
         return db_err(rc, "begin to write");
-    rc = mdb_dbi_open(txn, databases[DB_FLEET].name, MDB_CREATE, &db->dbi[DB_FLEET]);
+    rc = mdb_dbi_open(txn, databases[name].name, MDB_CREATE, &db->dbi[name]);
     if (rc == 0)
         rc = mdb_txn_commit(txn);
     else
         mdb_txn_abort(txn);
     if (rc != 0)
-        db->dbi[DB_FLEET] = 0;
+        db->dbi[name] = 0;
     return db_err(rc, "add a database");
 }
 
@@ -365,8 +366,9 @@ static enum hoist_err open_with_id(struct db *db, const struct db_options *o)
     rc = mdb_txn_commit(txn); /* keeps the handles */
     txn = NULL;
     err = db_err(rc, o->create ? "make the store" : "end to read");
-    if (!err && db->write && !db->dbi[DB_FLEET])
-        err = add_fleet(db);
+    for (int name = DB_FLEET; !err && db->write && name < DB_COUNT; name++)
+        if (!db->dbi[name])
+            err = add_database(db, (enum db_name)name);
 out:
     if (txn)
         mdb_txn_abort(txn);

@@ -1,3 +1,4 @@
+#include "store/seal.h"
 #include "store/upkeep.h"
 
 /* The first environment whose rows are to go. ENOTFOUND: none. */
@@ -45,7 +46,9 @@ static enum hoist_err delete_rows(struct store_write *w, enum db_name name, uint
             break;
         spent->rows++;
         spent->bytes += key.mv_size + row.mv_size;
-        rc = mdb_cursor_del(cursor, name == DB_TOUCH ? MDB_NODUPDATA : 0);
+        rc = seal_del(w->db, w->txn, name, key);
+        if (rc == 0)
+            rc = mdb_cursor_del(cursor, name == DB_TOUCH ? MDB_NODUPDATA : 0);
     }
     w->read.puts++;
     return rc == MDB_NOTFOUND ? HOIST_OK : db_err(rc, "delete an old environment");

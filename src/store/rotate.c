@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "store/files.h"
+#include "store/seal.h"
 
 /* Transactions of the copy begin at 1 again: from here on they count above all that were. */
 static enum hoist_err put_base(struct db *db, uint64_t base)
@@ -14,6 +15,9 @@ static enum hoist_err put_base(struct db *db, uint64_t base)
     be64_write(row, base);
     MDB_val key = val_of(SLICE("base")), value = {sizeof row, row};
     rc = mdb_put(txn, db->dbi[DB_META], &key, &value, 0);
+    struct seal seal = seal_make(DB_META, key, slice_of(row, sizeof row));
+    if (rc == 0)
+        rc = seal_put(db, txn, &seal);
     if (rc != 0) {
         mdb_txn_abort(txn);
         return db_err(rc, "write");

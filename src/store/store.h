@@ -2,7 +2,7 @@
  *
  *   DIR/hoistd.lock        held by the one writer for its life
  *   DIR/current            a link to the numbered directory in use
- *   DIR/1/data.mdb         LMDB's file: meta, flags, log, touch, baseline, held, commands, fleet
+ *   DIR/1/data.mdb         LMDB's file: the databases that rows.h lists
  *   DIR/1/lock.mdb         LMDB's readers' table and locks, allocated in full
  *   DIR/1/counters         one word for each shard of keys: who may trust what it has cached
  *

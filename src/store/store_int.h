@@ -19,7 +19,8 @@ enum db_name {
     DB_BASELINE,
     DB_HELD,
     DB_COMMANDS,
-    DB_FLEET, /* not in a store that an older program made, until a writer opens it: dbi 0 */
+    DB_FLEET, /* from here on not in a store that an older program made, until a writer opens it: */
+    DB_SEALS, /* dbi 0 */
     DB_COUNT
 };
 

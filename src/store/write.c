@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "flag/flag.h"
+#include "store/seal.h"
 
 /* ------------------------------------------------------------------ rows */
 
@@ -12,15 +13,20 @@ enum hoist_err write_put(struct store_write *w, enum db_name db, MDB_val key, st
                          unsigned flags)
 {
     MDB_val value = val_of(row);
+    struct seal seal = seal_make(db, key, row);
     w->read.puts++;
     int rc = mdb_put(w->txn, w->db->dbi[db], &key, &value, flags);
+    if (rc == 0)
+        rc = seal_put(w->db, w->txn, &seal);
     return rc ? db_err(rc, "write") : HOIST_OK;
 }
 
 enum hoist_err write_del(struct store_write *w, enum db_name db, MDB_val key)
 {
     w->read.puts++;
-    int rc = mdb_del(w->txn, w->db->dbi[db], &key, NULL);
+    int rc = seal_del(w->db, w->txn, db, key); /* first: `key` may be the row's own */
+    if (rc == 0)
+        rc = mdb_del(w->txn, w->db->dbi[db], &key, NULL);
     return rc && rc != MDB_NOTFOUND ? db_err(rc, "delete") : HOIST_OK;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "store/files.h"
+#include "store/seal.h"
 
 /* ------------------------------------------------------------------ options */
 
@@ -254,6 +255,8 @@ static enum hoist_err start(struct store *s)
         err = s->writer->options.primary ? store_own(w) : put_role(w, SLICE(ROLE_FOLLOWER_TEXT));
     if (!err)
         err = drop_loads(w);
+    if (!err)
+        err = seal_begin(w->db, w->txn, w->db->starts + 1);
     if (err) {
         store_write_abort(w);
         return err;
