@@ -50,7 +50,7 @@ static void look(struct store_read *r, struct store_stats *ret)
 void store_stats(struct store *s, struct store_stats *ret)
 {
     struct store_read *r;
-    *ret = (struct store_stats){.quota_bytes = s->quota_bytes};
+    *ret = (struct store_stats){.quota_bytes = s->quota_bytes, .check_ms = -1};
     if (store_read_begin(s, false, &r) == HOIST_OK) {
         look(r, ret);
         store_read_end(r);
@@ -59,5 +59,6 @@ void store_stats(struct store *s, struct store_stats *ret)
         return;
     enum { MAX = sizeof ret->stuck / sizeof *ret->stuck };
     ret->stuck_count = watch_stuck(s, ret->stuck, MAX, &ret->cleared);
+    ret->check_ms = s->writer->check_ms;
     ret->rotations = atomic_load(&s->writer->rotations);
 }

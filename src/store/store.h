@@ -53,6 +53,7 @@ struct store_options { /* all zero: read only */
     uint64_t log_bytes; /* 0: 4 GiB or 256 MiB */
     struct slice host;  /* writer: what store_host_get() gives to readers */
     bool take_over;     /* primary: also if a host that followed wrote it last */
+    bool check;         /* writer: look at all that is there first, as store_check() does */
 };
 
 /*
@@ -63,7 +64,7 @@ struct store_options { /* all zero: read only */
  *          EBUSY      (writing) another process writes it, named where that is known
  *          EINVAL     the directory is on a network filesystem; or not a directory; or (primary,
  *                     without take_over) its last writer followed a primary
- *          EACCES, ECORRUPT, EVERSION (names both), ENOSPC, EIO, ENOMEM
+ *          EACCES, ECORRUPT (names the first fault), EVERSION (names both), ENOSPC, EIO, ENOMEM
  */
 MUST_USE enum hoist_err store_open(const char *dir, const struct store_options *options,
                                    struct store **ret);
@@ -388,6 +389,7 @@ struct store_stats {
     struct store_reader_info stuck[16]; /* the first of them */
     uint64_t cleared;                   /* dead readers cleared since the start */
     uint64_t rotations;
+    int64_t check_ms; /* what a writer's check at its start took; -1: there was none */
 };
 void store_stats(struct store *s, struct store_stats *ret);
 

@@ -34,6 +34,7 @@ struct writer {
     bool cut_by_age;       /* in this round */
     int64_t cut_age_at_ms; /* when the age is looked at again; clock_mono_ms() */
     _Atomic uint64_t rotations;
+    int64_t check_ms; /* what the check at the start took; -1: there was none */
 };
 
 /* An environment within a transaction: its row, and its state hash once that is needed. */
@@ -143,6 +144,14 @@ MUST_USE enum hoist_err number_prepare(const char *dir, uint32_t number, bool pr
                                        const uint8_t id[STORE_ID_SIZE]);
 /* Sync what is there now, and make it the current one. */
 MUST_USE enum hoist_err number_finish(const struct writer *wr, const char *dir, struct db *db);
+
+/* ------------------------------------------------------------------ verify.c */
+
+/* Whether the pages of DIR/`number` are fit for LMDB to walk; before it opens them. ECORRUPT names
+ * the first fault. */
+MUST_USE enum hoist_err verify_pages(const char *dir, uint32_t number);
+/* The same of all that is in them. */
+MUST_USE enum hoist_err verify_rows(struct store *s);
 
 /* ------------------------------------------------------------------ readers.c */
 

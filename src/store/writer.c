@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/files.h"
 #include "store/seal.h"
@@ -146,7 +147,9 @@ static enum hoist_err open_current(const struct writer *wr, const char *dir, str
         return err;
     files_each_other(dir, number, files_remove_number);
     const struct db_options o = writer_db_options(wr);
-    err = allocate_lock(dir, number);
+    err = wr->options.check ? verify_pages(dir, number) : HOIST_OK;
+    if (!err)
+        err = allocate_lock(dir, number);
     if (!err)
         err = db_open(dir, number, &o, ret);
     if (err == HOIST_ENOTFOUND)
@@ -291,10 +294,18 @@ static enum hoist_err take_directory(struct writer *wr, const char *dir)
     return err ? err : lock_take(dir, &wr->lock);
 }
 
+static enum hoist_err verify(struct store *s, int64_t begun_ms)
+{
+    enum hoist_err err = verify_rows(s);
+    s->writer->check_ms = clock_mono_ms() - begun_ms;
+    return err;
+}
+
 enum hoist_err writer_open(const char *dir, const struct store_options *options,
                            struct backup_source *from, struct store **ret)
 {
     bool was_follower = false;
+    int64_t begun_ms = clock_mono_ms();
     struct db *db = NULL;
     struct store *s = NULL;
     struct writer *wr = mem_zalloc(1, sizeof *wr);
@@ -303,6 +314,7 @@ enum hoist_err writer_open(const char *dir, const struct store_options *options,
     hash_init();
     wr->options = with_defaults(options);
     wr->lock.lock_fd = -1;
+    wr->check_ms = -1;
     wr->rotate_limit = UINT64_C(256) << 20;
     wr->retry_held = true;
     pthread_mutex_init(&wr->pin_lock, NULL);
@@ -326,9 +338,11 @@ enum hoist_err writer_open(const char *dir, const struct store_options *options,
     s->stop_writer = stop_writer;
     s->map_bytes = wr->options.map_bytes;
     s->quota_bytes = wr->options.quota_bytes;
+    if (wr->options.check && !from)
+        err = verify(s, begun_ms);
     /* Readers may have mapped the counters that are missing now: only another directory makes them
      * look for new ones. */
-    if (!db->counters.head)
+    if (!err && !db->counters.head)
         err = rotate(s);
     if (!err)
         err = start(s);

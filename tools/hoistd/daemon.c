@@ -202,6 +202,24 @@ static void stop(struct daemon *d)
     *d = (struct daemon){.settings = d->settings};
 }
 
+/* It is left as it is: what is in it may be all that there is, and who reads here reads on in it. */
+static enum hoist_err damaged(const struct settings *s)
+{
+    char why[1024];
+    snprintf(why, sizeof why, "%s", err_last());
+    if (settings_follows(s->role))
+        return err_set(HOIST_ECORRUPT,
+                       "%s. Nothing was changed, and programs here read on in it. To load all anew "
+                       "from upstream, move it away and start again: mv %s %s.damaged",
+                       why, s->store, s->store);
+    return err_set(
+        HOIST_ECORRUPT,
+        "%s. Nothing was changed. flagctl fsck --store %s says what is damaged; go on from "
+        "a backup (hoistd recover FILE --store DIR) or from a host's store (hoistd %s "
+        "--take-over --store DIR)",
+        why, s->store, roles[s->role].name);
+}
+
 /* With what rules may want to know of the host. */
 static enum hoist_err open_store(struct daemon *d)
 {
@@ -213,7 +231,7 @@ static enum hoist_err open_store(struct daemon *d)
     if (!err)
         err = store_open(s->store, &options, &d->store);
     buf_done(&host);
-    return err;
+    return err == HOIST_ECORRUPT ? damaged(s) : err;
 }
 
 static enum hoist_err start(struct daemon *d)

@@ -32,6 +32,9 @@ static void update(void *arg)
     set_limit("quota_bytes", (double)stats.record_bytes, (double)stats.quota_bytes);
     set_limit("map_bytes", (double)stats.used_bytes, (double)stats.map_bytes);
     set_limit("readers", stats.readers, stats.readers_max);
+    metric_set(metric_series(METRIC_GAUGE, "hoist_store_check_seconds",
+                             "What the check of the store took when it was opened.", "", NULL),
+               (double)stats.check_ms / 1000);
 }
 
 void figures_begin(struct store *store)

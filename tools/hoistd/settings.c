@@ -299,7 +299,7 @@ static enum hoist_err read_store_options(struct settings *s)
         err = size(s->options, "log-bytes", 4096, SIZE_LIMIT, &so->log_bytes);
     if (!err)
         err = number(s->options, "heartbeat-ms", 10, 60000, &heartbeat);
-    so->write = true;
+    so->write = so->check = true;
     so->primary = !settings_follows(s->role);
     so->take_over = options_on(s->options, "take-over");
     s->heartbeat_ms = (uint32_t)heartbeat;
