@@ -56,7 +56,7 @@ static enum hoist_err check_databases(struct sealed *s)
     return err;
 }
 
-static enum hoist_err count_seals(struct check *c, uint64_t rows)
+static enum hoist_err count_seals(struct check *c, uint64_t due)
 {
     struct walk w;
     uint64_t seals = 0;
@@ -64,7 +64,7 @@ static enum hoist_err count_seals(struct check *c, uint64_t rows)
     while (!err && walk_next(&w))
         seals++;
     walk_end(&w);
-    if (!err && seals != rows + 1) /* and the number of the start */
+    if (!err && seals != due)
         check_tell(c, DB_SEALS, (struct slice){0}, "there are not as many checksums as rows");
     return err;
 }
@@ -82,13 +82,15 @@ enum hoist_err check_seals(struct check *c)
     struct slice row;
     if (err || !c->r->db->dbi[DB_SEALS])
         return err;
+    if (last == 0) /* no start has sealed anything yet */
+        return count_seals(c, 0);
     uint64_t starts = check_meta(c, k, &row) && row.len == STORE_ID_SIZE + 8
                           ? be64_read(row.ptr + STORE_ID_SIZE)
                           : 0;
     s.tell = last == starts;
     err = check_databases(&s);
     if (!err && s.tell)
-        err = count_seals(c, s.rows);
+        err = count_seals(c, s.rows + 1 /* the start's number */);
     if (!err && !s.tell && s.broken == 0)
         check_tell(c, DB_META, slice_of(k.bytes, k.len),
                    "the number of starts is not what was written");

@@ -135,7 +135,7 @@ def test_a_flipped_bit_in_each_page_never_ends_the_checker(lab):
     for row in unseen:
         print("not noticed:", *row)
     assert count["not in use"][1] == 0
-    content = [count[k] for k in count if k.split()[0] in ("flags", "log") and "branch" not in k]
-    assert sum(n for _, n in content) >= 0.9 * sum(t for t, _ in content) > 0, "what readers and hosts get"
+    content = [count[k] for k in count if k != "not in use" and "branch" not in k]  # a separator may differ
+    assert sum(n for _, n in content) >= 0.95 * sum(t for t, _ in content) > 0, "all but bytes that LMDB never reads"
     data.write_bytes(whole)
     assert fsck(primary.store)["ok"]

@@ -159,6 +159,10 @@ static void a_writer_that_checks_refuses_and_changes_nothing(void **state)
     struct store_options o = {.write = true, .check = true};
     struct store *s = NULL;
     struct stat st, after;
+    char *fresh = kit_dir();
+    OK(store_open(fresh, &o, &s)); /* nothing is there yet: nothing is wrong */
+    store_close(s);
+    kit_remove(fresh);
     OK(store_open(dir, &o, &s));
     struct store_stats stats;
     store_stats(s, &stats);
