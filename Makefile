@@ -32,7 +32,7 @@ EXAMPLES     := $(BUILD)/examples/read
 UNIT         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 FUZZ         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY       := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
-PRELOADED    := tests/system/clock_shift.c tests/system/disk_fault.c
+PRELOADED    := $(patsubst %,tests/system/%.c,clock_shift disk_fault alloc_fault)
 SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out $(PRELOADED),$(wildcard tests/system/*.c))) \
                 $(patsubst %.c,$(BUILD)/%.so,$(PRELOADED))
 CROWD        := $(BUILD)/tests/unit/test_repl_stampede
