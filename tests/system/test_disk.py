@@ -1,13 +1,14 @@
 """Disks that fail: each write, sync, allocation and mapping of hoistd's in turn, and one that is full.
 What was acknowledged is there afterwards, what was refused is not, and a start says what is wrong."""
+import contextlib
 import errno
 import os
 import random
 import struct
-import time
+import subprocess
 
 import pytest
-from hoist import BUILD, PATIENCE_MS, SANITIZED, SOAK, Daemon, clean_env, free_port, wait_until
+from hoist import BUILD, SANITIZED, SOAK, Daemon, Writer, clean_env, free_port, wait_until
 
 SEED = int(os.environ.get("SEED", 0)) or random.randrange(1, 1 << 31)
 KEYS = ["one", "two", "three"]
@@ -115,3 +116,59 @@ def test_each_call_that_fails_loses_nothing_soak(lab):
     unknown = sum(a.code == NO_ANSWER for a in answers)
     print(f"\ndisk: {injected} faults injected (seed {SEED}; {calls} calls of a primary, {followed} of an agent), "
           f"{done} changes acknowledged, {unknown} with unknown outcome, {len(answers) - done - unknown} refused, lost 0, invented 0")
+
+
+# ------------------------------------------------------------------ full
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A filesystem of a few MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", place], check=True)
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(place):
+    """To the last page."""
+    with open(place / "ballast", "ab", buffering=0) as f:
+        with contextlib.suppress(OSError):
+            while f.write(bytes(4096)):
+                pass
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root for mounts")
+@pytest.mark.parametrize("whose", ["primary", "agent"])
+def test_a_disk_that_fills_up_under_writers_and_readers(lab, small_disk, whose):
+    """What is refused while it is full is not there; with room again all goes on, by itself."""
+    primary = lab.primary("--log-min", "10", "--log-bytes", "64KiB", store=small_disk / "p" if whose == "primary" else None)
+    agent = lab.agent(store=small_disk / "a" if whose == "agent" else None)
+    lab.ok("import", lab.file("pair.json", {"flags": {k: {"state": "ENABLED", "variants": {"value": 0}, "defaultVariant": "value"}
+                                                      for k in ("pair.a", "pair.b")}}))
+    lab.wait_equal(primary, agent)
+    store = primary.store if whose == "primary" else agent.store
+    reader = lab.process([BUILD / "tests/system/pair_reader", store, "production", "pair.a", "pair.b"], "pair")
+    writers = [Writer(lab, [f"w{n}"]) for n in range(2)]
+    for w in writers:
+        w.start()
+    wait_until(lambda: all(len(w.acknowledged) > 2 for w in writers))
+    for _ in range(6 if SOAK else 2):
+        fill(small_disk)
+        counts = [w.count for w in writers]
+        wait_until(lambda: all(w.count > c + 3 for w, c in zip(writers, counts)), what="they try on while it is full")
+        lab.ok("is", "pair.a", "value", store=store)
+        (small_disk / "ballast").unlink()
+        done = [len(w.acknowledged) for w in writers]
+        wait_until(lambda: all(len(w.acknowledged) > d for w, d in zip(writers, done)), limit_ms=60000, what="they go on")
+    for w in writers:
+        w.end()
+    lab.wait_equal(primary, agent, limit_ms=60000)
+    assert primary.alive() and agent.alive() and reader.alive(), reader.text()
+    for w in writers:  # one key each, so the last that was acknowledged is there, or one of unknown outcome behind it
+        last = max(w.acknowledged)
+        value = lab.ok("get", w.keys[0])["value"]
+        assert value == last or (value > last and value in w.unknown), (value, last, w.unknown)
+    assert lab.flagctl("fsck", store=store).code == 0
+    refused = sum(w.refused for w in writers)
+    print(f"\ndisk: full on the {whose}, {sum(len(w.acknowledged) for w in writers)} changes acknowledged, {refused} refused, lost 0")
