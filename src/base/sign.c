@@ -38,6 +38,20 @@ static bool read_line(const char *line, const char *word, uint8_t ret[SIGN_PUBLI
            text_unhex(slice_of(hex, HEX_SIZE), ret, SIGN_PUBLIC_SIZE) == HOIST_OK;
 }
 
+static bool write_all(int fd, const char *text, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, text, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        text += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
 /* A new file with one line, of mode `mode`, synced. */
 static enum hoist_err write_line(const char *path, const char *word,
                                  const uint8_t bytes[SIGN_PUBLIC_SIZE], mode_t mode)
@@ -49,7 +63,7 @@ static enum hoist_err write_line(const char *path, const char *word,
     if (fd < 0)
         return file_err(path, "make");
     enum hoist_err err = HOIST_OK;
-    if (fchmod(fd, mode) != 0 || write(fd, line, (size_t)len) != len || fsync(fd) != 0)
+    if (fchmod(fd, mode) != 0 || !write_all(fd, line, (size_t)len) || fsync(fd) != 0)
         err = file_err(path, "write");
     close(fd);
     if (err)
