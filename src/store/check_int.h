@@ -11,6 +11,8 @@ struct check {
     void *arg;
     struct store_checked sums;
     const char *env; /* the one at hand, or "" */
+    bool
+        at_start; /* leave out what takes as long as the log is: it is compared with its checksums */
 };
 
 /* Tell of a fault in the row `key` of `name`. */
@@ -46,6 +48,9 @@ struct check_cut { /* the change that is being cut off the log, and what is left
 /* The edits of a change that the log still has. */
 MUST_USE enum hoist_err check_edits(const struct check_cut *cut, const struct change *c,
                                     struct edits_reader *ret);
+
+/* store_check(), whole or as at a start. */
+MUST_USE enum hoist_err check_store(struct check *c, struct store_checked *ret);
 
 /* The log of an environment, and what is kept beside it: touch and baseline. */
 MUST_USE enum hoist_err check_log(struct check *c, const struct store_env *env,

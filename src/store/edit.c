@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "flag/flag.h"
+#include "store/seal.h"
 #include "wire/record.h"
 
 /* A flag as it stands before an edit. */
@@ -101,6 +102,10 @@ static enum hoist_err put_history(struct store_write *w, struct row_key *k,
     uint8_t version[8];
     MDB_val key = val_key(k), row = val_of(buf_slice(&w->scratch));
     int rc = mdb_put(w->txn, w->db->dbi[DB_BASELINE], &key, &row, MDB_NOOVERWRITE);
+    if (rc == 0) {
+        struct seal seal = seal_make(DB_BASELINE, val_key(k), buf_slice(&w->scratch));
+        rc = seal_put(w->db, w->txn, &seal);
+    }
     if (rc != 0 && rc != MDB_KEYEXIST) /* there is one as long as the log touches the key */
         return db_err(rc, "keep what was before a change");
     be64_write(version, how->version);

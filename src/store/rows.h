@@ -9,7 +9,7 @@
  *   log       id version → change         baseline  id key → tag, record before the log
  *   touch     id key → versions           commands  "i" request → answer · "s" sequence → request
  *   fleet     host's id → what the primary knows of it
- *   seals     a short hash of each row of meta, held, log, commands and fleet: seal.h
+ *   seals     a short hash of each row but those of flags and touch: seal.h
  *
  * An id is an environment's, u16. Numbers are big endian, so that keys sort as they count.
  */

@@ -7,7 +7,8 @@
 
 /* How a seal's key says of which database it is; 0: its rows have none. */
 static const uint8_t letters[DB_COUNT] = {
-    [DB_META] = 'm', [DB_LOG] = 'l', [DB_HELD] = 'h', [DB_COMMANDS] = 'c', [DB_FLEET] = 'f',
+    [DB_META] = 'm', [DB_LOG] = 'l',      [DB_BASELINE] = 'b',
+    [DB_HELD] = 'h', [DB_COMMANDS] = 'c', [DB_FLEET] = 'f',
 };
 
 static const struct slice starts_key = {(const uint8_t *)"starts", 6};

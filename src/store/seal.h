@@ -1,8 +1,8 @@
 /* seal.h - a short hash of each row that no other hash covers, kept beside it.
  *
- * The flags sum up to the state hash, and `touch` and `baseline` follow from the log; but a bit that
- * flips in a kept answer, in a host's row, in what is said of an environment or in a change's
- * signature would go unseen. The database `seals` has eight bytes for each such row: programs that do
+ * The flags sum up to the state hash, and `touch` follows from the log; but a bit that flips in a
+ * kept answer, in a host's row, in what is said of an environment, in what was before the log or in a
+ * change's signature would go unseen. The database `seals` has eight bytes for each such row: programs that do
  * not know it read and write the store as ever. It has the number of the start (store_starts()) that
  * last wrote it as well, which tells when such a program wrote since.
  *

@@ -53,7 +53,7 @@ struct store_options { /* all zero: read only */
     uint64_t log_bytes; /* 0: 4 GiB or 256 MiB */
     struct slice host;  /* writer: what store_host_get() gives to readers */
     bool take_over;     /* primary: also if a host that followed wrote it last */
-    bool check;         /* writer: look at all that is there first, as store_check() does */
+    bool check;         /* writer: look at what is there first; ECORRUPT: it is damaged */
 };
 
 /*

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/check_int.h"
 #include "store/files.h"
 #include "store/pages.h"
 
@@ -56,13 +57,13 @@ enum hoist_err verify_pages(const char *dir, uint32_t number)
 
 enum hoist_err verify_rows(struct store *s)
 {
-    struct store_read *r;
     struct store_checked sums;
     struct found found = {0};
-    enum hoist_err err = store_read_begin(s, false, &r);
+    struct check c = {.fault = row_fault, .arg = &found, .env = "", .at_start = true};
+    enum hoist_err err = store_read_begin(s, false, &c.r);
     if (err)
         return err;
-    err = store_check(r, row_fault, &found, &sums);
-    store_read_end(r);
+    err = check_store(&c, &sums);
+    store_read_end(c.r);
     return err || sums.faults == 0 ? err : damaged(atomic_load(&s->db)->path, &found);
 }

@@ -150,7 +150,9 @@ MUST_USE enum hoist_err number_finish(const struct writer *wr, const char *dir, 
 /* Whether the pages of DIR/`number` are fit for LMDB to walk; before it opens them. ECORRUPT names
  * the first fault. */
 MUST_USE enum hoist_err verify_pages(const char *dir, uint32_t number);
-/* The same of all that is in them. */
+/* The same of what is in them: all flags, all checksums, the log's chain. What takes much longer, and
+ * says again what the checksums say, is for store_check() alone: each edit against `touch`, and the
+ * digest of the flags at each version of the past. */
 MUST_USE enum hoist_err verify_rows(struct store *s);
 
 /* ------------------------------------------------------------------ readers.c */

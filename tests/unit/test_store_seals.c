@@ -53,6 +53,7 @@ static void each_bit_of_a_sealed_row_is_noticed(void **state)
         {DB_COMMANDS, {(const uint8_t *)"i\1\2\3\0\0\0\0\0\0\0\0\0\0\0\0\0", 17}},
         {DB_META, {(const uint8_t *)"env:production", 14}},
         {DB_LOG, {(const uint8_t *)"\0\1\0\0\0\0\0\0\0\1", 10}},
+        {DB_BASELINE, {(const uint8_t *)"\0\1a", 3}},
     };
     char *dir = kit_dir();
     struct store *s = make(dir);
