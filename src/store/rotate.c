@@ -18,6 +18,8 @@ static enum hoist_err put_base(struct db *db, uint64_t base)
     struct seal seal = seal_make(DB_META, key, slice_of(row, sizeof row));
     if (rc == 0)
         rc = seal_put(db, txn, &seal);
+    if (rc == 0)
+        rc = seal_commit(db, txn);
     if (rc != 0) {
         mdb_txn_abort(txn);
         return db_err(rc, "write");

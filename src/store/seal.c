@@ -11,7 +11,7 @@ static const uint8_t letters[DB_COUNT] = {
     [DB_HELD] = 'h', [DB_COMMANDS] = 'c', [DB_FLEET] = 'f',
 };
 
-static const struct slice starts_key = {(const uint8_t *)"starts", 6};
+static const struct slice txn_key = {(const uint8_t *)"txn", 3};
 
 bool seal_has(enum db_name name)
 {
@@ -63,9 +63,9 @@ int seal_del(struct db *db, MDB_txn *txn, enum db_name name, MDB_val key)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-enum hoist_err seal_starts(struct db *db, MDB_txn *txn, uint64_t *ret)
+enum hoist_err seal_last(struct db *db, MDB_txn *txn, uint64_t *ret)
 {
-    MDB_val key = val_of(starts_key), row;
+    MDB_val key = val_of(txn_key), row;
     int rc = db->dbi[DB_SEALS] ? db_get(db, txn, DB_SEALS, &key, &row) : MDB_NOTFOUND;
     if (rc != 0 && rc != MDB_NOTFOUND)
         return db_err(rc, "read the seals");
@@ -100,22 +100,22 @@ static int seal_all(struct db *db, MDB_txn *txn)
     return rc;
 }
 
-enum hoist_err seal_begin(struct db *db, MDB_txn *txn, uint64_t starts)
+int seal_commit(struct db *db, MDB_txn *txn)
 {
-    uint64_t last;
     uint8_t number[8];
-    int rc = 0;
-    enum hoist_err err = seal_starts(db, txn, &last);
-    if (err)
+    be64_write(number, mdb_txn_id(txn));
+    MDB_val key = val_of(txn_key), row = {sizeof number, number};
+    return mdb_put(txn, db->dbi[DB_SEALS], &key, &row, 0);
+}
+
+enum hoist_err seal_begin(struct db *db, MDB_txn *txn)
+{
+    uint64_t last, before = mdb_txn_id(txn) - 1;
+    enum hoist_err err = seal_last(db, txn, &last);
+    if (err || last == before)
         return err;
-    if (last > 0 && last + 1 != starts)
+    if (last > 0)
         log_warn("store: a Hoist that keeps no checksums of rows wrote %s since; making them anew",
                  db->path);
-    if (last + 1 != starts || last == 0)
-        rc = seal_all(db, txn);
-    be64_write(number, starts);
-    MDB_val key = val_of(starts_key), row = {sizeof number, number};
-    if (rc == 0)
-        rc = mdb_put(txn, db->dbi[DB_SEALS], &key, &row, 0);
-    return db_err(rc, "seal the rows");
+    return db_err(seal_all(db, txn), "seal the rows");
 }

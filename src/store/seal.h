@@ -2,12 +2,12 @@
  *
  * The flags sum up to the state hash, and `touch` follows from the log; but a bit that flips in a
  * kept answer, in a host's row, in what is said of an environment, in what was before the log or in a
- * change's signature would go unseen. The database `seals` has eight bytes for each such row: programs that do
- * not know it read and write the store as ever. It has the number of the start (store_starts()) that
- * last wrote it as well, which tells when such a program wrote since.
+ * change's signature would go unseen. The database `seals` has eight bytes for each such row, so that
+ * programs that do not know it read and write the store as ever. Each commit leaves its number there:
+ * where that is not the last commit's, such a program wrote since, and the seals are of before.
  *
  *   database u8, key → the first 8 bytes of BLAKE2b-256 of key length u16, key, row
- *   "starts" → u64
+ *   "txn" → the number of the commit, u64
  */
 #ifndef STORE_SEAL_H
 #define STORE_SEAL_H
@@ -31,10 +31,13 @@ struct seal seal_make(enum db_name name, MDB_val key, struct slice row);
 int seal_put(struct db *db, MDB_txn *txn, const struct seal *seal);
 int seal_del(struct db *db, MDB_txn *txn, enum db_name name, MDB_val key);
 
-/* The start that last wrote them, 0: none did. */
-MUST_USE enum hoist_err seal_starts(struct db *db, MDB_txn *txn, uint64_t *ret);
+/* Before a commit: that all its rows are sealed. LMDB's answer. */
+int seal_commit(struct db *db, MDB_txn *txn);
 
-/* For a writer's start, number `starts`: seal all rows anew if the one before wrote none. */
-MUST_USE enum hoist_err seal_begin(struct db *db, MDB_txn *txn, uint64_t starts);
+/* The number of the last commit that left one, 0: none did. */
+MUST_USE enum hoist_err seal_last(struct db *db, MDB_txn *txn, uint64_t *ret);
+
+/* For a writer's first transaction: seal all rows anew if the last commit did not. */
+MUST_USE enum hoist_err seal_begin(struct db *db, MDB_txn *txn);
 
 #endif

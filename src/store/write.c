@@ -339,6 +339,8 @@ enum hoist_err store_write_commit(struct store_write *w)
     for (size_t i = 0; !err && i < w->env_count; i++)
         if (w->envs[i]->sum_changed)
             err = write_sum_row(w, w->envs[i]);
+    if (!err)
+        err = db_err(seal_commit(w->db, w->txn), "seal the rows");
     if (err) {
         store_write_abort(w);
         return err;

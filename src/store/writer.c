@@ -259,7 +259,7 @@ static enum hoist_err start(struct store *s)
     if (!err)
         err = drop_loads(w);
     if (!err)
-        err = seal_begin(w->db, w->txn, w->db->starts + 1);
+        err = seal_begin(w->db, w->txn);
     if (err) {
         store_write_abort(w);
         return err;

@@ -78,7 +78,7 @@ def agent_under(lab, primary, name, at, error):
             lab.ok("set", "moving", f"{name}-{n}", "--type", "string")
         head = lab.state(primary)["version"]
         wait_until(lambda: not agent.alive() or lab.state(agent)["version"] == head, what=f"{name} goes on, or ends")
-        assert agent.alive() or "level=error" in agent.text()
+        assert agent.alive() or "level=error" in agent.text(), (at, error, agent.p.returncode, agent.text()[-2000:])
     agent.kill()
     argv, path, _ = agent.start_args
     agent.start_args = (argv, path, {})
