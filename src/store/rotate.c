@@ -5,21 +5,30 @@
 #include "store/seal.h"
 
 /* Transactions of the copy begin at 1 again: from here on they count above all that were. */
-static enum hoist_err put_base(struct db *db, uint64_t base)
+static int put_base_row(struct db *db, MDB_txn *txn, uint64_t base, uint64_t copied_txn)
 {
     uint8_t row[8];
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
-    if (rc != 0)
-        return db_err(rc, "begin to write");
+    uint64_t sealed_txn;
     be64_write(row, base);
     MDB_val key = val_of(SLICE("base")), value = {sizeof row, row};
-    rc = mdb_put(txn, db->dbi[DB_META], &key, &value, 0);
+    if (seal_last(db, txn, &sealed_txn) != HOIST_OK)
+        return MDB_CORRUPTED;
+    int rc = mdb_put(txn, db->dbi[DB_META], &key, &value, 0);
     struct seal seal = seal_make(DB_META, key, slice_of(row, sizeof row));
     if (rc == 0)
         rc = seal_put(db, txn, &seal);
     if (rc == 0)
-        rc = seal_commit(db, txn);
+        rc = sealed_txn == copied_txn ? seal_commit(db, txn) : seal_forget(db, txn);
+    return rc;
+}
+
+static enum hoist_err put_base(struct db *db, uint64_t base, uint64_t copied_txn)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
+    if (rc != 0)
+        return db_err(rc, "begin to write");
+    rc = put_base_row(db, txn, base, copied_txn);
     if (rc != 0) {
         mdb_txn_abort(txn);
         return db_err(rc, "write");
@@ -59,7 +68,7 @@ static enum hoist_err copy(struct store *s, struct db *from, uint32_t number, st
     if (!err && !db->counters.head)
         err = err_set(HOIST_EIO, "store: cannot map %s/counters", db->path);
     if (!err)
-        err = put_base(db, from->base + info.me_last_txnid + 1);
+        err = put_base(db, from->base + info.me_last_txnid + 1, info.me_last_txnid);
     if (err)
         db_free(db);
     else

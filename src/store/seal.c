@@ -108,6 +108,13 @@ int seal_commit(struct db *db, MDB_txn *txn)
     return mdb_put(txn, db->dbi[DB_SEALS], &key, &row, 0);
 }
 
+int seal_forget(struct db *db, MDB_txn *txn)
+{
+    MDB_val key = val_of(txn_key);
+    int rc = mdb_del(txn, db->dbi[DB_SEALS], &key, NULL);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
 enum hoist_err seal_begin(struct db *db, MDB_txn *txn)
 {
     uint64_t last, before = mdb_txn_id(txn) - 1;

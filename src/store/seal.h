@@ -34,6 +34,9 @@ int seal_del(struct db *db, MDB_txn *txn, enum db_name name, MDB_val key);
 /* Before a commit: that all its rows are sealed. LMDB's answer. */
 int seal_commit(struct db *db, MDB_txn *txn);
 
+/* Forget that number: in a copy, whose commits count from 1 again, it says nothing. LMDB's answer. */
+int seal_forget(struct db *db, MDB_txn *txn);
+
 /* The number of the last commit that left one, 0: none did. */
 MUST_USE enum hoist_err seal_last(struct db *db, MDB_txn *txn, uint64_t *ret);
 

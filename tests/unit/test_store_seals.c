@@ -172,6 +172,7 @@ static void a_store_from_before_there_were_seals_gets_them(void **state)
     s = kit_open_reader(dir);
     kit_clean(s);
     store_close(s);
+    remove(kit_path(dir, "1/counters")); /* then the start moves it into another file first */
     s = kit_open(dir);
     kit_clean(s);
     spoil(s, DB_FLEET, SLICE("host1"), SLICE("12345678 of nobody"));
