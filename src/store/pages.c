@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "store/store_int.h"
 
 void pages_tell(struct pages *p, const char *fmt, ...)
 {
@@ -160,6 +161,9 @@ static void check_trees(struct pages *p, const struct meta_row *m)
     struct tree catalogue = {.row = &m->main, .is_catalogue = true};
     p->tree = "catalogue";
     pages_walk(p, &catalogue, 0);
+    if (p->unknown > 0 && p->known < DB_COUNT)
+        pages_tell(p, "%u databases are missing, and %u have a name that no program gave",
+                   DB_COUNT - p->known, p->unknown);
     p->tree = "free list";
     pages_walk(p, &free_list, 0);
     p->tree = "pages";

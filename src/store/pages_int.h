@@ -80,8 +80,9 @@ struct pages {
     uint8_t *big;     /* a row in overflow pages; NULL until one is wanted */
     uint64_t counted; /* pages that were met */
     uint64_t faults;
-    const char *tree;   /* the one at hand */
-    enum hoist_err err; /* that ended the walk */
+    unsigned known, unknown; /* databases */
+    const char *tree;        /* the one at hand */
+    enum hoist_err err;      /* that ended the walk */
 };
 
 struct tree { /* one that is walked, and what was met in it */

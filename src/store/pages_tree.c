@@ -195,12 +195,16 @@ static void walk_database(struct pages *p, struct slice name, const struct tree_
 {
     const char *of = p->tree;
     struct tree t = {.row = row, .name = name};
-    for (int i = 0; i < DB_COUNT; i++)
-        if (slice_eq(name, slice_str(db_database_name((enum db_name)i)))) {
-            p->tree = db_database_name((enum db_name)i);
-            if (row->flags != db_database_flags((enum db_name)i))
-                pages_tell(p, "its flags are %#x", row->flags);
-        }
+    int i = 0;
+    while (i < DB_COUNT && !slice_eq(name, slice_str(db_database_name((enum db_name)i))))
+        i++;
+    p->known += i < DB_COUNT;
+    p->unknown += i == DB_COUNT; /* a newer program's, if none is missing */
+    if (i < DB_COUNT) {
+        p->tree = db_database_name((enum db_name)i);
+        if (row->flags != db_database_flags((enum db_name)i))
+            pages_tell(p, "its flags are %#x", row->flags);
+    }
     pages_walk(p, &t, level);
     p->tree = of;
 }
