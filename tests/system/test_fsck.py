@@ -139,3 +139,37 @@ def test_a_flipped_bit_in_each_page_never_ends_the_checker(lab):
     assert sum(n for _, n in content) >= 0.95 * sum(t for t, _ in content) > 0, "all but bytes that LMDB never reads"
     data.write_bytes(whole)
     assert fsck(primary.store)["ok"]
+
+
+def damage(store):
+    """Two letters of a flag's value, in its record and in its change."""
+    data = (store / "current").resolve() / "data.mdb"
+    whole = data.read_bytes()
+    data.write_bytes(whole.replace(b"unmistakable", b"unmistakabel"))
+    return whole.count(b"unmistakable")
+
+
+def test_a_damaged_store_is_refused_at_the_start_and_read_on(lab):
+    primary = lab.primary()
+    lab.ok("set", "price", "unmistakable", "--type", "string")
+    lab.ok("set", "other", "on")
+    agent = lab.agent()
+    lab.wait_equal(primary, agent)
+    agent.stop()
+    assert damage(agent.store) > 0
+    argv, _, _ = agent.start_args
+    refused = subprocess.run(argv, env=clean_env(), capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and f"mv {agent.store} {agent.store}.damaged" in refused.stderr, refused
+    assert lab.flagctl("is", "other", store=agent.store).code == 0, "what reads here reads on"
+    shutil.move(agent.store, f"{agent.store}.damaged")
+    agent.again()
+    lab.wait_equal(primary, agent)
+    assert agent.metric("hoist_store_check_seconds") >= 0
+
+    primary.stop()
+    damage(primary.store)
+    argv, _, _ = primary.start_args
+    refused = subprocess.run(argv, env=clean_env(), capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and "hoistd recover" in refused.stderr and "--take-over" in refused.stderr, refused
+    assert lab.flagctl("is", "other", store=primary.store).code == 0
+    assert agent.alive() and lab.flagctl("get", "price", "--raw", store=agent.store).out.strip() == "unmistakable"

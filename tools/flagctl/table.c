@@ -94,7 +94,7 @@ const struct subcommand subcommands[] = {
      "hoistd recover makes a primary of it; it is checked, as fsck does, and not written if it has\n"
      "faults. FILE appears whole or not at all. verify says whether a file is as it was written.",
      " store force json help ", 1, 2, run_backup, false},
-    {"fsck", "", "Check a store: every record, hash and digest, the log, and that all agree.\n"
+    {"fsck", "", "Check a store: its pages, every record, hash and digest, the log, and that all agree.\n"
      "It only reads, and hoistd may run. Exit 0: no faults, 1: faults, each with database and key.",
      " store json help ", 0, 0, run_fsck, false},
     {"completion", "bash", "Print a completion script: source <(flagctl completion bash)", " help ",
