@@ -1,5 +1,6 @@
 import pytest
 
+from faults import FIGURES
 from hoist import Lab
 
 
@@ -16,3 +17,9 @@ def pytest_runtest_makereport(item, call):
     if call.excinfo and call.when == "call" and "lab" in item.funcargs:
         for p in item.funcargs["lab"].all:
             print(f"---- {p.argv[:2]}\n{p.text()[-1500:]}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the fault suite measured."""
+    for line in FIGURES:
+        terminalreporter.write_line(line)
