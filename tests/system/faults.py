@@ -67,9 +67,9 @@ class Load(threading.Thread):
     FLAGS = [f"load.{i}" for i in range(40)]
     SWITCHES = [f"switch.{i}" for i in range(4)]
 
-    def __init__(self, port, index, dice, pause_s=0.0, timeout_s=2.0, kinds=None):
+    def __init__(self, port, index, dice, pause_s=0.0, patience_s=(20, 20), kinds=None):
         super().__init__(daemon=True)
-        self.client, self.index, self.pause_s, self.timeout_s = Client(port, f"writer{index}"), index, pause_s, timeout_s
+        self.client, self.index, self.pause_s, self.patience_s = Client(port, f"writer{index}"), index, pause_s, patience_s
         self.dice, self.kinds = random.Random(dice.random()), kinds or self.KINDS
         self.acknowledged, self.unknown, self.refused, self.unchanged = {}, set(), set(), set()
         self.count, self.ending, self.failure = 0, threading.Event(), None
@@ -97,7 +97,7 @@ class Load(threading.Thread):
         kind, = self.dice.choices(list(self.kinds), self.kinds.values())
         name, arguments = self.arguments(kind, self.count * 100 + self.index)
         message = f"writer{self.index} {self.count}"
-        exit, answer = self.client.command(name, self.timeout_s, env="production", message=message, **arguments)
+        exit, answer = self.client.command(name, self.dice.uniform(*self.patience_s), env="production", message=message, **arguments)
         if exit == UNKNOWN:
             self.unknown.add(message)
         elif exit != 0:

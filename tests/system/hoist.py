@@ -117,10 +117,13 @@ class Daemon(Process):
         self.start_args = (argv, lab.dir / f"{name}.log", popen)
         super().__init__(argv, lab.dir / f"{name}.log", **popen)
 
-    def again(self):
-        """Start the same once more, after it ended."""
+    def restart(self):
+        """Start the same once more, after it ended; nothing is waited for."""
         argv, log, popen = self.start_args
         Process.__init__(self, argv, log, **popen)
+
+    def again(self):
+        self.restart()
         return self.wait_ready()
 
     def get(self, path):

@@ -96,7 +96,7 @@ def test_nothing_grows_soak(lab):
     primary = lab.primary("--log-bytes", "16MiB")
     assert Load(primary.port, 0, dice).client.command("apply", env="production", file=json.dumps(Load.file()))[0] == 0
     agents = [lab.agent("--log-bytes", "16MiB", name=f"host{i}") for i in range(AGENTS)]
-    loads = [Load(primary.port, i, dice, WRITERS / RATE, 20, {"set": 98, "kill": 1, "restore": 1}) for i in range(WRITERS)]
+    loads = [Load(primary.port, i, dice, WRITERS / RATE, kinds={"set": 98, "kill": 1, "restore": 1}) for i in range(WRITERS)]
     churn, lags = Churn(dice, [a.store for a in agents]), Lags(lab, agents)
     begun = time.monotonic()
     for thread in (*loads, churn, lags):
