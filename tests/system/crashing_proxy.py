@@ -8,7 +8,7 @@ SP_HELLO = 8  # each side of an SP connection begins with 8 bytes of its own
 
 class CrashingProxy:
     def __init__(self, port, target, on_answer):
-        self.target, self.on_answer = target, on_answer
+        self.port, self.target, self.on_answer = port, target, on_answer
         self.armed = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
