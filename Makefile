@@ -133,6 +133,13 @@ soak: deps deps-check deps-soak all  ## the long fault loops: kill -9 200 times,
 	@$(MAKE) --no-print-directory $(SYSTEM_NEEDS)
 	HOIST_SOAK=1 tests/run system --build $(BUILD) --only '$(or $(ONLY),soak)'
 
+previous:  ## the programs of another commit (REV=commit) in build/previous; test_previous.py mixes them with these
+	@test -n "$(REV)" || { echo "say which: make previous REV=COMMIT" >&2; exit 2; }
+	rm -rf build/previous
+	mkdir -p build/previous/source
+	git archive $(REV) | tar -x -C build/previous/source
+	$(MAKE) -C build/previous/source BUILD='$(CURDIR)/build/previous' '$(CURDIR)/build/previous/hoistd' '$(CURDIR)/build/previous/flagctl'
+
 # libFuzzer is clang's. FUZZ_SECONDS each, on the corpora in tests/fuzz/corpus.
 FUZZ_SECONDS ?= 600
 fuzz: deps deps-check  ## run each fuzzer for FUZZ_SECONDS (600); ONLY=NAME, as in tests/fuzz/fuzz_NAME.c
@@ -212,7 +219,7 @@ deps-soak:  ## install what the long tests need beside that: a browser
 help:  ## this list
 	@awk -F ':.*##  *' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all man unit system corpus rooms fmt fmt-check clang-check check asan tsan soak fuzz bench run gdb install clean \
+.PHONY: all man unit system corpus rooms fmt fmt-check clang-check check asan tsan soak previous fuzz bench run gdb install clean \
         deps deps-check deps-bench deps-soak help
 
 .SECONDARY:

@@ -113,7 +113,7 @@ class Daemon(Process):
 
     def __init__(self, lab, role, name, args, store, http, **popen):
         self.lab, self.role, self.name, self.store, self.http = lab, role, name, pathlib.Path(store), http
-        argv = [BUILD / "hoistd", role, "--store", store, "--http", f"127.0.0.1:{http}" if http else "off", *args]
+        argv = [lab.build / "hoistd", role, "--store", store, "--http", f"127.0.0.1:{http}" if http else "off", *args]
         self.start_args = (argv, lab.dir / f"{name}.log", popen)
         super().__init__(argv, lab.dir / f"{name}.log", **popen)
 
@@ -176,6 +176,7 @@ class Lab:
         self.dir = pathlib.Path(directory)
         self.all = []
         self.url = None
+        self.build = BUILD  # whose programs are started from now on
 
     def primary(self, *args, name="primary", role="primary", store=None, port=None, **popen):
         port = port or free_port(2)
@@ -215,7 +216,7 @@ class Lab:
             variables["HOIST_PRIMARY"] = primary or self.url
         if env:
             variables["HOIST_ENV"] = env
-        return Answer(subprocess.run([BUILD / "flagctl", *map(str, args)], env=clean_env(HOME=self.dir, **variables),
+        return Answer(subprocess.run([self.build / "flagctl", *map(str, args)], env=clean_env(HOME=self.dir, **variables),
                                      input=stdin, capture_output=True, text=True, timeout=timeout))
 
     def ok(self, *args, **kwargs):
