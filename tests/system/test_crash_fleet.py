@@ -84,6 +84,8 @@ class Killer:
 def check_stores(lab, primary, followers):
     """Equal, by flags, digests and the hash of the last change, which vouches for all before it; and right in themselves."""
     lab.wait_equal(primary, *followers, limit_ms=120000)
+    lab.ok("set", "load.0", "-1", "-m", "one that all have in their logs, also after a snapshot")
+    lab.wait_equal(primary, *followers)
     heads = {lab.ok("log", "--limit", "1", "--store", d.store)["changes"][0]["hash"] for d in (primary, *followers)}
     assert len(heads) == 1, "they have different histories"
     for daemon in (primary, *followers):

@@ -1,0 +1,74 @@
+"""A primary that starts from an older store while it is written to and followed: no host goes back within an epoch, nothing that is
+acknowledged afterwards is lost, and in the end all are equal."""
+import shutil
+import subprocess
+
+import pytest
+
+from faults import Load, check_history, figures, seeded
+from hoist import BUILD, clean_env, wait_until
+from test_crash_fleet import check_stores
+
+WRITES = 40
+
+
+def written(primary, index, dice, more=lambda: True):
+    """A load until it has had so many answers and `more` agrees."""
+    load = Load(primary.port, index, dice)
+    load.start()
+    wait_until(lambda: len(load.acknowledged) >= WRITES and more(), what=f"writes {index}")
+    load.end()
+    return load
+
+
+def copy_back(lab, primary):
+    shutil.rmtree(primary.store)
+    shutil.copytree(lab.dir / "older", primary.store, symlinks=True)
+
+
+def recover(lab, primary):
+    key = shutil.copy(primary.store / "sign.key", lab.dir / "sign.key")
+    shutil.rmtree(primary.store)
+    subprocess.run([BUILD / "hoistd", "recover", lab.dir / "backup", "--store", primary.store, "--sign-key", key], env=clean_env(), check=True)
+    shutil.copy(key, primary.store / "sign.key")
+    shutil.copy(lab.dir / "trust.key", primary.store / "trust.key")
+
+
+@pytest.mark.parametrize("older", [copy_back, recover])
+def test_an_older_store_under_load_soak(lab, older):
+    dice = seeded("set back")
+    primary = lab.primary()
+    trust = ("--trust", shutil.copy(primary.store / "trust.key", lab.dir / "trust.key"))
+    relay = lab.relay(*trust, name="relay")
+    hosts = [relay, lab.agent(*trust, name="behind", upstream=relay.url), lab.agent(*trust, name="beside", upstream=primary.url)]
+    lab.ok("import", lab.file("load.json", Load.file()))
+    kept = written(primary, 0, dice)
+    lab.ok("backup", lab.dir / "backup", "--store", primary.store)
+    primary.stop()
+    shutil.copytree(primary.store, lab.dir / "older", symlinks=True)
+    primary.again()
+    gone = written(primary, 1, dice)  # in no store but the hosts' once the older one is back
+    lab.wait_equal(primary, *hosts)
+    before = lab.state(primary)
+    primary.kill()
+    older(lab, primary)
+
+    after = Load(primary.port, 2, dice)  # it asks already, and is the first to be heard
+    after.start()
+    primary.again()
+    if older is copy_back:
+        wait_until(lambda: lab.state(primary)["state"] == "refusing", what="the primary hears of what it has not, and refuses")
+        wait_until(lambda: after.refused, what="and says so to who writes")
+        wait_until(lambda: all(lab.state(h)["state"] == "diverged" for h in hosts[::2]), what="its hosts keep what they have")
+        for host in hosts:
+            assert (lab.state(host)["epoch"], lab.state(host)["version"]) == (before["epoch"], before["version"])
+        assert "env epoch" in lab.flagctl("set", "load.1", "1").err
+        lab.ok("env", "epoch", "--new")
+    done = len(after.acknowledged)
+    wait_until(lambda: len(after.acknowledged) >= done + WRITES, what="it takes changes again")
+    after.end()
+    check_stores(lab, primary, hosts)
+    assert lab.state(primary)["epoch"] > before["epoch"]
+    check_history(lab, [kept, after])
+    figures(f"set back ({older.__name__}): {len(gone.acknowledged)} changes gone with the newer store, {len(after.acknowledged)} acknowledged "
+            f"afterwards ({done} before a new epoch), {len(after.refused)} refused, lost 0, 4 stores equal")
