@@ -129,7 +129,7 @@ tsan:  ## the unit tests with threads, under the thread sanitizer
 	$(MAKE) deps deps-check
 	TSAN_OPTIONS='die_after_fork=0 suppressions=$(CURDIR)/tests/tsan.supp' \
 	$(MAKE) unit CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),store|client|repl|primary|http|queue|metrics)'
-soak: deps deps-check deps-soak all  ## the long fault loops: kill -9 200 times, cut links, a tree, a browser (10 minutes)
+soak: deps deps-check deps-soak all  ## the fault suite, long: SEED=N, SOAK_SECONDS=N (1800) of the load in which nothing may grow
 	@$(MAKE) --no-print-directory $(SYSTEM_NEEDS)
 	HOIST_SOAK=1 tests/run system --build $(BUILD) --only '$(or $(ONLY),soak)'
 

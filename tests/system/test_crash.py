@@ -1,11 +1,11 @@
 """kill -9 of anything at any instant: no acknowledged change is lost, nothing is done twice, no host mixes two versions."""
-import random
 import threading
 import time
 
 import pytest
 
 from crashing_proxy import CrashingProxy
+from faults import seeded
 from hoist import BUILD, SOAK, Writer, free_port, wait_until
 
 
@@ -22,9 +22,7 @@ def check_log_has_each_once(lab, writers):
 @pytest.mark.parametrize("whom", ["primary", "agent", "reader"])
 def test_kill_9_under_load_soak(lab, whom):
     """20 kills each in `make check`, 200 each in `make soak`."""
-    seed = random.randrange(1 << 32)
-    print("seed", seed)
-    dice = random.Random(seed)
+    dice = seeded(f"crash of the {whom}")
     primary = lab.primary()
     agents = [lab.agent(name=f"host{i}") for i in range(2)]
     lab.ok("import", lab.file("pair.json", {"flags": {k: {"state": "ENABLED", "variants": {"value": 0}, "defaultVariant": "value"}

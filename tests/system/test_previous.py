@@ -10,12 +10,13 @@ import time
 
 import pytest
 
-from hoist import BUILD, TOP, clean_env, wait_until
+from hoist import BUILD, SOAK, TOP, clean_env, wait_until
 from test_relay import flags, wait_ways
 
 OLD = pathlib.Path(os.environ.get("HOIST_PREVIOUS") or TOP / "build/previous").resolve()
-pytestmark = pytest.mark.skipif(not (OLD / "hoistd").exists(),
-                                reason="no programs of another release: make previous REV=COMMIT, or HOIST_PREVIOUS=DIR")
+pytestmark = [pytest.mark.skipif(not (OLD / "hoistd").exists(),
+                                 reason="no programs of another release: make previous REV=COMMIT, or HOIST_PREVIOUS=DIR"),
+              pytest.mark.skipif(not SOAK, reason="two releases beside each other: make soak ONLY=previous")]
 BUILDS = {"old": OLD, "new": BUILD.resolve()}
 
 
