@@ -32,10 +32,9 @@ EXAMPLES     := $(BUILD)/examples/read
 UNIT         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 FUZZ         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY       := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
-# Of the system tests' helpers in C, those that are preloaded into a program.
-PRELOADED    := clock_shift kill_at disk_fault alloc_fault
-SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out $(PRELOADED:%=tests/system/%.c),$(wildcard tests/system/*.c))) \
-                $(PRELOADED:%=$(BUILD)/tests/system/%.so)
+PRELOADED    := $(patsubst %,tests/system/%.c,clock_shift kill_at disk_fault alloc_fault)
+SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out $(PRELOADED),$(wildcard tests/system/*.c))) \
+                $(patsubst %.c,$(BUILD)/%.so,$(PRELOADED))
 CROWD        := $(BUILD)/tests/unit/test_repl_stampede
 EVAL_LINES   := $(BUILD)/tests/differential/eval_lines
 # What the system tests run, beside the programs.
@@ -162,7 +161,7 @@ $(BUILD)/node/.installed $(BUILD)/bench-node/.installed:
 	cp $< $(@D)/package.json
 	cd $(@D) && { npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=1 \
 	  && touch $(@F) || echo "npm's packages cannot be had here: the tests that need them are skipped" >&2; }
-$(BUILD)/tests/system/%.so: tests/system/%.c
+$(patsubst %.c,$(BUILD)/%.so,$(PRELOADED)): $(BUILD)/%.so: %.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -O2 -Wall -Wextra -D_GNU_SOURCE $< -o $@
 
