@@ -35,6 +35,7 @@ REPLAY       := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(wi
 PRELOADED    := $(patsubst %,tests/system/%.c,clock_shift kill_at disk_fault alloc_fault)
 SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out $(PRELOADED),$(wildcard tests/system/*.c))) \
                 $(patsubst %.c,$(BUILD)/%.so,$(PRELOADED))
+SIM          := $(BUILD)/tests/sim/sim
 CROWD        := $(BUILD)/tests/unit/test_repl_stampede
 EVAL_LINES   := $(BUILD)/tests/differential/eval_lines
 # What the system tests run, beside the programs.
@@ -111,6 +112,8 @@ system: all $(SYSTEM_NEEDS)  ## the system tests: real processes (ONLY=a pytest 
 	@tests/run system --build $(BUILD) --only '$(ONLY)'
 corpus: $(REPLAY)  ## replay the fuzzers' corpora
 	@tests/run corpus --build $(BUILD)
+sim: $(SIM)  ## a fleet in a virtual network, with faults, from one seed (SEED=N plays it again; STEPS=1000000)
+	$(SIM) $(or $(SEED),$(shell date +%s%N)) $(STEPS)
 rooms:  ## who includes what: the order of the rooms, and each library in its room
 	@tools/check-rooms
 fmt:  ## format the sources
@@ -120,7 +123,7 @@ fmt-check:
 clang-check:  ## every source through clang, warnings as errors
 	@printf '%s\n' $(filter-out bench/%,$(filter %.c,$(SOURCES))) | xargs -n 8 -P 2 clang $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter-out -Werror,$(CFLAGS)) -Werror -fsyntax-only
 check: deps deps-check  ## install what is missing, build, run every test
-	@$(MAKE) --no-print-directory all $(UNIT) $(REPLAY) $(SYSTEM_NEEDS)
+	@$(MAKE) --no-print-directory all $(UNIT) $(REPLAY) $(SIM) $(SYSTEM_NEEDS)
 	@tests/run all --build $(BUILD)
 asan:  ## check, under address and undefined-behaviour sanitizers
 	$(MAKE) check BUILD=build/asan OPT='-O1 -g' SAN='-fsanitize=address,undefined -fno-omit-frame-pointer'
@@ -151,6 +154,9 @@ $(REPLAY): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/t
 $(filter-out %.so,$(SYSTEM_HELPERS)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libhoist.a
 	$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -o $@
 $(EVAL_LINES): $(BUILD)/%: $(BUILD)/%.o $(call archives,client)
+	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+# Its objects stand before the archives, whose clock and connections they stand in for.
+$(SIM): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c)) $(ALL_ARCHIVES)
 	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
 # What the tests and the benches compare with, from npm; no script of a package is run. Where it is
 # not to be had, the tests that need it are skipped, and say so.
@@ -218,7 +224,7 @@ deps-soak:  ## install what the long tests need beside that: a browser
 help:  ## this list
 	@awk -F ':.*##  *' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all man unit system corpus rooms fmt fmt-check clang-check check asan tsan soak previous fuzz bench run gdb install clean \
+.PHONY: all man unit system corpus sim rooms fmt fmt-check clang-check check asan tsan soak previous fuzz bench run gdb install clean \
         deps deps-check deps-bench deps-soak help
 
 .SECONDARY:

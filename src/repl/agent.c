@@ -131,21 +131,24 @@ static void finish_loop(struct agent *a)
         agent_status_leave(a);
 }
 
+void agent_turn(struct agent *a, int64_t wait)
+{
+    feed_events(a, queue_take(&a->queue, wait));
+    int64_t now = clock_mono_ms();
+    if (now >= a->step_ms && !a->broken)
+        feed(a, &(struct follower_input){.kind = IN_TICK});
+    if (now >= a->upkeep_ms && !a->broken) {
+        upkeep(a, now);
+        tell_held(a);
+    }
+    leave_status(a, now);
+}
+
 static void *run(void *arg)
 {
     struct agent *a = arg;
-    feed(a, &(struct follower_input){.kind = IN_TICK});
-    while (!a->broken && !queue_is_closed(&a->queue)) {
-        feed_events(a, queue_take(&a->queue, wait_ms(a, clock_mono_ms())));
-        int64_t now = clock_mono_ms();
-        if (now >= a->step_ms && !a->broken)
-            feed(a, &(struct follower_input){.kind = IN_TICK});
-        if (now >= a->upkeep_ms && !a->broken) {
-            upkeep(a, now);
-            tell_held(a);
-        }
-        leave_status(a, now);
-    }
+    while (!a->broken && !queue_is_closed(&a->queue))
+        agent_turn(a, wait_ms(a, clock_mono_ms()));
     finish_loop(a);
     return NULL;
 }

@@ -74,6 +74,9 @@ struct agent {
     struct metric *bad_frames, *bad_changes, *forged, *stale, *switches;
 };
 
+/* One turn of the loop: wait up to `wait` ms for what comes, then do what is due. */
+void agent_turn(struct agent *a, int64_t wait);
+
 /* Carry out what a step asks for. What the follower must hear of it is put into a->reports. */
 void agent_carry_out(struct agent *a, const struct follower_outputs *outs);
 

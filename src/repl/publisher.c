@@ -4,9 +4,9 @@
 #include <nng/protocol/pubsub0/pub.h>
 #include <pthread.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "repl/heartbeat.h"
 #include "repl/net.h"
 
 enum {
@@ -116,59 +116,14 @@ void publisher_changes(struct publisher *p, const struct slice *changes, uint32_
     }
 }
 
-/* The primary's own word, which relays pass on as it is. */
-static void put_origin(struct publisher *p, const struct standing *s, struct buf *origin)
-{
-    /* A greater number of starts comes before any number of beats: it grows across restarts. */
-    uint64_t counter = store_starts(p->who->store) << 32 | ++p->beats;
-    heartbeat_put_origin(origin, counter, clock_wall_ms(), s->heads, s->head_count);
-}
-
-static enum hoist_err put_heartbeat(struct publisher *p, const struct standing *s,
-                                    struct buf *frame)
-{
-    struct buf origin = BUF_INIT(NET_STREAM_MAX), hop = BUF_INIT(NET_STREAM_MAX);
-    struct slice signature = s->signature;
-    uint8_t own[SIGNATURE_SIZE];
-    if (p->who->standing)
-        buf_add_slice(&origin, s->origin);
-    else
-        put_origin(p, s, &origin);
-    heartbeat_put_hop(&hop, s->distance, p->who->id, s->heads, s->head_count);
-    enum hoist_err err = buf_err(&origin);
-    if (err == HOIST_OK)
-        err = buf_err(&hop);
-    if (err == HOIST_OK && p->who->key) {
-        err = sign(p->who->key, HEARTBEAT_SIGNED, buf_slice(&origin), own);
-        signature = slice_of(own, sizeof own);
-    }
-    if (err == HOIST_OK)
-        frame_put_heartbeat(frame, buf_slice(&origin), signature, buf_slice(&hop));
-    buf_done(&origin);
-    buf_done(&hop);
-    return err;
-}
-
 void publisher_heartbeat(struct publisher *p)
 {
     struct buf frame = BUF_INIT(NET_STREAM_MAX);
-    struct arena arena = {0};
-    struct store_read *r = NULL;
-    struct standing s = {0};
-
     pthread_mutex_lock(&p->lock);
-    enum hoist_err err = store_read_begin(p->who->store, false, &r);
-    if (err == HOIST_OK)
-        err = answer_standing(p->who, r, &arena, &s);
-    if (err == HOIST_OK)
-        err = put_heartbeat(p, &s, &frame);
-    if (err != HOIST_OK)
-        metric_inc(p->errors);
-    else
+    if (heartbeat_make(p->who, ++p->beats, &frame) == HOIST_OK)
         send_frame(p, &frame);
+    else
+        metric_inc(p->errors);
     pthread_mutex_unlock(&p->lock);
-
-    store_read_end(r);
-    arena_done(&arena);
     buf_done(&frame);
 }
