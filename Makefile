@@ -145,12 +145,13 @@ previous:  ## the programs of another commit (REV=commit) in build/previous; tes
 # libFuzzer is clang's. FUZZ_SECONDS each, on the corpora in tests/fuzz/corpus.
 FUZZ_SECONDS ?= 600
 fuzz: deps deps-check  ## run each fuzzer for FUZZ_SECONDS (600); ONLY=NAME, as in tests/fuzz/fuzz_NAME.c
-	$(MAKE) CC=clang BUILD=build/fuzz OPT='-O1 -g' SAN='-fsanitize=fuzzer-no-link,address,undefined' $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZ))
+	$(MAKE) CC=clang BUILD=build/fuzz OPT='-O1 -g' SAN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZ))
 	@tests/run fuzz --build build/fuzz --seconds $(FUZZ_SECONDS) --only '$(ONLY)'
 $(FUZZ): $(BUILD)/%: $(BUILD)/%.o $(ALL_ARCHIVES)
-	$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS) -lcmocka -o $@
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
 $(REPLAY): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(ALL_ARCHIVES)
-	$(CC) $(LDFLAGS) $^ $(LIBS) -lcmocka -o $@
+	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
+$(BUILD)/tests/fuzz/fuzz_options $(BUILD)/tests/fuzz/replay_options: $(BUILD)/tools/hoistd/settings.o
 $(filter-out %.so,$(SYSTEM_HELPERS)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libhoist.a
 	$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -o $@
 $(EVAL_LINES): $(BUILD)/%: $(BUILD)/%.o $(call archives,client)

@@ -110,10 +110,10 @@ static int by_bytes(const void *a, const void *b)
 /* Each key that stands more than once in the object that ends here, once. */
 static void find_twice(struct scan *s, size_t first)
 {
-    struct slice *keys = s->keys + first;
     size_t count = s->key_count - first;
     if (count < 2)
         return;
+    struct slice *keys = s->keys + first;
     qsort(keys, count, sizeof *keys, by_bytes);
     for (size_t i = 1; i < count; i++) {
         if (!slice_eq(keys[i], keys[i - 1]) || (i > 1 && slice_eq(keys[i], keys[i - 2])))

@@ -55,6 +55,8 @@ static bool is_signed(struct audit *a, const struct change *c)
 
 bool audit_end_signed(struct audit *a)
 {
+    if (!a->broken && a->trust && a->count == 0)
+        return breaks(a, 1, "it is missing, and so is all behind it");
     if (!a->broken && a->trust && !a->last_signed)
         return breaks(a, a->last, "it is not signed, and no change behind it is");
     return !a->broken;

@@ -263,12 +263,12 @@ static enum hoist_err take_row(struct in *in, MDB_val *ret_key, MDB_val *ret_row
     size_t key_len = be16_read(head), row_len = be32_read(head + 2);
     if (row_len > BACKUP_ROW_MAX || key_len + row_len > in->left)
         return err_set(HOIST_ECORRUPT, "the backup is damaged: a row is longer than any can be");
-    if (in->row.cap < key_len + row_len) {
-        uint8_t *more = mem_realloc(in->row.ptr, key_len + row_len);
+    if (in->row.cap <= key_len + row_len) { /* there is room also for nothing */
+        uint8_t *more = mem_realloc(in->row.ptr, key_len + row_len + 1);
         if (!more)
             return err_set(HOIST_ENOMEM, "out of memory");
         in->row.ptr = more;
-        in->row.cap = key_len + row_len;
+        in->row.cap = key_len + row_len + 1;
     }
     err = take(in, in->row.ptr, key_len + row_len);
     *ret_key = (MDB_val){key_len, in->row.ptr};

@@ -241,6 +241,18 @@ static void every_changed_byte_breaks_the_chain(void **state)
     free_all(changes, count);
 }
 
+static void nothing_at_all_is_signed_by_nobody(void **state)
+{
+    struct trust trust = {.count = 1};
+    struct audit a = {.trust = &trust};
+    assert_false(audit_end_signed(&a));
+    assert_int_equal(a.broken, 1);
+    assert_string_not_equal(a.why, "");
+    a = (struct audit){0};
+    assert_true(audit_end_signed(&a));
+    (void)state;
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, kit_teardown)
@@ -253,6 +265,7 @@ int main(void)
         CASE(a_chain_that_holds_is_followed_to_the_head),
         CASE(the_first_broken_link_is_named),
         CASE(every_changed_byte_breaks_the_chain),
+        CASE(nothing_at_all_is_signed_by_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
