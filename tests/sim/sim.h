@@ -75,6 +75,7 @@ struct upstream { /* upstream.h's, here: where a host is connected to */
 
 struct sim_env_seen { /* what a host was last seen to have of an environment */
     uint64_t epoch, version;
+    uint8_t hash[HASH_SIZE]; /* of change `version` */
 };
 
 struct sim_node {
@@ -107,8 +108,8 @@ struct sim_weather { /* per mille, and milliseconds */
 };
 
 struct sim_figures {
-    uint64_t commands, changed, lost, doubled, mangled, cut, crashes, restarts, set_back, epochs,
-        bad_records, stores_checked, worst_heal_ms;
+    uint64_t commands, changed, lost, doubled, mangled, cut, crashes, restarts, set_back, forks,
+        epochs, bad_records, stores_checked, worst_heal_ms;
 };
 
 struct sim {
@@ -126,6 +127,7 @@ struct sim {
     struct sim_weather weather;
     struct sign_key key, forged_key;
     bool rogue_replays;
+    bool forked; /* the primary went on from a copy as if nothing had happened */
     struct fleet *fleet;
     struct buf out, copied_origin, copied_signature;
     struct sim_figures figures;
@@ -201,11 +203,16 @@ void primary_command(void);
 void primary_restart(void);
 /* Go on from an earlier copy, as after a disaster: new epochs. */
 void primary_take_over(void);
+/* The same without them, as when somebody restores a disk: it gives numbers out again. */
+void primary_fork(void);
+/* What an operator then does: new epochs everywhere. */
+void primary_new_epochs(void);
 void rogue_begin(void);
 void rogue_end(void);
 void rogue_command(void);
 /* NULL: no such version was ever written. */
-const struct sim_truth *truth_find(uint32_t env, uint64_t epoch, uint64_t version);
+const struct sim_truth *truth_find(uint32_t env, uint64_t epoch, uint64_t version,
+                                   const uint8_t hash[HASH_SIZE]);
 uint64_t truth_of_record(struct slice record);
 void truth_end(void);
 

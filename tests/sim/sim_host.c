@@ -75,20 +75,31 @@ static uint32_t env_number(struct slice name)
     sim_wrong("a change of '%.*s', which nobody follows", SLICE_ARG(name));
 }
 
-/* Changes come to a store in order, each once, and each is the primary's. */
+static void set_seen(struct sim_env_seen *seen, uint64_t epoch, uint64_t version,
+                     const uint8_t hash[HASH_SIZE])
+{
+    *seen = (struct sim_env_seen){.epoch = epoch, .version = version};
+    memcpy(seen->hash, hash, HASH_SIZE);
+}
+
+/* Changes come to a store in order, each once, each on top of the one it was written on, and each is
+ * the primary's. */
 static void check_applied(struct sim_node *n, const struct change *c)
 {
     uint32_t env = env_number(c->head.env);
     struct sim_env_seen *last = &n->applied[env];
-    const struct sim_truth *truth = truth_find(env, c->head.epoch, c->head.version);
-    if (!truth || memcmp(truth->hash, c->hash, HASH_SIZE) != 0)
+    if (!truth_find(env, c->head.epoch, c->head.version, c->hash))
         sim_wrong("%s applied change %" PRIu64 " of %s, which was never written", n->id,
                   c->head.version, sim_envs[env]);
     if (c->head.epoch < last->epoch ||
         (c->head.epoch == last->epoch && c->head.version <= last->version))
         sim_wrong("%s applied change %" PRIu64 " of %s behind %" PRIu64, n->id, c->head.version,
                   sim_envs[env], last->version);
-    *last = (struct sim_env_seen){c->head.epoch, c->head.version};
+    if (c->head.epoch == last->epoch && c->head.version == last->version + 1 &&
+        memcmp(c->head.prev, last->hash, HASH_SIZE) != 0)
+        sim_wrong("%s applied change %" PRIu64 " of %s on top of another than the primary did",
+                  n->id, c->head.version, sim_envs[env]);
+    set_seen(last, c->head.epoch, c->head.version, c->hash);
 }
 
 static void applied(void *arg, const struct change *const *changes, uint32_t count)
@@ -131,22 +142,23 @@ static void check_env(struct sim_node *n, struct store_read *r, uint32_t k)
             sim_wrong("%s lost %s", n->id, sim_envs[k]);
         return;
     }
-    if (env.epoch == seen->epoch && env.head == seen->version)
+    if (env.epoch == seen->epoch && env.head == seen->version &&
+        memcmp(env.hash, seen->hash, HASH_SIZE) == 0)
         return;
     if (env.epoch < seen->epoch || (env.epoch == seen->epoch && env.head < seen->version))
         sim_wrong("%s went back in %s: from %" PRIx64 ":%" PRIu64 " to %" PRIx64 ":%" PRIu64, n->id,
                   sim_envs[k], seen->epoch, seen->version, env.epoch, env.head);
-    const struct sim_truth *truth = truth_find(k, env.epoch, env.head);
+    const struct sim_truth *truth = truth_find(k, env.epoch, env.head, env.hash);
     if (!truth)
         sim_wrong("%s has version %" PRIu64 " of %s, which was never written", n->id, env.head,
                   sim_envs[k]);
-    if (memcmp(truth->hash, env.hash, HASH_SIZE) != 0 ||
-        memcmp(truth->digest, env.digest, HASH_SIZE) != 0)
+    if (memcmp(truth->digest, env.digest, HASH_SIZE) != 0)
         sim_wrong("%s has another version %" PRIu64 " of %s than the primary", n->id, env.head,
                   sim_envs[k]);
     for (uint32_t i = 0; i < SPOT_CHECKS; i++)
         check_record(n, r, &env, truth, sim_dice(SIM_KEYS));
-    *seen = n->applied[k] = (struct sim_env_seen){env.epoch, env.head};
+    set_seen(seen, env.epoch, env.head, env.hash);
+    n->applied[k] = *seen;
     sim_trace(env.hash, 8);
 }
 

@@ -17,6 +17,7 @@ enum {
     STORM_MS = 25000,
     HEAL_MS = 200000, /* two retries of 30 s, and a minute until an upstream is asked again */
     CALM_MS = 6000,   /* after which the primary has heard of everybody */
+    HEAR_MS = 4000,   /* until a primary that was set back has heard that it was */
     WEATHER_MS = 500,
     COMMAND_MS = 150,
     ROUNDS = 20, /* storms in one world; then another begins */
@@ -246,7 +247,8 @@ static bool env_is_equal(struct store_read *p, struct store_read *r, uint32_t k)
     struct store_env mine, its;
     bool here = store_env_get(p, sim_envs[k], &mine) == HOIST_OK && mine.head > 0;
     bool there = store_env_get(r, sim_envs[k], &its) == HOIST_OK && its.head > 0;
-    return here == there && (!here || (mine.epoch == its.epoch && mine.head == its.head));
+    return here == there && (!here || (mine.epoch == its.epoch && mine.head == its.head &&
+                                       hash_equal(mine.hash, its.hash)));
 }
 
 static bool is_equal(const struct sim_node *n)
@@ -328,8 +330,12 @@ static void run_until(int64_t end, uint64_t steps)
 
 static void calm(uint64_t steps)
 {
-    int64_t healed = sim.now;
     weather_heal();
+    if (sim.forked) {
+        run_until(sim.now + HEAR_MS, steps);
+        primary_new_epochs();
+    }
+    int64_t healed = sim.now;
     for (const struct sim_node *n; sim.steps < steps && (n = first_unequal());) {
         if (sim.now > healed + HEAL_MS)
             sim_wrong("%s has not what the primary has, %d ms after the last fault", n->id,
@@ -389,10 +395,10 @@ static void tell(double seconds)
            f->commands, f->changed, f->bad_records, f->epochs, f->lost, f->doubled, f->mangled,
            f->cut);
     printf("  %" PRIu64 " crashes, %" PRIu64 " restarts, %" PRIu64
-           " primaries set back; %.0f forged "
-           "and %.0f bad messages refused, %" PRIu64 " stores checked; healed within %" PRIu64
+           " primaries taken over from a copy, %" PRIu64 " set back; %.0f forged and %.0f bad "
+           "messages refused, %" PRIu64 " stores checked; healed within %" PRIu64
            " ms; lost changes 0\n",
-           f->crashes, f->restarts, f->set_back,
+           f->crashes, f->restarts, f->set_back, f->forks,
            count_of("hoist_frames_refused_total", "reason=\"forged\""),
            count_of("hoist_frames_refused_total", "reason=\"frame\""), f->stores_checked,
            f->worst_heal_ms);

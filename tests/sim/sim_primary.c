@@ -16,24 +16,26 @@ const char *const sim_envs[SIM_ENVS] = {"production", "staging", "later"};
 
 /* ---------------------------------------------------------------- truth */
 
-struct truth_epoch {
+struct truth_line { /* of an epoch; a primary that was set back begins another in the same one */
     uint64_t epoch, first; /* version of all[0] */
     struct sim_truth *all;
     size_t count, cap;
 };
 
 static struct truth_env {
-    struct truth_epoch *epochs;
+    struct truth_line *lines;
     size_t count, cap;
 } truths[SIM_ENVS];
 
-const struct sim_truth *truth_find(uint32_t env, uint64_t epoch, uint64_t version)
+const struct sim_truth *truth_find(uint32_t env, uint64_t epoch, uint64_t version,
+                                   const uint8_t hash[HASH_SIZE])
 {
     const struct truth_env *t = &truths[env];
     for (size_t i = t->count; i-- > 0;) {
-        const struct truth_epoch *e = &t->epochs[i];
-        if (e->epoch == epoch && version >= e->first && version - e->first < e->count)
-            return &e->all[version - e->first];
+        const struct truth_line *l = &t->lines[i];
+        if (l->epoch == epoch && version >= l->first && version - l->first < l->count &&
+            memcmp(l->all[version - l->first].hash, hash, HASH_SIZE) == 0)
+            return &l->all[version - l->first];
     }
     return NULL;
 }
@@ -47,15 +49,20 @@ uint64_t truth_of_record(struct slice record)
     return v ? v : 1;
 }
 
-static struct truth_epoch *epoch_of(struct truth_env *t, const struct change_header *head)
+/* The line that change `head` goes on with. */
+static struct truth_line *line_of(struct truth_env *t, const struct change_header *head)
 {
-    if (t->count && t->epochs[t->count - 1].epoch == head->epoch)
-        return &t->epochs[t->count - 1];
-    if (t->count == t->cap && !(t->epochs = mem_grow(t->epochs, &t->cap, 8, sizeof *t->epochs)))
+    for (size_t i = t->count; i-- > 0;) {
+        struct truth_line *l = &t->lines[i];
+        if (l->epoch == head->epoch && l->first + l->count == head->version &&
+            memcmp(l->all[l->count - 1].hash, head->prev, HASH_SIZE) == 0)
+            return l;
+    }
+    if (t->count == t->cap && !(t->lines = mem_grow(t->lines, &t->cap, 8, sizeof *t->lines)))
         sim_wrong("out of memory");
-    struct truth_epoch *e = &t->epochs[t->count++];
-    *e = (struct truth_epoch){.epoch = head->epoch, .first = head->version};
-    return e;
+    struct truth_line *l = &t->lines[t->count++];
+    *l = (struct truth_line){.epoch = head->epoch, .first = head->version};
+    return l;
 }
 
 static void edit_truth(struct sim_truth *now, const struct change *c)
@@ -79,23 +86,20 @@ static void learn(uint32_t env, struct slice bytes)
     struct sim_truth now = {0};
     sim_ok(change_decode(bytes, &c), "the primary's change");
     uint64_t before = c.head.kind == CHANGE_EPOCH ? c.head.old_epoch : c.head.epoch;
-    const struct sim_truth *base = truth_find(env, before, c.head.version - 1);
+    const struct sim_truth *base =
+        c.head.version > 1 ? truth_find(env, before, c.head.version - 1, c.head.prev) : NULL;
     if (base)
         now = *base;
     else if (c.head.version > 1)
         sim_wrong("the primary wrote version %d of %s on nothing", (int)c.head.version,
                   sim_envs[env]);
-    if (base && memcmp(base->hash, c.head.prev, HASH_SIZE) != 0)
-        sim_wrong("the primary's change %d does not follow on the one before", (int)c.head.version);
     edit_truth(&now, &c);
     memcpy(now.hash, c.hash, HASH_SIZE);
     memcpy(now.digest, c.head.digest, HASH_SIZE);
-    struct truth_epoch *e = epoch_of(&truths[env], &c.head);
-    if (c.head.version != e->first + e->count)
-        sim_wrong("the primary numbered %d twice, or left one out", (int)c.head.version);
-    if (e->count == e->cap && !(e->all = mem_grow(e->all, &e->cap, 64, sizeof *e->all)))
+    struct truth_line *l = line_of(&truths[env], &c.head);
+    if (l->count == l->cap && !(l->all = mem_grow(l->all, &l->cap, 64, sizeof *l->all)))
         sim_wrong("out of memory");
-    e->all[e->count++] = now;
+    l->all[l->count++] = now;
     sim_trace(now.hash, 8);
 }
 
@@ -103,8 +107,8 @@ void truth_end(void)
 {
     for (uint32_t i = 0; i < SIM_ENVS; i++) {
         for (size_t k = 0; k < truths[i].count; k++)
-            mem_free(truths[i].epochs[k].all);
-        mem_free(truths[i].epochs);
+            mem_free(truths[i].lines[k].all);
+        mem_free(truths[i].lines);
         truths[i] = (struct truth_env){0};
     }
 }
@@ -118,7 +122,7 @@ static uint64_t first_unknown(struct store_read *r, uint32_t k, const struct sto
     for (; v > 0; v--) {
         sim_ok(store_log_get(r, env->id, v, &bytes), "the primary's log");
         sim_ok(change_decode(bytes, &c), "the primary's log");
-        if (truth_find(k, c.head.epoch, v))
+        if (truth_find(k, c.head.epoch, v, c.hash))
             break;
     }
     return v + 1;
@@ -233,13 +237,11 @@ static const char *put_body(struct buf *body, const char *env)
     return "set";
 }
 
-static void run_one(struct store_write *w, const char *env)
+static void run_one(struct store_write *w, const char *name, struct slice body)
 {
-    struct buf body = BUF_INIT(4096);
     struct answer a = ANSWER_INIT;
-    struct frame_command f = {.name = slice_str(put_body(&body, env)), .author = SLICE("ana")};
+    struct frame_command f = {.name = slice_str(name), .author = SLICE("ana"), .body = body};
     struct command *c;
-    f.body = buf_slice(&body);
     hash_random(f.request, sizeof f.request);
     sim_ok(command_new(&f, "ana", &c), "a command");
     command_sign_with(c, &sim.key);
@@ -248,7 +250,29 @@ static void run_one(struct store_write *w, const char *env)
     sim.figures.changed += a.changed;
     answer_done(&a);
     command_free(c);
+}
+
+static void run_any(struct store_write *w, const char *env)
+{
+    struct buf body = BUF_INIT(4096);
+    const char *name = put_body(&body, env);
+    run_one(w, name, buf_slice(&body));
     buf_done(&body);
+}
+
+void primary_new_epochs(void)
+{
+    struct store_write *w;
+    sim_ok(store_write_begin(sim.nodes[SIM_PRIMARY].store, &w), "the primary's store");
+    for (uint32_t k = 0; k < SIM_ENVS; k++) {
+        struct buf body = BUF_INIT(256);
+        buf_printf(&body, "{\"env\":\"%s\",\"new_epoch\":true}", sim_envs[k]);
+        run_one(w, "env_epoch", buf_slice(&body));
+        buf_done(&body);
+    }
+    sim_ok(store_write_commit(w), "the primary's commit");
+    committed();
+    sim.forked = false;
 }
 
 void primary_command(void)
@@ -263,7 +287,7 @@ void primary_command(void)
     uint32_t burst = sim_chance(80) ? 1 + sim_dice(BURST_MAX) : 1;
     sim_ok(store_write_begin(n->store, &w), "the primary's store");
     for (uint32_t i = 0; i < burst; i++)
-        run_one(w, env);
+        run_any(w, env);
     if (sim_chance(5)) { /* it dies before the commit: nothing of that was ever said to be done */
         store_write_abort(w);
         primary_restart();
@@ -333,18 +357,36 @@ void primary_restart(void)
     open_site();
 }
 
-void primary_take_over(void)
+/* False: there is no copy. */
+static bool set_back(void)
 {
     struct sim_node *n = &sim.nodes[SIM_PRIMARY];
-    uint32_t count;
     if (n->copy.len == 0)
-        return;
-    sim.figures.set_back++;
+        return false;
     close_site();
     copy_put_back(n);
     store_at(n, true);
-    sim_ok(succession_begin(n->store, &sim.key, "from a copy", &count), "a succession");
+    return true;
+}
+
+void primary_take_over(void)
+{
+    uint32_t count;
+    if (!set_back())
+        return;
+    sim.figures.set_back++;
+    sim_ok(succession_begin(sim.nodes[SIM_PRIMARY].store, &sim.key, "from a copy", &count),
+           "a succession");
     committed();
+    open_site();
+}
+
+void primary_fork(void)
+{
+    if (!set_back())
+        return;
+    sim.figures.forks++;
+    sim.forked = true;
     open_site();
 }
 

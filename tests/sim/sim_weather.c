@@ -37,6 +37,8 @@ static void trouble_primary(void)
         copy_take(&sim.nodes[SIM_PRIMARY]);
     if (sim_chance(8))
         primary_take_over();
+    else if (sim_chance(5))
+        primary_fork();
 }
 
 static void trouble_rogue(void)
