@@ -131,6 +131,13 @@ tsan:  ## the unit tests with threads, under the thread sanitizer
 	$(MAKE) deps deps-check
 	TSAN_OPTIONS='die_after_fork=0 suppressions=$(CURDIR)/tests/tsan.supp' \
 	$(MAKE) unit CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),store|client|repl|primary|http|queue|metrics)'
+# Which of the system tests: those in which threads of ours meet. Each report is a file of its own.
+TSAN_SYSTEM := test_trust or test_relay or test_fleet or test_host or test_lifecycle or test_network or test_change or test_succession
+tsan-system:  ## system tests with threads, under the thread sanitizer (ONLY=a pytest -k expression)
+	@rm -rf build/tsan/races && mkdir -p build/tsan/races
+	TSAN_OPTIONS='die_after_fork=0 suppressions=$(CURDIR)/tests/tsan.supp log_path=$(CURDIR)/build/tsan/races/race' \
+	$(MAKE) system CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),$(TSAN_SYSTEM))'
+	@! cat build/tsan/races/* 2>/dev/null
 soak: deps deps-check deps-soak all  ## the fault suite, long: SEED=N, SOAK_SECONDS=N (1800) of the load in which nothing may grow
 	@$(MAKE) --no-print-directory $(SYSTEM_NEEDS)
 	HOIST_SOAK=1 tests/run system --build $(BUILD) --only '$(or $(ONLY),soak)'
@@ -225,7 +232,7 @@ deps-soak:  ## install what the long tests need beside that: a browser
 help:  ## this list
 	@awk -F ':.*##  *' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all man unit system corpus sim rooms fmt fmt-check clang-check check asan tsan soak previous fuzz bench run gdb install clean \
+.PHONY: all man unit system corpus sim rooms fmt fmt-check clang-check check asan tsan tsan-system soak previous fuzz bench run gdb install clean \
         deps deps-check deps-bench deps-soak help
 
 .SECONDARY:
