@@ -127,7 +127,6 @@ struct sim {
     struct sim_weather weather;
     struct sign_key key, forged_key;
     bool rogue_replays;
-    bool forked; /* the primary went on from a copy as if nothing had happened */
     struct fleet *fleet;
     struct buf out, copied_origin, copied_signature;
     struct sim_figures figures;
@@ -205,7 +204,8 @@ void primary_restart(void);
 void primary_take_over(void);
 /* The same without them, as when somebody restores a disk: it gives numbers out again. */
 void primary_fork(void);
-/* What an operator then does: new epochs everywhere. */
+/* Whether it has heard of what it has not; and what an operator then does: new epochs everywhere. */
+bool primary_is_set_back(void);
 void primary_new_epochs(void);
 void rogue_begin(void);
 void rogue_end(void);

@@ -17,7 +17,6 @@ enum {
     STORM_MS = 25000,
     HEAL_MS = 200000, /* two retries of 30 s, and a minute until an upstream is asked again */
     CALM_MS = 6000,   /* after which the primary has heard of everybody */
-    HEAR_MS = 4000,   /* until a primary that was set back has heard that it was */
     WEATHER_MS = 500,
     COMMAND_MS = 150,
     ROUNDS = 20, /* storms in one world; then another begins */
@@ -331,15 +330,15 @@ static void run_until(int64_t end, uint64_t steps)
 static void calm(uint64_t steps)
 {
     weather_heal();
-    if (sim.forked) {
-        run_until(sim.now + HEAR_MS, steps);
-        primary_new_epochs();
-    }
     int64_t healed = sim.now;
     for (const struct sim_node *n; sim.steps < steps && (n = first_unequal());) {
         if (sim.now > healed + HEAL_MS)
-            sim_wrong("%s has not what the primary has, %d ms after the last fault", n->id,
+            sim_wrong("%s, which follows node %u, has not what the primary has, %d ms after the "
+                      "last fault",
+                      n->id, n->agent && n->agent->upstream ? n->agent->upstream->server : 0,
                       HEAL_MS);
+        if (primary_is_set_back())
+            primary_new_epochs();
         run_until(sim.now + 20, steps);
     }
     if ((uint64_t)(sim.now - healed) > sim.figures.worst_heal_ms)

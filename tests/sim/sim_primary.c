@@ -260,6 +260,20 @@ static void run_any(struct store_write *w, const char *env)
     buf_done(&body);
 }
 
+bool primary_is_set_back(void)
+{
+    struct store_read *r;
+    struct store_env env;
+    char why[FLEET_WHY_SIZE];
+    bool back = false;
+    sim_ok(store_read_begin(sim.nodes[SIM_PRIMARY].store, false, &r), "the primary's store");
+    for (uint32_t n = 0; !back && store_env_at(r, n, &env) == HOIST_OK; n++)
+        back = fleet_epoch(sim.fleet, env.name) > env.epoch ||
+               fleet_set_back(sim.fleet, env.name, env.epoch, why);
+    store_read_end(r);
+    return back;
+}
+
 void primary_new_epochs(void)
 {
     struct store_write *w;
@@ -272,7 +286,6 @@ void primary_new_epochs(void)
     }
     sim_ok(store_write_commit(w), "the primary's commit");
     committed();
-    sim.forked = false;
 }
 
 void primary_command(void)
@@ -363,9 +376,15 @@ static bool set_back(void)
     struct sim_node *n = &sim.nodes[SIM_PRIMARY];
     if (n->copy.len == 0)
         return false;
+    uint64_t starts = store_starts(n->store);
     close_site();
     copy_put_back(n);
     store_at(n, true);
+    while (store_starts(n->store) <=
+           starts) { /* heartbeats would be taken for old ones that come again */
+        store_close(n->store);
+        store_at(n, true);
+    }
     return true;
 }
 
@@ -386,7 +405,6 @@ void primary_fork(void)
     if (!set_back())
         return;
     sim.figures.forks++;
-    sim.forked = true;
     open_site();
 }
 
