@@ -109,7 +109,8 @@ static struct buf on_the_way(struct slice bytes)
     }
     struct buf copy = sim_bytes(bytes);
     if (!safe && copy.len && sim_chance(sim.weather.mangle)) {
-        copy.ptr[sim_dice((uint32_t)copy.len)] ^= (uint8_t)(1 + sim_dice(255));
+        uint32_t at = sim_dice((uint32_t)copy.len);
+        copy.ptr[at] ^= (uint8_t)(1 + sim_dice(255));
         sim.figures.mangled++;
     }
     return copy;
@@ -129,6 +130,16 @@ static uint32_t copies(void)
     return 1 + twice;
 }
 
+/* One copy of it, unless it is lost. */
+static void send(struct sim_event e, struct slice bytes)
+{
+    if (is_lost(e.node, e.peer))
+        return;
+    e.at = way_ms();
+    e.bytes = on_the_way(bytes);
+    sim_put(e);
+}
+
 void sim_broadcast(uint32_t server, struct slice bytes)
 {
     for (uint32_t i = 1; i <= SIM_HOSTS; i++) {
@@ -136,12 +147,11 @@ void sim_broadcast(uint32_t server, struct slice bytes)
         if (!n->agent || !n->agent->upstream || n->agent->upstream->server != server)
             continue;
         for (uint32_t c = copies(); c > 0; c--)
-            if (!is_lost(server, i))
-                sim_put((struct sim_event){.kind = SIM_MESSAGE,
-                                           .at = way_ms(),
-                                           .node = i,
-                                           .life = n->agent->upstream->connection,
-                                           .bytes = on_the_way(bytes)});
+            send((struct sim_event){.kind = SIM_MESSAGE,
+                                    .node = i,
+                                    .peer = server,
+                                    .life = n->agent->upstream->connection},
+                 bytes);
     }
 }
 
@@ -149,14 +159,8 @@ void sim_ask(enum sim_kind kind, uint32_t node, uint32_t peer, uint64_t life, ui
              struct slice bytes)
 {
     for (uint32_t c = copies(); c > 0; c--)
-        if (!is_lost(node, peer))
-            sim_put((struct sim_event){.kind = kind,
-                                       .at = way_ms(),
-                                       .node = node,
-                                       .peer = peer,
-                                       .life = life,
-                                       .tag = tag,
-                                       .bytes = on_the_way(bytes)});
+        send((struct sim_event){.kind = kind, .node = node, .peer = peer, .life = life, .tag = tag},
+             bytes);
 }
 
 /* ---------------------------------------------------------------- what a host hears */

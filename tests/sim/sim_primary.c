@@ -192,8 +192,9 @@ static void write_bad_record(const char *env)
         {(const uint8_t *)"\x9b\x09\x00\xc3\x01\x90\xc0\xc0\xc0\xc0\xc0\xc0", 12},
         {(const uint8_t *)"junk", 4},
     };
+    uint32_t key = sim_dice(SIM_KEYS), which = sim_dice(2);
     sim.figures.bad_records++;
-    write_raw(sim.nodes[SIM_PRIMARY].store, env, sim_dice(SIM_KEYS), bad[sim_dice(2)], &sim.key);
+    write_raw(sim.nodes[SIM_PRIMARY].store, env, key, bad[which], &sim.key);
     committed();
 }
 

@@ -64,13 +64,12 @@ static void cut_links(void)
 
 void weather_change(void)
 {
-    sim.weather = (struct sim_weather){
-        .lose = sim_chance(500) ? sim_dice(300) : 0,
-        .twice = sim_dice(100),
-        .truncate = sim_chance(200) ? sim_dice(60) : 0,
-        .mangle = sim_chance(200) ? sim_dice(60) : 0,
-        .late_ms = 1 + (sim_chance(500) ? sim_dice(400) : sim_dice(5)),
-    };
+    struct sim_weather *w = &sim.weather;
+    w->lose = sim_chance(500) ? sim_dice(300) : 0;
+    w->twice = sim_dice(100);
+    w->truncate = sim_chance(200) ? sim_dice(60) : 0;
+    w->mangle = sim_chance(200) ? sim_dice(60) : 0;
+    w->late_ms = sim_chance(500) ? 1 + sim_dice(400) : 1 + sim_dice(5);
     cut_links();
     trouble_primary();
     trouble_rogue();
