@@ -416,19 +416,31 @@ static void log_trouble(void *arg, const char *fmt, va_list args)
     log_debug("http: %s", text); /* what a client did wrong is no news */
 }
 
+static unsigned connections_max(const struct http_config *c)
+{
+    return c->connections_max ? c->connections_max : (unsigned)HTTP_CONNECTIONS_MAX;
+}
+
 static struct MHD_Daemon *serve(struct http *h, int fd)
 {
-    unsigned connections =
-        h->config.connections_max ? h->config.connections_max : (unsigned)HTTP_CONNECTIONS_MAX;
+    unsigned connections = connections_max(&h->config);
     /* The logger comes first, or what the others have to say goes to stderr. */
     return MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
         handle, h, MHD_OPTION_EXTERNAL_LOGGER, log_trouble, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_MAX_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX,
-        MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, connected, h,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_THREAD_POOL_SIZE,
-        (unsigned)THREADS, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        connections - connections / 4, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_MAX_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX, MHD_OPTION_NOTIFY_COMPLETED,
+        completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, connected, h, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_encoded, NULL, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_END);
+}
+
+/* A stream has its connection for good: half of them are left to requests. */
+static uint32_t streams_max(const struct http_config *c)
+{
+    uint32_t most = c->streams_max ? c->streams_max : (uint32_t)STREAMS_MAX;
+    uint32_t half = (connections_max(c) + 1) / 2;
+    return most < half ? most : half;
 }
 
 static enum hoist_err start(struct http *h, const char *option)
@@ -441,7 +453,7 @@ static enum hoist_err start(struct http *h, const char *option)
         err = ofrep_new(h->config.ofrep, &h->ofrep);
     if (!err)
         err = streams_new(h->ofrep ? ofrep_envs(h->ofrep) : NULL, &h->peers,
-                          h->config.streams_max ? h->config.streams_max : STREAMS_MAX, &h->streams);
+                          streams_max(&h->config), &h->streams);
     if (!err && !(h->daemon = serve(h, fd)))
         err = err_set(HOIST_EIO, "%s %s: the server does not start", option, h->config.listen);
     if (err)

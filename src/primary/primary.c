@@ -275,6 +275,7 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
                                    .id = p->id,
                                    .software = p->software,
                                    .heartbeat_ms = config->heartbeat_ms,
+                                   .quota = config->quota,
                                    .key = config->key,
                                    .command = on_command,
                                    .told = on_told,

@@ -28,6 +28,7 @@ struct primary_config {
     const char *software;
     const char *role; /* "primary" or "dev", as status says it */
     uint32_t heartbeat_ms;
+    struct quota_limits quota;
     const struct sign_key *key; /* signs changes and heartbeats; stays the caller's; NULL: none */
 };
 

@@ -379,3 +379,26 @@ void answer_snapshot(const struct answerer *a, uint32_t asker, const struct fram
         put_error(out);
     store_read_end(r);
 }
+
+/* ---------------------------------------------------------------- not now */
+
+void answer_busy(enum frame_kind kind, uint32_t again_ms, struct buf *out)
+{
+    asked_count_busy(kind);
+    switch (kind) {
+    case FRAME_FETCH:
+        frame_put_fetch_reply(
+            out, &(struct frame_fetch_reply){.status = REPLY_BUSY, .busy_ms = again_ms});
+        break;
+    case FRAME_SNAPSHOT:
+        frame_put_snapshot_reply(
+            out, &(struct frame_snapshot_reply){.status = REPLY_BUSY, .busy_ms = again_ms});
+        break;
+    case FRAME_STATUS:
+    case FRAME_SUBTREE:
+        frame_put_status_reply(out, REPLY_BUSY);
+        break;
+    default:
+        frame_put_error_reply(out, SLICE("busy, ask again"));
+    }
+}

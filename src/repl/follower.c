@@ -271,7 +271,11 @@ static bool read_reply(struct follower *f, const struct request *r, struct slice
             load_page(f, e, &u.snapshot);
         return true;
     default:
-        return is_readable(f, frame_get_status_reply(bytes, &u.status));
+        if (!is_readable(f, frame_get_status_reply(bytes, &u.status)))
+            return false;
+        if (u.status == REPLY_BUSY)
+            f->status_due_ms = f->now + follower_random(f, STATUS_BUSY_MS);
+        return true;
     }
 }
 

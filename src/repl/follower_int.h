@@ -22,6 +22,7 @@
 
 enum {
     RETRY_FIRST_MS = 200, /* the first wait after a failure is between zero and this */
+    STATUS_BUSY_MS = 500, /* at the most before a status is told again that was not heard */
     STATUS_GATHER_MS = 5, /* changes that are committed together are told together */
     DOUBT_MS = 1000,      /* how often a doubt may ask hello */
     SHUN_MS = 60000,      /* an upstream that was left is asked again after this */

@@ -23,7 +23,16 @@ struct publisher {
     struct metric *errors;
 };
 
-enum hoist_err publisher_open(const struct answerer *who, struct publisher **ret)
+/* The socket's queue and who may listen. */
+static enum hoist_err set_up(nng_socket socket, struct quota *quota)
+{
+    int rc = nng_socket_set_int(socket, NNG_OPT_SENDBUF, NET_QUEUE);
+    return rc == 0 ? quota_watch(quota, socket, QUOTA_SUBSCRIPTION)
+                   : net_err(rc, "repl: the stream's queue");
+}
+
+enum hoist_err publisher_open(const struct answerer *who, struct quota *quota,
+                              struct publisher **ret)
 {
     struct publisher *p = mem_zalloc(1, sizeof *p);
     if (!p)
@@ -33,11 +42,11 @@ enum hoist_err publisher_open(const struct answerer *who, struct publisher **ret
         mem_free(p);
         return net_err(rc, "repl: the stream's socket");
     }
-    rc = nng_socket_set_int(p->socket, NNG_OPT_SENDBUF, NET_QUEUE);
-    if (rc != 0) {
+    enum hoist_err err = set_up(p->socket, quota);
+    if (err != HOIST_OK) {
         nng_close(p->socket);
         mem_free(p);
-        return net_err(rc, "repl: the stream's queue");
+        return err;
     }
     p->who = who;
     p->errors =

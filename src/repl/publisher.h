@@ -10,11 +10,13 @@
 
 #include "base/slice.h"
 #include "repl/answer.h"
+#include "repl/quota.h"
 
 struct publisher;
 
-/* `who` speaks in the heartbeats; borrowed. */
-MUST_USE enum hoist_err publisher_open(const struct answerer *who, struct publisher **ret);
+/* `who` speaks in the heartbeats; `quota` counts who listens; both borrowed. */
+MUST_USE enum hoist_err publisher_open(const struct answerer *who, struct quota *quota,
+                                       struct publisher **ret);
 /* False: nng did not manage to (net_close()), and keeps what it has. NULL is fine. */
 MUST_USE bool publisher_close(struct publisher *p);
 MUST_USE enum hoist_err publisher_listen(struct publisher *p, const char *url);

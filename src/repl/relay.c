@@ -74,6 +74,7 @@ static enum hoist_err begin(struct relay *r, struct store *s, const struct relay
         .id = r->id,
         .software = config->agent.software,
         .heartbeat_ms = config->agent.heartbeat_ms,
+        .quota = config->quota,
         .standing = agent_standing,
         .standing_arg = r->agent,
         .envs = agent_envs(r->agent, &env_count),

@@ -18,6 +18,7 @@ struct relay_config {
     const char *const *listen; /* as in server_config */
     uint32_t listen_count;
     const char *stream;
+    struct quota_limits quota;
 };
 
 /* Errors: those of agent_new() and server_start(). */

@@ -16,20 +16,23 @@
 #include "flag/json.h"
 #include "repl/answer.h"
 #include "repl/asked.h"
+#include "repl/late.h"
 #include "repl/net.h"
 #include "repl/publisher.h"
 #include "repl/ticker.h"
 
 enum {
-    SERVER_REQUESTS = 320,            /* taken at a time; further ones wait in their connections */
-    SERVER_FETCHES = 64,              /* of these: being answered */
-    SERVER_COMMANDS = 192,            /* of these: waiting for their answers … */
-    SERVER_COMMAND_BYTES = 256 << 20, /* … and all their bytes */
+    /* Taken at a time; further ones wait in their connections. Beside those that are held back and
+     * the commands that wait (192) there is room for others. */
+    SERVER_REQUESTS = 320 + LATE_PLACES,
+    SERVER_FETCHES = 64, /* of these: being answered */
     SERVER_HEARTBEAT_MS = 200,
     SERVER_QUIET_MS = 60000, /* between two log lines about requests that cannot be read */
 };
 
-enum request_state { REQUEST_COMING, REQUEST_WAITS, REQUEST_ANSWERED };
+enum { EXIT_NOT_DONE = 1, EXIT_REFUSED = 5 }; /* of flagctl */
+
+enum request_state { REQUEST_COMING, REQUEST_WAITS, REQUEST_HELD_BACK, REQUEST_ANSWERED };
 
 /* One of the places that requests are taken in: waits for one, answers it, waits again. */
 struct server_request {
@@ -37,8 +40,10 @@ struct server_request {
     nng_ctx ctx;
     nng_aio *aio;
     enum request_state state;
-    nng_msg *msg;                     /* a command that waits; it borrows from here */
-    uint8_t request[REQUEST_ID_SIZE]; /* its id */
+    nng_msg *msg; /* a command that waits; it borrows from here; or an answer that is held back */
+    uint8_t request[REQUEST_ID_SIZE]; /* the command's id */
+    struct quota_peer *holder;        /* whose bytes it is, while it waits */
+    uint32_t pipe;                    /* by which it came */
     atomic_int *counted;              /* where this one counts while it is here */
 };
 
@@ -52,11 +57,12 @@ struct server {
     nng_socket rep;
     bool rep_is_open;
     struct ticker *ticker;
+    struct quota *quota;
+    struct late *late;
     struct server_request *requests;
     atomic_bool leaving; /* nng was given up on: its callbacks find nothing here any more */
     atomic_int inside;   /* callbacks under way */
-    atomic_int fetches, commands;
-    atomic_size_t command_bytes;
+    atomic_int fetches;
     struct metric *refused;
     _Atomic int64_t quiet_until_ms;
 };
@@ -73,8 +79,9 @@ static void await_request(struct server_request *q)
 
 static void release(struct server_request *q)
 {
-    if (q->msg)
-        atomic_fetch_sub(&q->server->command_bytes, nng_msg_len(q->msg));
+    if (q->holder)
+        quota_release(q->server->quota, q->holder, q->pipe, nng_msg_len(q->msg), clock_mono_ms());
+    q->holder = NULL;
     nng_msg_free(q->msg);
     q->msg = NULL;
     if (q->counted)
@@ -82,17 +89,28 @@ static void release(struct server_request *q)
     q->counted = NULL;
 }
 
-static void answer(struct server_request *q, struct buf *reply)
+static void send_answer(struct server_request *q, nng_msg *m)
+{
+    q->state = REQUEST_ANSWERED;
+    nng_aio_set_msg(q->aio, m);
+    nng_ctx_send(q->ctx, q->aio);
+}
+
+static nng_msg *answer_msg(struct server_request *q, struct buf *reply)
 {
     nng_msg *m = buf_err(reply) == HOIST_OK ? net_msg(buf_slice(reply)) : NULL;
     if (!m) {
         release(q);
         await_request(q); /* out of memory: the asker's deadline answers it */
-        return;
     }
-    q->state = REQUEST_ANSWERED;
-    nng_aio_set_msg(q->aio, m);
-    nng_ctx_send(q->ctx, q->aio);
+    return m;
+}
+
+static void answer(struct server_request *q, struct buf *reply)
+{
+    nng_msg *m = answer_msg(q, reply);
+    if (m)
+        send_answer(q, m);
 }
 
 /* Count this request among at most `max` of its kind. */
@@ -183,8 +201,8 @@ static enum hoist_err take(struct server_request *q, enum frame_kind kind, nng_m
 
 /* ---------------------------------------------------------------- commands */
 
-static void put_command_error(const struct server_request *q, struct buf *out, const char *code,
-                              const char *message)
+static void put_command_error(const struct server_request *q, struct buf *out, uint32_t exit,
+                              const char *code, const char *message)
 {
     struct buf body = BUF_INIT(4096);
     struct json_writer w = JSON_WRITER(&body, 0);
@@ -192,29 +210,26 @@ static void put_command_error(const struct server_request *q, struct buf *out, c
     json_key(&w, "error");
     json_object_begin(&w);
     json_key(&w, "exit");
-    json_put_u64(&w, 1);
+    json_put_u64(&w, exit);
     json_key(&w, "code");
     json_put_str(&w, code);
     json_key(&w, "message");
     json_put_str(&w, message);
     json_object_end(&w);
     json_object_end(&w);
-    struct frame_command_reply reply = {.exit = 1, .body = buf_slice(&body)};
+    struct frame_command_reply reply = {.exit = exit, .body = buf_slice(&body)};
     memcpy(reply.request, q->request, REQUEST_ID_SIZE);
     frame_put_command_reply(out, &reply);
     buf_done(&body);
 }
 
-/* Room for one more command of `bytes`? */
-static bool enter_command(struct server_request *q, size_t bytes)
+/* It was not looked at: nothing was done. */
+static void put_command_busy(const struct server_request *q, struct buf *out, const char *why)
 {
-    struct server *v = q->server;
-    if (!enter(q, &v->commands, SERVER_COMMANDS))
-        return false;
-    if (atomic_fetch_add(&v->command_bytes, bytes) + bytes <= SERVER_COMMAND_BYTES)
-        return true;
-    atomic_fetch_sub(&v->command_bytes, bytes);
-    return false;
+    char message[200];
+    snprintf(message, sizeof message, "%s; nothing was done, ask again in %d ms", why,
+             QUOTA_WAIT_MS);
+    put_command_error(q, out, EXIT_REFUSED, "busy", message);
 }
 
 static void peer_of(nng_msg *m, char *out, size_t size)
@@ -237,12 +252,13 @@ static bool hand_over(struct server_request *q, nng_msg *m, struct buf *out)
     }
     memcpy(q->request, f.request, REQUEST_ID_SIZE);
     if (!v->config.command) {
-        put_command_error(q, out, "refused", "this hoistd takes no commands; ask the primary");
+        put_command_error(q, out, EXIT_NOT_DONE, "refused",
+                          "this hoistd takes no commands; ask the primary");
         return false;
     }
-    if (!enter_command(q, nng_msg_len(m))) {
-        put_command_error(q, out, "busy",
-                          "too many commands wait at the primary; nothing was done, try again");
+    const char *beyond = quota_hold(v->quota, q->pipe, nng_msg_len(m), clock_mono_ms(), &q->holder);
+    if (beyond) {
+        put_command_busy(q, out, beyond);
         return false;
     }
     peer_of(m, peer, sizeof peer);
@@ -251,7 +267,8 @@ static bool hand_over(struct server_request *q, nng_msg *m, struct buf *out)
     enum hoist_err err = v->config.command(v->config.arg, q, &f, peer);
     if (err == HOIST_OK)
         return true; /* it may be answered already, and `q` be busy with the next */
-    put_command_error(q, out, err == HOIST_EBUSY ? "busy" : err_word(err), err_last());
+    put_command_error(q, out, EXIT_NOT_DONE, err == HOIST_EBUSY ? "busy" : err_word(err),
+                      err_last());
     return false;
 }
 
@@ -265,7 +282,8 @@ void server_reply(struct server_request *q, uint32_t exit, struct slice body)
     if (buf_err(&out) == HOIST_ELIMIT) {
         buf_done(&out);
         out = BUF_INIT(FRAME_COMMAND_MAX);
-        put_command_error(q, &out, "limit", "the answer is too long to be sent; ask for less");
+        put_command_error(q, &out, EXIT_NOT_DONE, "limit",
+                          "the answer is too long to be sent; ask for less");
     }
     answer(q, &out);
     buf_done(&out);
@@ -278,6 +296,49 @@ void server_drop(struct server_request *q)
     await_request(q);
 }
 
+/* ---------------------------------------------------------------- who asks too often */
+
+static void give_late(void *item)
+{
+    struct server_request *q = item;
+    nng_msg *m = q->msg;
+    q->msg = NULL;
+    send_answer(q, m);
+}
+
+static void put_busy(struct server_request *q, enum frame_kind kind, nng_msg *m, struct buf *out)
+{
+    struct frame_command f;
+    if (kind != FRAME_COMMAND || frame_get_command(net_msg_bytes(m), &f) != HOIST_OK) {
+        answer_busy(kind, QUOTA_WAIT_MS, out);
+        return;
+    }
+    memcpy(q->request, f.request, REQUEST_ID_SIZE);
+    put_command_busy(q, out, "too many requests come from this address (--peer-requests)");
+}
+
+/* Its connection waits for the answer, and asks nothing meanwhile. */
+static void hold_back(struct server_request *q, enum frame_kind kind, nng_msg *m)
+{
+    struct buf out = BUF_INIT(FRAME_REPLY_MAX);
+    put_busy(q, kind, m, &out);
+    nng_msg_free(m);
+    nng_msg *reply = answer_msg(q, &out);
+    buf_done(&out);
+    if (!reply)
+        return;
+    q->state = REQUEST_HELD_BACK;
+    q->msg = reply;
+    if (!late_put(q->server->late, q, clock_mono_ms()))
+        give_late(q);
+}
+
+static void on_tick(void *arg, int64_t now_ms)
+{
+    struct server *v = arg;
+    quota_tick(v->quota, now_ms);
+}
+
 /* ---------------------------------------------------------------- one request's life */
 
 static void take_request(struct server_request *q, nng_msg *m)
@@ -288,6 +349,11 @@ static void take_request(struct server_request *q, nng_msg *m)
 
     if (err == HOIST_OK)
         asked_count(kind);
+    q->pipe = (uint32_t)nng_pipe_id(nng_msg_get_pipe(m));
+    if (!quota_ask(q->server->quota, q->pipe, clock_mono_ms())) {
+        hold_back(q, err == HOIST_OK ? kind : FRAME_ERROR_REPLY, m);
+        return;
+    }
     if (err == HOIST_OK && kind == FRAME_COMMAND) {
         if (hand_over(q, m, &out))
             return;
@@ -378,6 +444,9 @@ static enum hoist_err open_requests(struct server *v)
     if (rc != 0)
         return net_err(rc, "repl: the rpc socket");
     v->rep_is_open = true;
+    enum hoist_err err = quota_watch(v->quota, v->rep, QUOTA_CONNECTION);
+    if (err != HOIST_OK)
+        return err;
     v->requests = mem_zalloc(SERVER_REQUESTS, sizeof *v->requests);
     if (!v->requests)
         return err_set(HOIST_ENOMEM, "repl: out of memory");
@@ -399,6 +468,10 @@ static enum hoist_err prepare(struct server *v)
     if (!v->id || !v->software)
         return err_set(HOIST_ENOMEM, "repl: out of memory");
     enum hoist_err err = downloads_new(v->store, &v->downloads);
+    if (err == HOIST_OK)
+        err = quota_new(&v->config.quota, &v->quota);
+    if (err == HOIST_OK)
+        err = late_start(QUOTA_WAIT_MS, give_late, on_tick, v, &v->late);
     if (err != HOIST_OK)
         return err;
     v->answerer = (struct answerer){
@@ -413,7 +486,7 @@ static enum hoist_err prepare(struct server *v)
         .env_count = v->config.env_count,
     };
     hash_random(&v->answerer.incarnation, sizeof v->answerer.incarnation);
-    err = publisher_open(&v->answerer, &v->publisher);
+    err = publisher_open(&v->answerer, v->quota, &v->publisher);
     if (err == HOIST_OK)
         err = open_requests(v);
     if (err != HOIST_OK)
@@ -466,6 +539,7 @@ void server_stop(struct server *v)
     if (!v)
         return;
     ticker_stop(v->ticker);
+    late_stop(v->late);
     bool closed = !v->rep_is_open || net_close(v->rep);
     closed = publisher_close(v->publisher) && closed;
     if (!closed) { /* what nng may still touch is left to the end of the process; the store is not
@@ -482,6 +556,8 @@ void server_stop(struct server *v)
     }
     mem_free(v->requests);
     downloads_free(v->downloads);
+    late_free(v->late);
+    quota_free(v->quota);
     mem_free(v->id);
     mem_free(v->software);
     mem_free(v);

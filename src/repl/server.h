@@ -2,7 +2,7 @@
  * snapshot from the store, hands on what hosts tell of themselves, and hands commands to whoever takes them.
  *
  * Requests are answered on nng's threads from read transactions, at most 8 snapshots and 64 fetches
- * at a time (others hear "busy, again in N ms"). Commands are given to `command`, which must not
+ * at a time (others hear "busy, again in N ms"; who asks more than its quota hears it late). Commands are given to `command`, which must not
  * block.
  */
 #ifndef REPL_SERVER_H
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "repl/quota.h"
 #include "repl/standing.h"
 #include "repl/told.h"
 #include "store/store.h"
@@ -28,6 +29,7 @@ struct server_config {
     const char *id;
     const char *software;
     uint32_t heartbeat_ms;      /* 0: 200 */
+    struct quota_limits quota;  /* what a peer may take */
     const struct sign_key *key; /* the primary's, for its heartbeats; NULL: they are not signed */
     standing_fn *standing;      /* a relay's; NULL: this is the primary */
     void *standing_arg;

@@ -87,16 +87,25 @@ static bool goes_on(struct uplink *u, int64_t until_ms)
            strcmp(u->url, u->where(u->arg)) == 0;
 }
 
+static enum hoist_err read_error(struct slice in)
+{
+    struct slice why;
+    enum hoist_err err = frame_get_error_reply(in, &why);
+    return err == HOIST_OK ? err_set(HOIST_ECORRUPT, "%.*s", SLICE_ARG(why)) : err;
+}
+
 static enum hoist_err read_answer(struct slice in)
 {
     enum frame_kind kind;
     uint32_t status;
     enum hoist_err err = frame_kind_of(in, &kind);
-    if (err != HOIST_OK || kind != FRAME_ERROR_REPLY)
-        return err == HOIST_OK ? frame_get_status_reply(in, &status) : err;
-    struct slice why;
-    err = frame_get_error_reply(in, &why);
-    return err == HOIST_OK ? err_set(HOIST_ECORRUPT, "%.*s", SLICE_ARG(why)) : err;
+    if (err == HOIST_OK && kind == FRAME_ERROR_REPLY)
+        return read_error(in);
+    if (err == HOIST_OK)
+        err = frame_get_status_reply(in, &status);
+    if (err == HOIST_OK && status == REPLY_BUSY)
+        err = err_set(HOIST_EBUSY, "it is busy");
+    return err;
 }
 
 static enum hoist_err ask(struct uplink *u, struct slice frame)

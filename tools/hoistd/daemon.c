@@ -25,7 +25,7 @@
 static const char tcp_default[] = "tcp://127.0.0.1:7400";
 static const char ipc_default[] = "ipc:///run/hoist/primary.sock";
 
-enum { LISTEN_MAX = 2, POLL_MS = 200, REOPENS_MAX = 5, GONE_AGAIN_MS = 60000, DESCRIPTORS = 8192 };
+enum { LISTEN_MAX = 2, POLL_MS = 200, REOPENS_MAX = 5, GONE_AGAIN_MS = 60000, DESCRIPTORS = 65536 };
 
 struct daemon {
     const struct settings *settings;
@@ -38,7 +38,9 @@ struct daemon {
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
     const char *const *listen;
     uint32_t listen_count;
-    struct sign_key key;   /* a primary's */
+    struct sign_key key;  /* a primary's */
+    uint64_t descriptors; /* that may be open */
+    struct quota_limits quota;
     int64_t gone_again_ms; /* when to say again that the store's directory is gone */
 };
 
@@ -106,6 +108,7 @@ static enum hoist_err start_primary(struct daemon *d)
         .software = HOIST_VERSION,
         .role = roles[s->role].name,
         .heartbeat_ms = s->heartbeat_ms,
+        .quota = d->quota,
         .key = &d->key,
     };
     enum hoist_err err = open_key(d);
@@ -142,6 +145,7 @@ static enum hoist_err start_relay(struct daemon *d)
         .listen = d->listen,
         .listen_count = d->listen_count,
         .stream = d->settings->stream,
+        .quota = d->quota,
     };
     enum hoist_err err = relay_start(d->store, &config, &d->relay);
     if (!err)
@@ -167,6 +171,13 @@ static bool serves_ofrep(enum role role, int i)
     return role == ROLE_DEV ? i == 1 : settings_follows(role);
 }
 
+/* An agent has no other connections that stay than its own two. */
+static uint32_t http_connections(const struct daemon *d)
+{
+    uint32_t share = quota_share(d->descriptors, d->settings->role == ROLE_AGENT ? 12 : 2);
+    return share < HTTP_CONNECTIONS_MAX ? share : HTTP_CONNECTIONS_MAX;
+}
+
 static enum hoist_err start_http(struct daemon *d)
 {
     enum hoist_err err = HOIST_OK;
@@ -179,7 +190,8 @@ static enum hoist_err start_http(struct daemon *d)
                                      .option = http_options[i],
                                      .ready = is_ready,
                                      .status = status,
-                                     .arg = d};
+                                     .arg = d,
+                                     .connections_max = http_connections(d)};
         if (serves_ofrep(d->settings->role, i))
             config.ofrep = &d->ofrep;
         err = http_start(&config, &d->http[i]);
@@ -199,7 +211,7 @@ static void stop(struct daemon *d)
     if (d->store)
         figures_end(d->store);
     store_close(d->store);
-    *d = (struct daemon){.settings = d->settings};
+    *d = (struct daemon){.settings = d->settings, .descriptors = d->descriptors, .quota = d->quota};
 }
 
 /* It is left as it is: what is in it may be all that there is, and who reads here reads on in it. */
@@ -266,15 +278,29 @@ void daemon_block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* A connection each for clients that stay, as event streams do; a shell gives 1,024 by default. */
-static void allow_descriptors(void)
+/* A connection each for clients that stay, as hosts and event streams do; a shell gives 1,024 by
+ * default. */
+static uint64_t allow_descriptors(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS)
-        return;
+        return DESCRIPTORS;
+    rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        log_warn("hoistd: the limit of open files stays as it is: %s", strerror(errno));
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        return limit.rlim_cur;
+    log_warn("hoistd: the limit of open files stays as it is: %s", strerror(errno));
+    return before;
+}
+
+static void fit_quota(struct daemon *d)
+{
+    d->descriptors = allow_descriptors();
+    d->quota = d->settings->quota;
+    if (d->settings->role != ROLE_AGENT && quota_fit(&d->quota, d->descriptors))
+        log_info("hoistd: the limit of %llu open files leaves %u connections and %u subscriptions "
+                 "at a time; for more, raise it (LimitNOFILE, ulimit -n)",
+                 (unsigned long long)d->descriptors, d->quota.connections, d->quota.subscriptions);
 }
 
 static void reload(enum role role, int argc, char **argv)
@@ -352,7 +378,7 @@ int daemon_run(const struct settings *s, int argc, char **argv)
 {
     struct daemon d = {.settings = s};
     figures_init(s->role);
-    allow_descriptors();
+    fit_quota(&d);
     for (int reopened = 0; reopened <= REOPENS_MAX; reopened++) {
         enum hoist_err err = start(&d);
         if (err) {

@@ -21,8 +21,8 @@ void figures_init(enum role role)
 
 static void set_limit(const char *limit, double used, double most)
 {
-    set("hoist_limit_ratio", "How much of a limit of the store is used: 1 is all of it.", "limit",
-        limit, most > 0 ? used / most : 0);
+    set("hoist_limit_ratio", "How much of a limit is used: 1 is all of it.", "limit", limit,
+        most > 0 ? used / most : 0);
 }
 
 static void update(void *arg)

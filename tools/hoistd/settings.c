@@ -66,6 +66,22 @@
     {.name = "stream", .arg = "URL", \
      .help = "publish here instead of beside each --listen"}
 
+#define QUOTAS \
+    {.name = "connections", .arg = "N", FALLBACK("20000"), \
+     .help = "connections for requests at a time; fewer where the\nlimit of open files is low"}, \
+    {.name = "peer-connections", .arg = "N", FALLBACK("10000"), \
+     .help = "of these, from one address"}, \
+    {.name = "subscriptions", .arg = "N", FALLBACK("20000"), \
+     .help = "connections that listen to changes at a time"}, \
+    {.name = "peer-subscriptions", .arg = "N", FALLBACK("10000"), \
+     .help = "of these, from one address"}, \
+    {.name = "peer-requests", .arg = "N", FALLBACK("20000"), \
+     .help = "requests in a second from one address; those beyond are\nanswered late: busy"}, \
+    {.name = "request-bytes", .arg = "SIZE", FALLBACK("256MiB"), \
+     .help = "bytes of commands that wait at a time"}, \
+    {.name = "peer-request-bytes", .arg = "SIZE", FALLBACK("160MiB"), \
+     .help = "of these, from one address"}
+
 #define FOLLOW \
     {.name = "upstream", .arg = "URL", .many = true, \
      .help = "whom to follow: the --listen of the primary, or of a\n" \
@@ -98,6 +114,7 @@
 static const struct option primary_options[] = {
     COMMON_FIRST,
     PRIMARY_MIDDLE,
+    QUOTAS,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7480"),
      .help = "serve /healthz, /readyz, /metrics and /status; or off"},
     {.name = "take-over", .no_file = true,
@@ -109,6 +126,7 @@ static const struct option primary_options[] = {
 static const struct option dev_options[] = {
     COMMON_FIRST,
     PRIMARY_MIDDLE,
+    QUOTAS,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7480"),
      .help = "serve /healthz, /readyz, /metrics and /status; or off"},
     {.name = "ofrep-http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:8016"),
@@ -137,6 +155,7 @@ static const struct option relay_options[] = {
              "port) or ipc:///PATH (PATH.pub); by default\n"
              "tcp://127.0.0.1:7400"},
     STREAM,
+    QUOTAS,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7481"),
      .help = "serve OFREP for OpenFeature SDKs, and /healthz,\n"
              "/readyz, /metrics and /status; or off"},
@@ -306,6 +325,34 @@ static enum hoist_err read_store_options(struct settings *s)
     return err;
 }
 
+static enum hoist_err number_u32(const struct options *o, const char *name, uint32_t *ret)
+{
+    uint64_t v = *ret;
+    enum hoist_err err = number(o, name, 1, 1000000000, &v);
+    *ret = (uint32_t)v;
+    return err;
+}
+
+static enum hoist_err read_quotas(struct settings *s)
+{
+    struct quota_limits *l = &s->quota;
+    const struct options *o = s->options;
+    enum hoist_err err = number_u32(o, "connections", &l->connections);
+    if (!err)
+        err = number_u32(o, "peer-connections", &l->peer_connections);
+    if (!err)
+        err = number_u32(o, "subscriptions", &l->subscriptions);
+    if (!err)
+        err = number_u32(o, "peer-subscriptions", &l->peer_subscriptions);
+    if (!err)
+        err = number_u32(o, "peer-requests", &l->peer_requests);
+    if (!err)
+        err = size(o, "request-bytes", 4096, SIZE_LIMIT, &l->request_bytes);
+    if (!err)
+        err = size(o, "peer-request-bytes", 4096, SIZE_LIMIT, &l->peer_request_bytes);
+    return err;
+}
+
 static enum hoist_err check_words(const struct settings *s)
 {
     const char *const *words;
@@ -347,6 +394,8 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
         err = err_prefix(HOIST_EINVAL, "--trust");
     if (!err)
         err = read_store_options(&s);
+    if (!err && s.role != ROLE_AGENT)
+        err = read_quotas(&s);
     if (!err)
         err = default_store(&s);
     if (!err)

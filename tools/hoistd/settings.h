@@ -10,6 +10,7 @@
 #include "base/options.h"
 #include "base/sign.h"
 #include "http/ofrep.h"
+#include "repl/quota.h"
 #include "store/store.h"
 
 enum role { ROLE_PRIMARY, ROLE_RELAY, ROLE_AGENT, ROLE_DEV, ROLE_COUNT };
@@ -44,6 +45,7 @@ struct settings { /* text belongs to `options`, but for store and id */
     uint32_t heartbeat_ms;
     const char *sign_key; /* NULL: the one in the store's directory */
     struct trust trust;
+    struct quota_limits quota; /* of all but an agent, as it was said */
     struct store_options store_options;
 };
 

@@ -1,0 +1,75 @@
+/* quota_int.h - which limits there are, shared by the counting and what is said of it. */
+#ifndef REPL_QUOTA_INT_H
+#define REPL_QUOTA_INT_H
+
+#include <pthread.h>
+
+#include "base/metrics.h"
+#include "repl/quota.h"
+
+enum {
+    QUOTA_KINDS = 2,
+    QUOTA_PEERS = 1024, /* chains of the tables */
+    QUOTA_PIPES = 4096,
+    QUOTA_NAME_SIZE = 64,
+};
+
+enum quota_reason {
+    QUOTA_CONNECTIONS, /* the two of each kind stand in the order of enum quota_kind */
+    QUOTA_SUBSCRIPTIONS,
+    QUOTA_PEER_CONNECTIONS,
+    QUOTA_PEER_SUBSCRIPTIONS,
+    QUOTA_PEER_REQUESTS,
+    QUOTA_BYTES,
+    QUOTA_PEER_BYTES,
+    QUOTA_COMMANDS,
+    QUOTA_PEER_COMMANDS,
+    QUOTA_REASONS
+};
+
+struct quota_peer {
+    struct quota_peer *next;
+    char name[QUOTA_NAME_SIZE];
+    uint32_t count[QUOTA_KINDS];
+    uint32_t commands;
+    uint64_t bytes;
+    int64_t tokens, filled_ms; /* thousandths of requests that it may ask at once */
+    int64_t quiet_until_ms;
+};
+
+struct quota_pipe {
+    struct quota_pipe *next;
+    uint32_t id;
+    enum quota_kind kind;
+    struct quota_peer *peer;
+    bool waits; /* for the answer to a command */
+    int64_t last_ms;
+};
+
+struct quota {
+    struct quota_limits limits;
+    pthread_mutex_t lock;
+    struct quota_peer *peers[QUOTA_PEERS];
+    struct quota_pipe *pipes[QUOTA_PIPES];
+    uint32_t seed;
+    uint32_t count[QUOTA_KINDS];
+    uint32_t commands;
+    uint64_t bytes;
+    int64_t next_line_ms, next_sweep_ms;
+    struct metric *refused[QUOTA_REASONS], *ratio[QUOTA_REASONS], *idle;
+};
+
+/* Counters and gauges of `q`, from 0. */
+void quota_metrics_begin(struct quota *q);
+void quota_metrics_end(struct quota *q);
+
+/* `p` met limit `why`: it is counted, and said from time to time. With the lock held. */
+void quota_refuse(struct quota *q, struct quota_peer *p, enum quota_reason why, int64_t now_ms);
+
+/* What somebody is told who met it. */
+const char *quota_reason_words(enum quota_reason why);
+
+/* How many requests of the last second's allowance `p` has used, in thousandths. */
+int64_t quota_spent(const struct quota *q, const struct quota_peer *p, int64_t now_ms);
+
+#endif

@@ -1,0 +1,82 @@
+/* quota_nng.c - the connections of nng's sockets, counted as they come and go. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "repl/net.h"
+#include "repl/quota_int.h"
+
+enum { CLOSE_TOGETHER = 64, NET_BYTES = 8 /* of an IPv6 address */ };
+
+static void name_v6(const uint8_t address[16], char out[QUOTA_NAME_SIZE])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    uint8_t net[16] = {0};
+    char text[INET6_ADDRSTRLEN] = "?";
+    if (memcmp(address, mapped, sizeof mapped) == 0) {
+        inet_ntop(AF_INET, address + sizeof mapped, out, QUOTA_NAME_SIZE);
+        return;
+    }
+    memcpy(net, address, NET_BYTES);
+    inet_ntop(AF_INET6, net, text, sizeof text);
+    snprintf(out, QUOTA_NAME_SIZE, "%s/64", text);
+}
+
+/* Who is at the other end of `pipe`. */
+static void name_of(nng_pipe pipe, char out[QUOTA_NAME_SIZE])
+{
+    nng_sockaddr a;
+    uint64_t uid;
+    snprintf(out, QUOTA_NAME_SIZE, "?");
+    if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) == 0)
+        snprintf(out, QUOTA_NAME_SIZE, "uid:%llu", (unsigned long long)uid);
+    else if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &a) != 0)
+        return;
+    else if (a.s_family == NNG_AF_INET)
+        inet_ntop(AF_INET, &a.s_in.sa_addr, out, QUOTA_NAME_SIZE);
+    else if (a.s_family == NNG_AF_INET6)
+        name_v6((const uint8_t *)&a.s_in6.sa_addr, out);
+}
+
+static void come_or_go(struct quota *q, nng_pipe pipe, nng_pipe_ev event, enum quota_kind kind)
+{
+    char name[QUOTA_NAME_SIZE];
+    uint32_t id = (uint32_t)nng_pipe_id(pipe);
+    if (event == NNG_PIPE_EV_REM_POST) {
+        quota_remove(q, id);
+        return;
+    }
+    name_of(pipe, name);
+    if (!quota_add(q, id, name, kind, clock_mono_ms()))
+        nng_pipe_close(pipe);
+}
+
+static void on_connection(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    come_or_go(arg, pipe, event, QUOTA_CONNECTION);
+}
+
+static void on_subscription(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    come_or_go(arg, pipe, event, QUOTA_SUBSCRIPTION);
+}
+
+enum hoist_err quota_watch(struct quota *q, nng_socket socket, enum quota_kind kind)
+{
+    nng_pipe_cb call = kind == QUOTA_CONNECTION ? on_connection : on_subscription;
+    int rc = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_PRE, call, q);
+    if (rc == 0)
+        rc = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, call, q);
+    return rc == 0 ? HOIST_OK : net_err(rc, "repl: to be told of connections");
+}
+
+void quota_tick(struct quota *q, int64_t now_ms)
+{
+    uint32_t ids[CLOSE_TOGETHER];
+    uint32_t count = quota_sweep(q, now_ms, ids, CLOSE_TOGETHER);
+    for (uint32_t i = 0; i < count; i++) {
+        nng_pipe_close((nng_pipe){.id = ids[i]});
+        metric_inc(q->idle);
+    }
+}

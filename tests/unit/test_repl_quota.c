@@ -1,0 +1,337 @@
+/* What one peer may take, and all together; and that what was taken is given back. */
+#include "../repl_site.h"
+
+#include "repl/answer.h"
+#include "repl/late.h"
+#include "repl/net.h"
+#include "repl/quota.h"
+
+static struct quota *make(struct quota_limits limits)
+{
+    struct quota *q;
+    assert_ok(quota_new(&limits, &q));
+    return q;
+}
+
+/* ---------------------------------------------------------------- connections */
+
+static void one_peer_leaves_connections_to_the_others(void **state)
+{
+    (void)state;
+    struct quota *q = make((struct quota_limits){.connections = 3, .peer_connections = 2});
+    assert_true(quota_add(q, 1, "a", QUOTA_CONNECTION, 0));
+    assert_true(quota_add(q, 2, "a", QUOTA_CONNECTION, 0));
+    assert_false(quota_add(q, 3, "a", QUOTA_CONNECTION, 0));
+    assert_true(quota_add(q, 4, "a", QUOTA_SUBSCRIPTION, 0)); /* counted on its own */
+    assert_true(quota_add(q, 5, "b", QUOTA_CONNECTION, 0));
+    assert_false(quota_add(q, 6, "c", QUOTA_CONNECTION, 0)); /* all three are taken */
+    quota_remove(q, 3);                                      /* the refused one: counted nowhere */
+    assert_false(quota_add(q, 7, "a", QUOTA_CONNECTION, 0));
+    quota_remove(q, 1);
+    assert_true(quota_add(q, 8, "a", QUOTA_CONNECTION, 0));
+    quota_free(q);
+}
+
+static void subscriptions_have_limits_of_their_own(void **state)
+{
+    (void)state;
+    struct quota *q = make((struct quota_limits){.subscriptions = 2, .peer_subscriptions = 1});
+    assert_true(quota_add(q, 1, "a", QUOTA_SUBSCRIPTION, 0));
+    assert_false(quota_add(q, 2, "a", QUOTA_SUBSCRIPTION, 0));
+    assert_true(quota_add(q, 3, "b", QUOTA_SUBSCRIPTION, 0));
+    assert_false(quota_add(q, 4, "c", QUOTA_SUBSCRIPTION, 0));
+    quota_free(q);
+}
+
+static void few_files_make_few_connections_and_leave_some_for_each_use(void **state)
+{
+    (void)state;
+    struct quota_limits l = {0};
+    assert_false(quota_fit(&l, 65536));
+    assert_int_equal(l.connections, 20000);
+    assert_int_equal(l.peer_connections, 10000);
+    l = (struct quota_limits){0};
+    assert_true(quota_fit(&l, 1024));
+    assert_int_equal(l.connections, 300);
+    assert_int_equal(l.peer_connections, 225);
+    assert_true(l.connections + l.subscriptions + quota_share(1024, 2) <= 1024 * 3 / 4);
+    l = (struct quota_limits){0};
+    assert_true(quota_fit(&l, 3));
+    assert_true(l.connections > 0 && l.peer_connections > 0);
+}
+
+/* ---------------------------------------------------------------- requests */
+
+static void who_asks_too_often_is_told_so_and_others_are_not(void **state)
+{
+    (void)state;
+    struct quota *q = make((struct quota_limits){.peer_requests = 10});
+    assert_true(quota_add(q, 1, "a", QUOTA_CONNECTION, 0));
+    assert_true(quota_add(q, 2, "a", QUOTA_CONNECTION, 0));
+    assert_true(quota_add(q, 3, "b", QUOTA_CONNECTION, 0));
+    for (int i = 0; i < 20; i++) /* two seconds' worth at once, however many connections */
+        assert_true(quota_ask(q, 1 + i % 2, 1000));
+    assert_false(quota_ask(q, 1, 1000));
+    assert_false(quota_ask(q, 2, 1000));
+    assert_true(quota_ask(q, 3, 1000));
+    assert_true(quota_ask(q, 1, 1100)); /* a tenth of a second: one more */
+    assert_false(quota_ask(q, 1, 1100));
+    quota_free(q);
+}
+
+static void to_come_anew_does_not_make_a_peer_richer(void **state)
+{
+    (void)state;
+    struct quota *q = make((struct quota_limits){.peer_requests = 1});
+    uint32_t ids[4];
+    assert_true(quota_add(q, 1, "a", QUOTA_CONNECTION, 0));
+    assert_true(quota_ask(q, 1, 0));
+    assert_true(quota_ask(q, 1, 0));
+    quota_remove(q, 1);
+    assert_int_equal(quota_sweep(q, 0, ids, 4), 0);
+    assert_true(quota_add(q, 2, "a", QUOTA_CONNECTION, 0));
+    assert_false(quota_ask(q, 2, 0));
+    quota_remove(q, 2);
+    quota_sweep(q, 2 * QUOTA_QUIET_MS, ids, 4); /* forgotten by now */
+    assert_true(quota_add(q, 3, "a", QUOTA_CONNECTION, 2 * QUOTA_QUIET_MS));
+    assert_true(quota_ask(q, 3, 2 * QUOTA_QUIET_MS));
+    quota_free(q);
+}
+
+static void commands_that_wait_are_bounded_in_number_and_bytes(void **state)
+{
+    (void)state;
+    struct quota_peer *a = NULL, *b = NULL;
+    struct quota *q = make((struct quota_limits){
+        .request_bytes = 100, .peer_request_bytes = 60, .commands = 3, .peer_commands = 2});
+    assert_true(quota_add(q, 1, "a", QUOTA_CONNECTION, 0));
+    assert_true(quota_add(q, 2, "b", QUOTA_CONNECTION, 0));
+    assert_null(quota_hold(q, 1, 60, 0, &a));
+    assert_non_null(strstr(quota_hold(q, 1, 1, 0, &a), "--peer-request-bytes"));
+    assert_non_null(strstr(quota_hold(q, 2, 41, 0, &b), "--request-bytes"));
+    assert_null(quota_hold(q, 2, 40, 0, &b));
+    quota_remove(q, 2); /* gone before its answer */
+    quota_release(q, b, 2, 40, 0);
+    quota_release(q, a, 1, 60, 0);
+    assert_null(quota_hold(q, 1, 1, 0, &a));
+    assert_null(quota_hold(q, 1, 1, 0, &a));
+    assert_non_null(quota_hold(q, 1, 1, 0, &a)); /* two are the most of one */
+    assert_true(quota_add(q, 3, "b", QUOTA_CONNECTION, 0));
+    assert_null(quota_hold(q, 3, 1, 0, &b));
+    assert_non_null(quota_hold(q, 3, 1, 0, &b)); /* three of all */
+    quota_release(q, a, 1, 1, 0);
+    quota_release(q, a, 1, 1, 0);
+    quota_release(q, b, 3, 1, 0);
+    quota_free(q);
+}
+
+static void a_connection_that_brings_no_whole_request_is_named(void **state)
+{
+    (void)state;
+    struct quota *q = make((struct quota_limits){0});
+    struct quota_peer *p = NULL;
+    uint32_t ids[8];
+    int64_t late = QUOTA_IDLE_MS;
+    for (uint32_t id = 1; id <= 3; id++)
+        assert_true(quota_add(q, id, "a", QUOTA_CONNECTION, 0));
+    assert_true(quota_add(q, 4, "a", QUOTA_SUBSCRIPTION, 0)); /* it has nothing to say */
+    assert_int_equal(quota_sweep(q, late - 1, ids, 8), 0);
+    assert_true(quota_ask(q, 2, late - 1));
+    assert_null(quota_hold(q, 3, 1, late - 1, &p)); /* it waits for us */
+    late += 1000;
+    assert_int_equal(quota_sweep(q, late, ids, 8), 1);
+    assert_int_equal(ids[0], 1);
+    assert_int_equal(quota_sweep(q, late, ids, 8), 0); /* once a second */
+    quota_release(q, p, 3, 1, late);
+    quota_free(q);
+}
+
+/* ---------------------------------------------------------------- at a server */
+
+struct place {
+    struct site site;
+    char url[128];
+    struct server *server;
+};
+
+static void place_begin(struct place *p, struct quota_limits limits)
+{
+    *p = (struct place){0};
+    site_open(&p->site, true);
+    make_env(p->site.store, "production", 7);
+    free_tcp_url(p->url);
+    const char *url = p->url;
+    struct server_config config = {
+        .listen = &url, .listen_count = 1, .id = "primary", .software = "t", .quota = limits};
+    assert_ok(server_start(p->site.store, &config, &p->server));
+}
+
+static void place_end(struct place *p)
+{
+    server_stop(p->server);
+    site_end(&p->site);
+}
+
+static nng_socket asker(const struct place *p)
+{
+    nng_socket req;
+    assert_int_equal(nng_req0_open(&req), 0);
+    assert_int_equal(nng_socket_set_ms(req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), 0);
+    assert_int_equal(nng_socket_set_ms(req, NNG_OPT_RECVTIMEO, 2000), 0);
+    assert_int_equal(nng_socket_set_ms(req, NNG_OPT_SENDTIMEO, 500), 0);
+    assert_ok(net_dial(req, p->url, NET_COMMAND_MAX, NULL));
+    return req;
+}
+
+static int ask(nng_socket req, struct slice bytes, nng_msg **ret)
+{
+    nng_msg *m = net_msg(bytes);
+    int rc = nng_sendmsg(req, m, 0);
+    if (rc != 0) {
+        nng_msg_free(m);
+        return rc;
+    }
+    return nng_recvmsg(req, ret, 0);
+}
+
+static void put_fetch(struct buf *out)
+{
+    *out = BUF_INIT(4096);
+    frame_put_fetch(out, &(struct frame_fetch){.env = SLICE("production"), .epoch = 7});
+    assert_ok(buf_err(out));
+}
+
+static uint32_t fetch_status(nng_msg *m, uint32_t *ret_ms)
+{
+    struct frame_fetch_reply reply;
+    struct arena arena = {0};
+    assert_ok(frame_get_fetch_reply(net_msg_bytes(m), &arena, &reply));
+    *ret_ms = reply.busy_ms;
+    nng_msg_free(m);
+    arena_done(&arena);
+    return reply.status;
+}
+
+static void a_greedy_asker_hears_busy_and_hears_it_late(void **state)
+{
+    (void)state;
+    struct place p;
+    struct buf fetch;
+    nng_msg *m;
+    uint32_t again = 0;
+    place_begin(&p, (struct quota_limits){.peer_requests = 1});
+    nng_socket req = asker(&p);
+    put_fetch(&fetch);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ask(req, buf_slice(&fetch), &m), 0);
+        assert_int_not_equal(fetch_status(m, &again), REPLY_BUSY);
+    }
+    int64_t began = clock_mono_ms();
+    assert_int_equal(ask(req, buf_slice(&fetch), &m), 0);
+    assert_int_equal(fetch_status(m, &again), REPLY_BUSY);
+    assert_int_equal(again, QUOTA_WAIT_MS);
+    assert_true(clock_mono_ms() - began >= QUOTA_WAIT_MS);
+    buf_done(&fetch);
+    assert_true(net_close(req));
+    place_end(&p);
+}
+
+static void a_server_ends_while_it_holds_answers_back(void **state)
+{
+    (void)state;
+    struct place p;
+    struct buf fetch;
+    place_begin(&p, (struct quota_limits){.peer_requests = 1});
+    nng_socket req[4];
+    put_fetch(&fetch);
+    for (int i = 0; i < 4; i++) { /* the last two are beyond the two that may come at once */
+        req[i] = asker(&p);
+        assert_int_equal(nng_sendmsg(req[i], net_msg(buf_slice(&fetch)), 0), 0);
+    }
+    server_stop(p.server);
+    p.server = NULL;
+    for (int i = 0; i < 4; i++)
+        assert_true(net_close(req[i]));
+    buf_done(&fetch);
+    place_end(&p);
+}
+
+static void a_connection_too_many_is_closed_and_a_place_that_is_left_is_taken(void **state)
+{
+    (void)state;
+    struct place p;
+    struct buf fetch;
+    nng_msg *m;
+    uint32_t again;
+    place_begin(&p, (struct quota_limits){.peer_connections = 1});
+    nng_socket first = asker(&p), second;
+    put_fetch(&fetch);
+    assert_int_equal(ask(first, buf_slice(&fetch), &m), 0);
+    (void)fetch_status(m, &again);
+    second = asker(&p);
+    assert_int_not_equal(ask(second, buf_slice(&fetch), &m), 0);
+    assert_true(net_close(first));
+    assert_true(net_close(second));
+    second = asker(&p);
+    assert_int_equal(nng_socket_set_ms(second, NNG_OPT_SENDTIMEO, 5000), 0);
+    assert_int_equal(ask(second, buf_slice(&fetch), &m), 0);
+    (void)fetch_status(m, &again);
+    assert_true(net_close(second));
+    buf_done(&fetch);
+    place_end(&p);
+}
+
+/* ---------------------------------------------------------------- held back */
+
+struct given {
+    _Atomic int items, ticks;
+};
+
+static void give(void *item)
+{
+    ((struct given *)item)->items++;
+}
+
+static void tick(void *arg, int64_t now_ms)
+{
+    (void)now_ms;
+    ((struct given *)arg)->ticks++;
+}
+
+static void what_is_held_back_is_given_once_and_in_time(void **state)
+{
+    (void)state;
+    struct given g = {0};
+    struct late *l;
+    int64_t now = clock_mono_ms();
+    assert_ok(late_start(50, give, tick, &g, &l));
+    for (int i = 0; i < LATE_PLACES; i++)
+        assert_true(late_put(l, &g, now));
+    assert_false(late_put(l, &g, now));
+    wait_until(g.items == LATE_PLACES, 5000);
+    assert_true(clock_mono_ms() - now >= 50);
+    assert_true(late_put(l, &g, now + 1000000));
+    int ticks = g.ticks;
+    wait_until(g.ticks > ticks + 2, 5000);
+    late_stop(l);
+    assert_int_equal(g.items, LATE_PLACES);
+    late_free(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_peer_leaves_connections_to_the_others),
+        cmocka_unit_test(subscriptions_have_limits_of_their_own),
+        cmocka_unit_test(few_files_make_few_connections_and_leave_some_for_each_use),
+        cmocka_unit_test(who_asks_too_often_is_told_so_and_others_are_not),
+        cmocka_unit_test(to_come_anew_does_not_make_a_peer_richer),
+        cmocka_unit_test(commands_that_wait_are_bounded_in_number_and_bytes),
+        cmocka_unit_test(a_connection_that_brings_no_whole_request_is_named),
+        cmocka_unit_test(a_greedy_asker_hears_busy_and_hears_it_late),
+        cmocka_unit_test(a_server_ends_while_it_holds_answers_back),
+        cmocka_unit_test(a_connection_too_many_is_closed_and_a_place_that_is_left_is_taken),
+        cmocka_unit_test(what_is_held_back_is_given_once_and_in_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
