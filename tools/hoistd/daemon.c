@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "eval/host.h"
 #include "figures.h"
+#include "files.h"
 #include "greet.h"
 #include "http/http.h"
 #include "notify.h"
@@ -25,7 +26,14 @@
 static const char tcp_default[] = "tcp://127.0.0.1:7400";
 static const char ipc_default[] = "ipc:///run/hoist/primary.sock";
 
-enum { LISTEN_MAX = 2, POLL_MS = 200, REOPENS_MAX = 5, GONE_AGAIN_MS = 60000, DESCRIPTORS = 65536 };
+enum {
+    LISTEN_MAX = 2,
+    POLL_MS = 200,
+    REOPENS_MAX = 5,
+    GONE_AGAIN_MS = 60000,
+    DESCRIPTORS = 65536,
+    DESCRIPTORS_COUNTED = 1 << 20
+};
 
 struct daemon {
     const struct settings *settings;
@@ -250,7 +258,7 @@ static enum hoist_err start(struct daemon *d)
 {
     enum hoist_err err = open_store(d);
     if (!err)
-        figures_begin(d->store);
+        figures_begin(d->store, d->descriptors);
     if (!err)
         err = start_role(d);
     if (!err)
@@ -283,8 +291,10 @@ void daemon_block_signals(void)
 static uint64_t allow_descriptors(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return DESCRIPTORS;
+    if (limit.rlim_cur >= DESCRIPTORS)
+        return limit.rlim_cur < DESCRIPTORS_COUNTED ? limit.rlim_cur : DESCRIPTORS_COUNTED;
     rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
     if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
@@ -365,6 +375,7 @@ static int serve(struct daemon *d, int argc, char **argv)
             return 0;
         if (number == SIGHUP)
             reload(d->settings->role, argc, argv);
+        files_watch(clock_mono_ms(), d->descriptors);
         if (must_reopen(d))
             return 1;
         if (watchdog_ms > 0 && clock_mono_ms() - told >= watchdog_ms) {

@@ -2,8 +2,11 @@
 
 #include "base/buf.h"
 #include "base/metrics.h"
+#include "files.h"
 
 enum { LABELS_MAX = 200 };
+
+static uint64_t descriptors; /* that may be open */
 
 static void set(const char *name, const char *help, const char *label, const char *of, double v)
 {
@@ -35,10 +38,12 @@ static void update(void *arg)
     metric_set(metric_series(METRIC_GAUGE, "hoist_store_check_seconds",
                              "What the check of the store took when it was opened.", "", NULL),
                (double)stats.check_ms / 1000);
+    set_limit("open_files", files_open(), (double)descriptors);
 }
 
-void figures_begin(struct store *store)
+void figures_begin(struct store *store, uint64_t files)
 {
+    descriptors = files;
     metrics_on_write(update, store);
 }
 

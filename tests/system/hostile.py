@@ -1,0 +1,184 @@
+"""Peers that do their worst, by hand: floods of connections, greedy askers, slow ones, lies about lengths, rubbish.
+They come from 127.0.0.2, so that a server can tell them from the fleet at 127.0.0.1."""
+import multiprocessing
+import os
+import random
+import resource
+import socket
+import time
+
+FROM = "127.0.0.2"
+SP_REQ, SP_SUB = b"\0SP\0\0\x30\0\0", b"\0SP\0\0\x21\0\0"
+# fetch: [11, 1, "production", epoch 1, after 0, offset 0, budget 1024]; its epoch is nobody's
+FETCH = b"\x97\x0b\x01\xaaproduction\x01\x00\x00\xcd\x04\x00"
+REPLY_BUSY = 1
+
+
+def connect(port, hello=b"", source=FROM, timeout=5):
+    s = socket.create_connection(("127.0.0.1", port), timeout=timeout, source_address=(source, 0))
+    if hello:
+        s.sendall(hello)
+    return s
+
+
+def exactly(s, n):
+    data = b""
+    while len(data) < n:
+        piece = s.recv(n - len(data))
+        if not piece:
+            raise ConnectionError("closed")
+        data += piece
+    return data
+
+
+class Asker:
+    """One REQ connection, one request at a time."""
+
+    def __init__(self, port, source=FROM, timeout=5):
+        self.s = connect(port, SP_REQ, source, timeout)
+        exactly(self.s, 8)
+        self.n = 0
+
+    def ask(self, body=FETCH):
+        self.n += 1
+        message = (0x80000000 | self.n).to_bytes(4, "big") + body
+        self.s.sendall(len(message).to_bytes(8, "big") + message)
+        length = int.from_bytes(exactly(self.s, 8), "big")
+        return exactly(self.s, length)[4:]
+
+    def is_busy(self):
+        """Ask once; whether the answer is busy."""
+        return self.ask()[3] == REPLY_BUSY
+
+
+def _greedy(port, connections, ending):
+    askers = [Asker(port) for _ in range(connections)]
+    while not ending.is_set():
+        for a in askers:
+            a.n += 1
+            message = (0x80000000 | a.n).to_bytes(4, "big") + FETCH
+            a.s.sendall(len(message).to_bytes(8, "big") + message)
+        for a in askers:
+            length = int.from_bytes(exactly(a.s, 8), "big")
+            exactly(a.s, length)
+
+
+class Greedy:
+    """Processes that ask as fast as they are answered, each over many connections."""
+
+    def __init__(self, port, processes=2, connections=50):
+        self.ending = multiprocessing.Event()
+        self.all = [multiprocessing.Process(target=_greedy, args=(port, connections, self.ending), daemon=True) for _ in range(processes)]
+        for p in self.all:
+            p.start()
+
+    def end(self):
+        self.ending.set()
+        for p in self.all:
+            p.join(10)
+            if p.is_alive():
+                p.kill()
+
+
+class Crowd:
+    """Many connections at once; those that were refused are counted."""
+
+    def __init__(self, port, count, hello=b""):
+        self.open, self.refused = [], 0
+        for _ in range(count):
+            try:
+                self.open.append(connect(port, hello))
+            except OSError:
+                self.refused += 1
+
+    def end(self):
+        for s in self.open:
+            s.close()
+
+
+class Trickle:
+    """Messages whose lengths promise much and whose bytes come one by one."""
+
+    def __init__(self, port, count, head):
+        self.crowd = Crowd(port, count)
+        for s in self.crowd.open:
+            s.sendall(head)
+
+    def drip(self, data=b"x"):
+        for s in self.crowd.open:
+            try:
+                s.send(data)
+            except OSError:
+                pass
+
+    def end(self):
+        self.crowd.end()
+
+
+def pour(port, head, count, chunk=b"x" * 65536):
+    """Send `head` and `count` times `chunk`, as far as they are taken; the bytes that were."""
+    sent = 0
+    with connect(port, timeout=10) as s:
+        try:
+            s.sendall(head)
+            for _ in range(count):
+                s.sendall(chunk)
+                sent += len(chunk)
+        except OSError:
+            pass
+    return sent
+
+
+def rubbish(port, dice, rounds):
+    """Random bytes, and well-formed SP messages around random bytes."""
+    for _ in range(rounds):
+        hello = dice.choice((b"", SP_REQ, SP_SUB))
+        body = dice.randbytes(dice.randrange(1, 2000))
+        if hello and dice.random() < 0.7:
+            body = b"\x80\0\0\1" + body
+            body = len(body).to_bytes(8, "big") + body
+        try:
+            with connect(port, hello) as s:
+                s.sendall(body)
+        except OSError:
+            pass
+
+
+def bombs():
+    """msgpack that claims far more than it has: counts of 2^32-1, arrays a million deep, in each request's place."""
+    deep = b"\x91" * 1_000_000
+    for kind in (10, 11, 12, 13, 14, 15, 99):
+        start = b"\x98" + bytes([kind, 1])
+        for tail in (b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", deep, b"\x81" * 1000):
+            yield start + tail
+            yield start + b"\xa1h\x01\xa1s\x01\xa1r" + tail
+    yield deep
+    yield b"\xdd\xff\xff\xff\xff"
+
+
+def allow_files(count):
+    """For attackers and tests with thousands of sockets; the limit that there is now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
+    return min(count, hard)
+
+
+def p99(values):
+    return sorted(values)[int(len(values) * 0.99)] if values else 0.0
+
+
+def time_requests(port, seconds, source="127.0.0.1"):
+    """The p99 of honest requests over one connection, in ms, and how many there were."""
+    asker, took = Asker(port, source), []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.monotonic()
+        asker.ask()
+        took.append((time.monotonic() - began) * 1000)
+        time.sleep(0.002)
+    asker.s.close()
+    return p99(took), len(took)
+
+
+def seed():
+    return int(os.environ.get("SEED", "0")) or random.randrange(1, 1 << 30)

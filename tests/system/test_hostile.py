@@ -1,0 +1,204 @@
+"""Peers that do their worst while a fleet goes on: nothing of it costs the others more than a moment, and when they
+are gone memory and descriptors are back where they were."""
+import random
+import resource
+import time
+
+import pytest
+
+import hostile
+from faulty_link import descriptors, rss_kib
+from hoist import BUILD, SANITIZED, SOAK, wait_until
+
+COUNT = 5000 if SOAK else 1500
+SECONDS = 10 if SOAK else 2
+SLACK_KIB = 96 << 10  # what malloc keeps of a peak, and more under a sanitizer
+
+
+@pytest.fixture
+def fleet(lab):
+    files = hostile.allow_files(16384)
+    primary = lab.primary("--heartbeat-ms", "100")
+    agents = [lab.agent("--heartbeat-ms", "100", name=f"agent{i}") for i in range(3)]
+    lab.ok("set", "k", "0", "--type", "number")
+    lab.wait_equal(primary, *agents)
+    if files < COUNT + 500:
+        pytest.skip(f"{files} open files are too few for {COUNT} connections")
+    return primary, agents
+
+
+def converge_ms(lab, rounds=5):
+    """The worst of some changes' time from commit to all hosts."""
+    waits = [lab.ok("set", "k", time.monotonic_ns() % 1000000, "--wait", timeout=90)["wait"] for _ in range(rounds)]
+    assert all(w["have"] == w["hosts"] for w in waits), waits
+    return max(w["ms"] for w in waits)
+
+
+class Before:
+    """What a fleet was before somebody came."""
+
+    def __init__(self, lab, primary, agents):
+        self.lab, self.primary, self.agents = lab, primary, agents
+        self.files, self.rss = descriptors(primary.pid), rss_kib(primary.pid)
+
+    def is_back(self, limit_ms=30000):
+        wait_until(lambda: descriptors(self.primary.pid) <= self.files + 4, limit_ms=limit_ms, what="descriptors are given back")
+        assert self.primary.alive() and all(a.alive() for a in self.agents)
+        if not SANITIZED:
+            assert rss_kib(self.primary.pid) < self.rss + SLACK_KIB
+        self.lab.ok("set", "k", "7")
+        self.lab.wait_equal(self.primary, *self.agents)
+        return f"descriptors {self.files}, {descriptors(self.primary.pid)}; memory {self.rss >> 10}, {rss_kib(self.primary.pid) >> 10} MiB"
+
+
+FLOODS = {
+    "rpc, not a byte": (0, b""), "rpc, hello and no message": (0, hostile.SP_REQ),
+    "stream, not a byte": (1, b""), "stream, hello and never reads": (1, hostile.SP_SUB),
+    "http, not a byte": (None, b""), "http, half a request": (None, b"GET /healthz HTTP/1.1\r\nHost: h\r\n"),
+}
+
+
+def test_floods_of_connections_cost_the_fleet_nothing(lab, fleet):
+    primary, agents = fleet
+    before = Before(lab, primary, agents)
+    calm_ms, calm = converge_ms(lab), hostile.time_requests(primary.port, SECONDS)[0]
+    said = []
+    for what, (offset, hello) in FLOODS.items():
+        crowd = hostile.Crowd(primary.http if offset is None else primary.port + offset, COUNT, hello)
+        p99, _ = hostile.time_requests(primary.port, SECONDS)
+        ms = converge_ms(lab)
+        assert primary.get("/healthz")
+        said.append(f"{what}: p99 {p99:.1f} ms ({p99 / calm:.1f} x), converged {ms:.1f} ms ({ms / calm_ms:.1f} x)")
+        assert p99 < 250 and ms < 1000, said[-1]
+        crowd.end()
+    print(f"floods of {COUNT}: without p99 {calm:.1f} ms, converged {calm_ms:.1f} ms; " + "; ".join(said) + "; " + before.is_back())
+
+
+def test_a_greedy_peer_is_slowed_down_and_named(lab):
+    primary = lab.primary("--peer-requests", "500")
+    lab.agent()
+    lab.ok("set", "k", "0", "--type", "number")
+    calm, n = hostile.time_requests(primary.port, SECONDS)
+    calm_ms = converge_ms(lab)
+    greedy = hostile.Greedy(primary.port)
+    refused = 'hoist_refused_total{limit="peer_requests"}'
+    wait_until(lambda: primary.metric(refused) > 0, what="it is refused")
+    p99, m = hostile.time_requests(primary.port, SECONDS)
+    ms = converge_ms(lab)
+    count = primary.metric('hoist_requests_total{kind="fetch"}')
+    time.sleep(1)
+    rate = primary.metric('hoist_requests_total{kind="fetch"}') - count
+    greedy.end()
+    print(f"greedy: 100 connections ask all the time, {rate:.0f} requests/s are let; p99 of another {p99:.1f} ms ({p99 / calm:.1f} x of {calm:.1f}), "
+          f"converged {ms:.1f} ms ({ms / calm_ms:.1f} x)")
+    assert "peer 127.0.0.2 is refused" in primary.text() and primary.text().count("--peer-requests") == 1
+    assert rate < 500 + 100 * 10 + 600  # its own, ten a second of each connection that is held back, and ours
+    assert m > n / 4 and ms < 1000
+
+
+def test_a_command_beyond_a_quota_is_refused_in_words(lab):
+    primary = lab.primary("--peer-request-bytes", "8KiB")
+    flags = {f"flag{i}": {"state": "ENABLED", "variants": {"value": "v" * 100}, "defaultVariant": "value"} for i in range(100)}
+    answer = lab.flagctl("import", lab.file("f.json", {"flags": flags}), "--json")
+    assert answer.code == 5 and answer.error["code"] == "busy" and "--peer-request-bytes" in answer.error["message"], answer
+    assert primary.metric('hoist_refused_total{limit="peer_request_bytes"}') == 1
+    assert lab.ok("set", "k", "on")["version"] > 0
+
+
+def test_subscribers_that_never_read_or_that_speak(lab, fleet):
+    primary, agents = fleet
+    before = Before(lab, primary, agents)
+    deaf = hostile.Crowd(primary.port + 1, 200, hostile.SP_SUB)
+    flags = lambda n: {"flags": {f"flag{i}": {"state": "ENABLED", "variants": {"value": f"{n}" * 500}, "defaultVariant": "value"} for i in range(100)}}
+    for n in range(40 if SOAK else 10):
+        lab.ok("import", lab.file("f.json", flags(n)))
+    lab.wait_equal(primary, *agents)
+    for s in deaf.open[:50]:
+        try:
+            s.sendall((100).to_bytes(8, "big") + b"x" * 100)
+        except OSError:
+            pass
+    ms = converge_ms(lab)
+    deaf.end()
+    print(f"200 subscribers that do not read, 50 of them speak: converged {ms:.1f} ms; {before.is_back()}")
+
+
+def test_slow_requests_and_long_lengths(lab, fleet):
+    primary, agents = fleet
+    before = Before(lab, primary, agents)
+    claim = 100 << 20  # within what a command may have
+    slow = hostile.Trickle(primary.port, 200, hostile.SP_REQ + claim.to_bytes(8, "big") + b"x" * 1000)
+    slow_http = hostile.Trickle(primary.http, 200, b"POST /healthz HTTP/1.1\r\nHost: h\r\nX-Slow: ")
+    for _ in range(SECONDS):
+        slow.drip()
+        slow_http.drip()
+        time.sleep(0.2)
+    ms = converge_ms(lab)
+    grown = rss_kib(primary.pid) - before.rss
+    assert grown < SLACK_KIB, "a length that is only claimed is not memory"
+    gib = 1 << 30
+    assert hostile.pour(primary.port, hostile.SP_REQ + gib.to_bytes(8, "big"), 16384) < 64 << 20
+    for head in (b"POST /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % gib,
+                 b"POST /healthz HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n",
+                 b"GET /" + b"a" * 100000):
+        for d in (primary, agents[0]):
+            assert hostile.pour(d.http, head, 16384) < 64 << 20
+    ofrep = b"POST /ofrep/v1/evaluate/flags/k HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % gib
+    assert hostile.pour(agents[0].http, ofrep, 16384) < 64 << 20
+    slow.end()
+    slow_http.end()
+    print(f"200 requests byte by byte, 1 GiB claimed: converged {ms:.1f} ms, {grown >> 10} MiB more meanwhile; {before.is_back()}")
+
+
+def test_bombs_and_rubbish_at_every_port(lab, fleet):
+    primary, agents = fleet
+    before = Before(lab, primary, agents)
+    seed = hostile.seed()
+    dice = random.Random(seed)
+    count = 0
+    for bomb in hostile.bombs():
+        reply = hostile.Asker(primary.port).ask(bomb)
+        assert reply[1] in (29, 24), (bomb[:20], reply[:100])  # an error, or a command's answer
+        count += 1
+    refused = primary.metric('hoist_frames_refused_total{reason="request"}')
+    rounds = 400 if SOAK else 40
+    for port in (primary.port, primary.port + 1, primary.http, agents[0].http):
+        hostile.rubbish(port, dice, rounds)
+    print(f"SEED={seed}: {count} bombs, {refused:.0f} of them counted; {4 * rounds} times rubbish; {before.is_back()}")
+    assert refused >= count - 1
+
+
+def test_files_that_only_look_harmless(lab):
+    lab.primary()
+    deep = lambda n: "[" * n + "]" * n
+    for text in ('{"flags": {"k": {"state": "ENABLED", "variants": {"v": ' + deep(200000) + '}, "defaultVariant": "v"}}}',
+                 '{"flags": {"k": {"state": "ENABLED", "variants": {"v": 1}, "defaultVariant": "v", "targeting": ' + '{"!":' * 100000 + "1" + "}" * 100000 + "}}}"):
+        answer = lab.flagctl("import", lab.file("deep.json", text))
+        assert answer.code == 2 and "depth" in answer.err, answer
+    laughs = "env: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{n}: &{n} [{','.join(['*' + m] * 9)}]\n" for m, n in zip("abcdefgh", "bcdefghi"))
+    for name, text in (("laughs", laughs), ("deep", "store: " + deep(100000))):
+        p = lab.process([BUILD / "hoistd", "agent", "--config", lab.file(f"{name}.yaml", text)], name)
+        assert p.p.wait(10) == 2
+        assert f"{name}.yaml:1:" in p.text(), p.text()
+    config = lab.dir / ".config" / "hoist"
+    config.mkdir(parents=True)
+    (config / "flagctl.yaml").write_text(laughs)
+    answer = lab.flagctl("list")
+    assert answer.code == 2 and "flagctl.yaml:1:" in answer.err, answer
+
+
+def test_a_process_without_descriptors_goes_on_and_says_so(lab):
+    hostile.allow_files(4096)
+    primary = lab.primary(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
+    agent = lab.agent()
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, agent)
+    assert "256 open files" in primary.text()
+    crowd = hostile.Crowd(primary.port, 400)
+    wait_until(lambda: "all 256 files" in primary.text(), what="it says so")
+    assert lab.state(agent)["version"] == 2 and primary.alive()
+    crowd.end()
+    wait_until(lambda: lab.flagctl("set", "k", "off", "--timeout", "2s").code == 0, limit_ms=30000, what="it takes changes again")
+    lab.wait_equal(primary, agent)
+    wait_until(lambda: "files can be opened again" in primary.text())
+    print(f"400 connections at 256 files: {descriptors(primary.pid)} open after it")
