@@ -11,6 +11,7 @@ enum {
     MILLI = 1000,
     BURST_S = 2, /* so many seconds' requests may come at once */
     SWEEP_MS = 1000,
+    CUT_TOGETHER = 64,
 };
 
 /* ---------------------------------------------------------------- limits */
@@ -106,6 +107,28 @@ static struct quota_pipe **pipe_at(struct quota *q, uint32_t id)
     return at;
 }
 
+static bool is_end(const struct quota_end *a, const struct quota_end *b)
+{
+    return a->port == b->port && a->own_port == b->own_port &&
+           memcmp(a->address, b->address, sizeof a->address) == 0;
+}
+
+static struct quota_pipe **end_at(struct quota *q, const struct quota_end *end)
+{
+    uint32_t chain = murmur3_32(slice_of(end->address, sizeof end->address), end->port);
+    struct quota_pipe **at = &q->ends[chain % QUOTA_PIPES];
+    while (*at && !is_end(&(*at)->end, end))
+        at = &(*at)->next_end;
+    return at;
+}
+
+static void forget_end(struct quota *q, struct quota_pipe *pipe)
+{
+    struct quota_pipe **at = pipe->end.port ? end_at(q, &pipe->end) : NULL;
+    if (at && *at == pipe)
+        *at = pipe->next_end;
+}
+
 /* ---------------------------------------------------------------- connections */
 
 static bool has_room(struct quota *q, struct quota_peer *p, enum quota_kind kind, int64_t now_ms)
@@ -140,11 +163,20 @@ bool quota_add(struct quota *q, uint32_t id, const char *peer, enum quota_kind k
     return ok;
 }
 
+static void drop_unread(struct quota *q, struct quota_pipe *pipe)
+{
+    pipe->peer->unread -= pipe->unread;
+    q->unread -= pipe->unread;
+    pipe->unread = 0;
+}
+
 void quota_remove(struct quota *q, uint32_t id)
 {
     pthread_mutex_lock(&q->lock);
     struct quota_pipe **at = pipe_at(q, id), *pipe = *at;
     if (pipe) {
+        drop_unread(q, pipe);
+        forget_end(q, pipe);
         pipe->peer->count[pipe->kind]--;
         q->count[pipe->kind]--;
         *at = pipe->next;
@@ -174,6 +206,7 @@ bool quota_ask(struct quota *q, uint32_t id, int64_t now_ms)
     if (pipe) {
         struct quota_peer *p = pipe->peer;
         pipe->last_ms = now_ms;
+        pipe->was_whole = true;
         p->tokens = tokens_at(q, p, now_ms);
         p->filled_ms = now_ms;
         may = p->tokens >= MILLI;
@@ -241,6 +274,98 @@ void quota_release(struct quota *q, struct quota_peer *p, uint32_t id, size_t by
     pthread_mutex_unlock(&q->lock);
 }
 
+/* ---------------------------------------------------------------- what is not whole yet */
+
+void quota_end_v4(struct quota_end *ret, const void *address, uint16_t port)
+{
+    *ret = (struct quota_end){.address = {[10] = 0xff, [11] = 0xff}, .port = port};
+    memcpy(ret->address + 12, address, 4);
+}
+
+void quota_set_end(struct quota *q, uint32_t id, const struct quota_end *end)
+{
+    pthread_mutex_lock(&q->lock);
+    struct quota_pipe *pipe = *pipe_at(q, id);
+    if (pipe && pipe->end.port == 0) {
+        struct quota_pipe **at = end_at(q, end);
+        pipe->end = *end;
+        pipe->next_end = *at ? (*at)->next_end : NULL; /* one that is gone without a word */
+        *at = pipe;
+    }
+    pthread_mutex_unlock(&q->lock);
+}
+
+void quota_received(struct quota *q, const struct quota_end *end, uint64_t bytes)
+{
+    pthread_mutex_lock(&q->lock);
+    struct quota_pipe *pipe = *end_at(q, end);
+    if (pipe) {
+        drop_unread(q, pipe);
+        if (pipe->was_whole || pipe->waits || bytes < pipe->base)
+            pipe->base = bytes;
+        pipe->was_whole = false;
+        pipe->unread = bytes - pipe->base;
+        pipe->peer->unread += pipe->unread;
+        q->unread += pipe->unread;
+    }
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* The one that has most, of `peer` or (NULL) of all. */
+static struct quota_pipe *longest(struct quota *q, const struct quota_peer *peer)
+{
+    struct quota_pipe *best = NULL;
+    for (int i = 0; i < QUOTA_PIPES; i++)
+        for (struct quota_pipe *p = q->pipes[i]; p; p = p->next)
+            if ((!peer || p->peer == peer) && p->unread > (best ? best->unread : 0))
+                best = p;
+    return best;
+}
+
+/* A peer beyond its own limit; NULL: none. */
+static struct quota_peer *beyond_own(struct quota *q)
+{
+    for (int i = 0; i < QUOTA_PEERS; i++)
+        for (struct quota_peer *p = q->peers[i]; p; p = p->next)
+            if (p->bytes + p->unread > q->limits.peer_request_bytes && p->unread > 0)
+                return p;
+    return NULL;
+}
+
+static struct quota_pipe *next_beyond(struct quota *q, enum quota_reason *ret_why)
+{
+    const struct quota_peer *peer = beyond_own(q);
+    *ret_why = peer ? QUOTA_PEER_BYTES : QUOTA_BYTES;
+    if (!peer && q->bytes + q->unread <= q->limits.request_bytes)
+        return NULL;
+    return longest(q, peer);
+}
+
+uint32_t quota_beyond(struct quota *q, int64_t now_ms)
+{
+    uint32_t count = 0;
+    struct quota_pipe *pipe;
+    enum quota_reason why;
+    pthread_mutex_lock(&q->lock);
+    while (count < CUT_TOGETHER && (pipe = next_beyond(q, &why))) {
+        quota_refuse(q, pipe->peer, why, now_ms);
+        drop_unread(q, pipe);
+        pipe->is_cut = true;
+        count++;
+    }
+    pthread_mutex_unlock(&q->lock);
+    return count;
+}
+
+bool quota_is_cut(struct quota *q, const struct quota_end *end)
+{
+    pthread_mutex_lock(&q->lock);
+    const struct quota_pipe *pipe = *end_at(q, end);
+    bool is_cut = pipe && pipe->is_cut;
+    pthread_mutex_unlock(&q->lock);
+    return is_cut;
+}
+
 /* ---------------------------------------------------------------- time passes */
 
 /* It has nothing here, and would be no richer if it were new. */
@@ -267,11 +392,11 @@ static void forget(struct quota *q, int64_t now_ms)
 
 static bool is_idle(const struct quota_pipe *pipe, int64_t now_ms)
 {
-    return pipe->kind == QUOTA_CONNECTION && !pipe->waits &&
+    return pipe->kind == QUOTA_CONNECTION && !pipe->waits && !pipe->is_cut && pipe->end.port &&
            now_ms - pipe->last_ms >= QUOTA_IDLE_MS;
 }
 
-uint32_t quota_sweep(struct quota *q, int64_t now_ms, uint32_t *ids, uint32_t max)
+uint32_t quota_sweep(struct quota *q, int64_t now_ms)
 {
     uint32_t count = 0;
     pthread_mutex_lock(&q->lock);
@@ -279,9 +404,11 @@ uint32_t quota_sweep(struct quota *q, int64_t now_ms, uint32_t *ids, uint32_t ma
         q->next_sweep_ms = now_ms + SWEEP_MS;
         forget(q, now_ms);
         for (int i = 0; i < QUOTA_PIPES; i++)
-            for (struct quota_pipe *pipe = q->pipes[i]; pipe && count < max; pipe = pipe->next)
-                if (is_idle(pipe, now_ms))
-                    ids[count++] = pipe->id;
+            for (struct quota_pipe *pipe = q->pipes[i]; pipe; pipe = pipe->next)
+                if (is_idle(pipe, now_ms)) {
+                    pipe->is_cut = true;
+                    count++;
+                }
     }
     pthread_mutex_unlock(&q->lock);
     return count;

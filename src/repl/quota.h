@@ -22,7 +22,8 @@ struct quota_peer;
  * 5,000 hosts behind one address have 5,000 connections for requests and 5,000 subscriptions; after a
  * cut each may be there twice until TCP has noticed: 10,000. Each tells its status every 2 s, 2,500
  * requests/s, and after each change, 5,000 at once; 500 children of a relay are a tenth of that. The
- * bytes are those of a command that waits: the longest one and some for one peer, two for all.
+ * bytes are those of commands that wait and of messages that are not whole yet: the longest command
+ * and some for one peer, two for all.
  */
 struct quota_limits {                           /* 0: the default */
     uint32_t connections, peer_connections;     /* 20,000 and 10,000 */
@@ -72,11 +73,12 @@ const char *quota_hold(struct quota *q, uint32_t id, size_t bytes, int64_t now_m
 void quota_release(struct quota *q, struct quota_peer *p, uint32_t id, size_t bytes,
                    int64_t now_ms);
 
-/* Forget peers that are gone and owe nothing, and name in `ids` connections that did not bring a
- * whole request for QUOTA_IDLE_MS, at most `max` of them. */
-uint32_t quota_sweep(struct quota *q, int64_t now_ms, uint32_t *ids, uint32_t max);
+/* Forget peers that are gone and owe nothing, and mark the connections (by TCP) that did not bring a
+ * whole request for QUOTA_IDLE_MS: how many. At most once a second. */
+uint32_t quota_sweep(struct quota *q, int64_t now_ms);
 
-/* Sweep, and close those. At most once a second it does anything. */
+/* Several times a second: sweep, look what came of messages that are not whole, and end the
+ * connections that are too much. */
 void quota_tick(struct quota *q, int64_t now_ms);
 
 #endif

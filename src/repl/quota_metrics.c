@@ -14,8 +14,8 @@ static const struct {
     [QUOTA_PEER_CONNECTIONS] =   {"limit=\"peer_connections\"", "it has as many connections as one may (--peer-connections)"},
     [QUOTA_PEER_SUBSCRIPTIONS] = {"limit=\"peer_subscriptions\"", "it has as many subscriptions as one may (--peer-subscriptions)"},
     [QUOTA_PEER_REQUESTS] =      {"limit=\"peer_requests\"", "it asks more often than one may (--peer-requests)"},
-    [QUOTA_BYTES] =              {"limit=\"request_bytes\"", "as many bytes of commands wait as may (--request-bytes)"},
-    [QUOTA_PEER_BYTES] =         {"limit=\"peer_request_bytes\"", "as many bytes of its commands wait as may (--peer-request-bytes)"},
+    [QUOTA_BYTES] =              {"limit=\"request_bytes\"", "as many bytes of requests are here as may (--request-bytes)"},
+    [QUOTA_PEER_BYTES] =         {"limit=\"peer_request_bytes\"", "as many bytes of its requests are here as may (--peer-request-bytes)"},
     [QUOTA_COMMANDS] =           {"limit=\"commands\"", "as many commands wait as may"},
     [QUOTA_PEER_COMMANDS] =      {"limit=\"peer_commands\"", "as many of its commands wait as may"},
 };
@@ -51,8 +51,8 @@ static struct quota_peer greediest(const struct quota *q, int64_t now_ms, int64_
                     most.count[kind] = p->count[kind];
             if (p->commands > most.commands)
                 most.commands = p->commands;
-            if (p->bytes > most.bytes)
-                most.bytes = p->bytes;
+            if (p->bytes + p->unread > most.bytes)
+                most.bytes = p->bytes + p->unread;
             if (spent > *ret_spent)
                 *ret_spent = spent;
         }
@@ -76,7 +76,7 @@ static void update(void *arg)
     set(q, QUOTA_PEER_CONNECTIONS, most.count[QUOTA_CONNECTION], l->peer_connections);
     set(q, QUOTA_PEER_SUBSCRIPTIONS, most.count[QUOTA_SUBSCRIPTION], l->peer_subscriptions);
     set(q, QUOTA_PEER_REQUESTS, (double)spent / 2000, l->peer_requests);
-    set(q, QUOTA_BYTES, (double)q->bytes, (double)l->request_bytes);
+    set(q, QUOTA_BYTES, (double)(q->bytes + q->unread), (double)l->request_bytes);
     set(q, QUOTA_PEER_BYTES, (double)most.bytes, (double)l->peer_request_bytes);
     set(q, QUOTA_COMMANDS, q->commands, l->commands);
     set(q, QUOTA_PEER_COMMANDS, most.commands, l->peer_commands);

@@ -7,7 +7,7 @@
 #include "repl/net.h"
 #include "repl/quota_int.h"
 
-enum { CLOSE_TOGETHER = 64, NET_BYTES = 8 /* of an IPv6 address */ };
+enum { NET_BYTES = 8 /* of an IPv6 address */ };
 
 static void name_v6(const uint8_t address[16], char out[QUOTA_NAME_SIZE])
 {
@@ -39,6 +39,25 @@ static void name_of(nng_pipe pipe, char out[QUOTA_NAME_SIZE])
         name_v6((const uint8_t *)&a.s_in6.sa_addr, out);
 }
 
+static void note_end(struct quota *q, nng_pipe pipe)
+{
+    nng_sockaddr a, own;
+    struct quota_end end = {0};
+    if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &a) != 0 ||
+        nng_pipe_get_addr(pipe, NNG_OPT_LOCADDR, &own) != 0)
+        return;
+    if (a.s_family == NNG_AF_INET) {
+        quota_end_v4(&end, &a.s_in.sa_addr, a.s_in.sa_port);
+        end.own_port = own.s_in.sa_port;
+    } else if (a.s_family == NNG_AF_INET6) {
+        memcpy(end.address, &a.s_in6.sa_addr, sizeof end.address);
+        end.port = a.s_in6.sa_port;
+        end.own_port = own.s_in6.sa_port;
+    }
+    if (end.port)
+        quota_set_end(q, (uint32_t)nng_pipe_id(pipe), &end);
+}
+
 static void come_or_go(struct quota *q, nng_pipe pipe, nng_pipe_ev event, enum quota_kind kind)
 {
     char name[QUOTA_NAME_SIZE];
@@ -48,7 +67,9 @@ static void come_or_go(struct quota *q, nng_pipe pipe, nng_pipe_ev event, enum q
         return;
     }
     name_of(pipe, name);
-    if (!quota_add(q, id, name, kind, clock_mono_ms()))
+    if (quota_add(q, id, name, kind, clock_mono_ms()))
+        note_end(q, pipe);
+    else
         nng_pipe_close(pipe);
 }
 
@@ -73,10 +94,9 @@ enum hoist_err quota_watch(struct quota *q, nng_socket socket, enum quota_kind k
 
 void quota_tick(struct quota *q, int64_t now_ms)
 {
-    uint32_t ids[CLOSE_TOGETHER];
-    uint32_t count = quota_sweep(q, now_ms, ids, CLOSE_TOGETHER);
-    for (uint32_t i = 0; i < count; i++) {
-        nng_pipe_close((nng_pipe){.id = ids[i]});
-        metric_inc(q->idle);
-    }
+    uint32_t idle = quota_sweep(q, now_ms);
+    uint32_t beyond = quota_look_unread(q, now_ms) ? quota_beyond(q, now_ms) : 0;
+    metric_add(q->idle, idle);
+    if (idle + beyond > 0)
+        quota_cut(q);
 }

@@ -96,6 +96,15 @@ class Crowd:
             s.close()
 
 
+def push(crowd, count):
+    """`count` bytes more on each connection of a crowd that is still there."""
+    for s in crowd.open:
+        try:
+            s.sendall(b"x" * count)
+        except OSError:
+            pass
+
+
 class Trickle:
     """Messages whose lengths promise much and whose bytes come one by one."""
 

@@ -150,6 +150,26 @@ def test_slow_requests_and_long_lengths(lab, fleet):
     print(f"200 requests byte by byte, 1 GiB claimed: converged {ms:.1f} ms, {grown >> 10} MiB more meanwhile; {before.is_back()}")
 
 
+def test_beginnings_of_long_commands_do_not_fill_the_memory(lab):
+    primary = lab.primary("--request-bytes", "128MiB", "--peer-request-bytes", "64MiB")
+    agent = lab.agent()
+    lab.ok("set", "k", "0", "--type", "number")
+    before = Before(lab, primary, [agent])
+    claim = hostile.SP_REQ + (100 << 20).to_bytes(8, "big")
+    crowd = hostile.Crowd(primary.port, 40, claim)
+    most = 0
+    for _ in range(24):  # 40 × 24 MiB: 960 MiB, of which at most 64 stay
+        hostile.push(crowd, 1 << 20)
+        most = max(most, rss_kib(primary.pid))
+    wait_until(lambda: primary.metric('hoist_refused_total{limit="peer_request_bytes"}') > 0)
+    ms = converge_ms(lab)
+    crowd.end()
+    print(f"960 MiB of beginnings: memory {before.rss >> 10} MiB, at the most {most >> 10}, {rss_kib(primary.pid) >> 10} after it; converged {ms:.1f} ms")
+    assert SANITIZED or most < before.rss + (64 << 10) + (128 << 10)  # the limit, and what comes between two looks
+    assert "peer 127.0.0.2 is refused" in primary.text() and "--peer-request-bytes" in primary.text()
+    before.is_back()
+
+
 def test_bombs_and_rubbish_at_every_port(lab, fleet):
     primary, agents = fleet
     before = Before(lab, primary, agents)

@@ -4,13 +4,32 @@
 #include "repl/answer.h"
 #include "repl/late.h"
 #include "repl/net.h"
-#include "repl/quota.h"
+#include "repl/quota_int.h"
 
 static struct quota *make(struct quota_limits limits)
 {
     struct quota *q;
     assert_ok(quota_new(&limits, &q));
     return q;
+}
+
+static struct quota_end end_of(uint8_t host, uint16_t port)
+{
+    struct quota_end end;
+    quota_end_v4(&end, (uint8_t[]){10, 0, 0, host}, port);
+    end.own_port = 7400;
+    return end;
+}
+
+static void add_from(struct quota *q, uint32_t id, const char *peer, struct quota_end end)
+{
+    assert_true(quota_add(q, id, peer, QUOTA_CONNECTION, 0));
+    quota_set_end(q, id, &end);
+}
+
+static bool is_cut(struct quota *q, struct quota_end end)
+{
+    return quota_is_cut(q, &end);
 }
 
 /* ---------------------------------------------------------------- connections */
@@ -83,16 +102,15 @@ static void to_come_anew_does_not_make_a_peer_richer(void **state)
 {
     (void)state;
     struct quota *q = make((struct quota_limits){.peer_requests = 1});
-    uint32_t ids[4];
     assert_true(quota_add(q, 1, "a", QUOTA_CONNECTION, 0));
     assert_true(quota_ask(q, 1, 0));
     assert_true(quota_ask(q, 1, 0));
     quota_remove(q, 1);
-    assert_int_equal(quota_sweep(q, 0, ids, 4), 0);
+    assert_int_equal(quota_sweep(q, 0), 0);
     assert_true(quota_add(q, 2, "a", QUOTA_CONNECTION, 0));
     assert_false(quota_ask(q, 2, 0));
     quota_remove(q, 2);
-    quota_sweep(q, 2 * QUOTA_QUIET_MS, ids, 4); /* forgotten by now */
+    assert_int_equal(quota_sweep(q, 2 * QUOTA_QUIET_MS), 0); /* forgotten by now */
     assert_true(quota_add(q, 3, "a", QUOTA_CONNECTION, 2 * QUOTA_QUIET_MS));
     assert_true(quota_ask(q, 3, 2 * QUOTA_QUIET_MS));
     quota_free(q);
@@ -125,24 +143,84 @@ static void commands_that_wait_are_bounded_in_number_and_bytes(void **state)
     quota_free(q);
 }
 
-static void a_connection_that_brings_no_whole_request_is_named(void **state)
+static void a_connection_that_brings_no_whole_request_ends(void **state)
 {
     (void)state;
     struct quota *q = make((struct quota_limits){0});
     struct quota_peer *p = NULL;
-    uint32_t ids[8];
     int64_t late = QUOTA_IDLE_MS;
-    for (uint32_t id = 1; id <= 3; id++)
-        assert_true(quota_add(q, id, "a", QUOTA_CONNECTION, 0));
-    assert_true(quota_add(q, 4, "a", QUOTA_SUBSCRIPTION, 0)); /* it has nothing to say */
-    assert_int_equal(quota_sweep(q, late - 1, ids, 8), 0);
+    for (uint16_t id = 1; id <= 3; id++)
+        add_from(q, id, "10.0.0.1", end_of(1, id));
+    assert_true(quota_add(q, 4, "10.0.0.1", QUOTA_SUBSCRIPTION, 0)); /* it has nothing to say */
+    assert_int_equal(quota_sweep(q, late - 1), 0);
     assert_true(quota_ask(q, 2, late - 1));
     assert_null(quota_hold(q, 3, 1, late - 1, &p)); /* it waits for us */
     late += 1000;
-    assert_int_equal(quota_sweep(q, late, ids, 8), 1);
-    assert_int_equal(ids[0], 1);
-    assert_int_equal(quota_sweep(q, late, ids, 8), 0); /* once a second */
+    assert_int_equal(quota_sweep(q, late), 1);
+    assert_true(is_cut(q, end_of(1, 1)));
+    assert_false(is_cut(q, end_of(1, 2)) || is_cut(q, end_of(1, 3)));
     quota_release(q, p, 3, 1, late);
+    quota_free(q);
+}
+
+/* ---------------------------------------------------------------- what is not whole */
+
+static void bring(struct quota *q, struct quota_end end, uint64_t bytes)
+{
+    quota_received(q, &end, bytes);
+}
+
+static void the_longest_message_of_a_peer_that_has_sent_too_much_is_given_up(void **state)
+{
+    (void)state;
+    struct quota *q = make((struct quota_limits){.request_bytes = 100, .peer_request_bytes = 60});
+    add_from(q, 1, "10.0.0.1", end_of(1, 1));
+    add_from(q, 2, "10.0.0.1", end_of(1, 2));
+    add_from(q, 3, "10.0.0.2", end_of(2, 1));
+    bring(q, end_of(1, 1), 25);
+    bring(q, end_of(1, 2), 35);
+    bring(q, end_of(9, 9), 1000); /* nobody's here */
+    assert_int_equal(quota_beyond(q, 0), 0);
+    bring(q, end_of(1, 1), 26);
+    assert_int_equal(quota_beyond(q, 0), 1);
+    assert_true(is_cut(q, end_of(1, 2)));
+    quota_remove(q, 2);
+    bring(q, end_of(2, 1), 60);
+    assert_int_equal(quota_beyond(q, 0), 0);
+    bring(q, end_of(1, 1), 50); /* 110 of all */
+    assert_int_equal(quota_beyond(q, 0), 1);
+    assert_true(is_cut(q, end_of(2, 1)) && !is_cut(q, end_of(1, 1)));
+    quota_free(q);
+}
+
+static void whole_messages_are_not_held_against_their_sender(void **state)
+{
+    (void)state;
+    struct quota *q = make((struct quota_limits){.peer_request_bytes = 60});
+    add_from(q, 1, "10.0.0.1", end_of(1, 1));
+    for (uint64_t n = 1; n <= 100; n++) {
+        assert_true(quota_ask(q, 1, 0));
+        bring(q, end_of(1, 1), n * 50);
+        bring(q, end_of(1, 1), n * 50 + 10); /* the next one has begun */
+        assert_int_equal(quota_beyond(q, 0), 0);
+    }
+    bring(q, end_of(1, 1), 5000 + 61);
+    assert_int_equal(quota_beyond(q, 0), 1);
+    quota_free(q);
+}
+
+static void the_same_port_of_a_peer_at_two_of_ours_is_two_connections(void **state)
+{
+    (void)state;
+    struct quota *q = make((struct quota_limits){.peer_request_bytes = 60});
+    struct quota_end other = end_of(1, 1);
+    other.own_port = 7401;
+    add_from(q, 1, "10.0.0.1", end_of(1, 1));
+    add_from(q, 2, "10.0.0.1", other);
+    bring(q, end_of(1, 1), 10);
+    bring(q, other, 61);
+    assert_int_equal(quota_beyond(q, 0), 1);
+    assert_true(is_cut(q, other) && !is_cut(q, end_of(1, 1)));
     quota_free(q);
 }
 
@@ -327,7 +405,10 @@ int main(void)
         cmocka_unit_test(who_asks_too_often_is_told_so_and_others_are_not),
         cmocka_unit_test(to_come_anew_does_not_make_a_peer_richer),
         cmocka_unit_test(commands_that_wait_are_bounded_in_number_and_bytes),
-        cmocka_unit_test(a_connection_that_brings_no_whole_request_is_named),
+        cmocka_unit_test(a_connection_that_brings_no_whole_request_ends),
+        cmocka_unit_test(the_longest_message_of_a_peer_that_has_sent_too_much_is_given_up),
+        cmocka_unit_test(whole_messages_are_not_held_against_their_sender),
+        cmocka_unit_test(the_same_port_of_a_peer_at_two_of_ours_is_two_connections),
         cmocka_unit_test(a_greedy_asker_hears_busy_and_hears_it_late),
         cmocka_unit_test(a_server_ends_while_it_holds_answers_back),
         cmocka_unit_test(a_connection_too_many_is_closed_and_a_place_that_is_left_is_taken),
