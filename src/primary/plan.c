@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "flag/peaks.h"
 #include "wire/record.h"
 
 enum {
-    ENV_FLAGS_MAX = 1000000,
     ENV_SMALL = 1000, /* up to so many flags an environment may grow as it likes */
     EDITS_BYTES_MAX = CHANGE_BYTES_MAX - (64 << 10), /* leaves room for the header */
 };
@@ -181,6 +181,7 @@ enum hoist_err plan_put(struct plan *p, struct flag *want)
     err = encode(p, want, &item.record);
     if (err != HOIST_OK)
         goto out;
+    flag_peaks_note(want);
     item.requires = want->requires_count > 0;
     item.lost_variant = old && lost_a_variant(old, want);
     err = item_add(p, &item);
@@ -279,10 +280,13 @@ static enum hoist_err check_limits(const struct plan *p, bool force, char *ret_m
                        "this change is %" PRIu64 " MiB in %zu edits: %d MiB and %d edits at most",
                        edits_len >> 20, p->count, CHANGE_BYTES_MAX >> 20, CHANGE_EDITS_MAX);
     }
-    if (flags > ENV_FLAGS_MAX && flags > p->env->flags) {
-        snprintf(ret_mend, mend_size, "delete flags that nobody reads any more");
-        return err_set(HOIST_ELIMIT, "%s would have %" PRIu64 " flags: %d at most", p->env->name,
-                       flags, ENV_FLAGS_MAX);
+    uint64_t most = store_env_flags_max(p->r);
+    if (flags > most && flags > p->env->flags) {
+        snprintf(
+            ret_mend, mend_size,
+            "delete flags that nobody reads any more, or raise --env-flags here and at every host");
+        return err_set(HOIST_ELIMIT, "%s would have %" PRIu64 " flags: %" PRIu64 " at most",
+                       p->env->name, flags, most);
     }
     if (force || p->env->flags <= ENV_SMALL)
         return HOIST_OK;

@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "flag/flag.h"
+#include "flag/peaks.h"
 #include "store/seal.h"
 #include "wire/record.h"
 
@@ -81,6 +81,23 @@ static enum hoist_err count(struct store_write *w, struct env_work *e, const str
     return HOIST_OK;
 }
 
+enum hoist_err edit_check_flags(const struct store_write *w, const struct env_work *e,
+                                uint64_t before)
+{
+    uint64_t most = w->store->env_flags;
+    if (e->env.flags <= most || e->env.flags <= before)
+        return HOIST_OK;
+    return err_set(HOIST_ELIMIT,
+                   "'%s' would have %" PRIu64 " flags: %" PRIu64 " at most (--env-flags)",
+                   e->env.name, e->env.flags, most);
+}
+
+static void raise_to(_Atomic uint64_t *peak, uint64_t value)
+{
+    if (value > atomic_load_explicit(peak, memory_order_relaxed)) /* there is one writer */
+        atomic_store_explicit(peak, value, memory_order_relaxed);
+}
+
 /* ------------------------------------------------------------------ history */
 
 /* What stood before the first change in the log that touches the key; to be made before any put. */
@@ -119,6 +136,8 @@ static enum hoist_err judge(const struct edit *edit, struct slice *ret_why)
 {
     struct flag *flag = NULL;
     enum hoist_err err = record_decode(edit->key, edit->record, &flag, NULL);
+    if (!err)
+        flag_peaks_note(flag);
     flag_free(flag);
     if (err == HOIST_ENOMEM)
         return err;
@@ -179,6 +198,7 @@ enum hoist_err edit_apply(struct store_write *w, struct env_work *e, const struc
         err = count(w, e, edit, &b);
     if (err)
         return err;
+    raise_to(&w->store->flag_bytes, edit->record.len);
 
     /* A put moves what was read from the map: all that is kept of it is copied before the first. */
     if (how->history != HISTORY_NONE)
@@ -206,13 +226,15 @@ enum hoist_err edits_apply(struct store_write *w, struct env_work *e, struct sli
 {
     struct edits_reader reader;
     struct edit edit;
+    uint64_t before = e->env.flags;
     if (edits.len == 0)
         return HOIST_OK;
+    raise_to(&w->store->change_bytes, edits.len);
     enum hoist_err err = edits_open(edits, &reader);
     while (!err) {
         err = edits_next(&reader, &edit);
         if (!err)
             err = edit_apply(w, e, &edit, how);
     }
-    return err == HOIST_ENOTFOUND ? HOIST_OK : err;
+    return err == HOIST_ENOTFOUND ? edit_check_flags(w, e, before) : err;
 }

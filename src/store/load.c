@@ -171,7 +171,9 @@ static enum hoist_err put_piece(struct store_load *l, struct source *from, const
     }
     bool at_end = err == HOIST_ENOTFOUND;
     if (at_end)
-        err = c ? change_put(w, &l->e, c) : HOIST_OK;
+        err = edit_check_flags(w, &l->e, 0);
+    if (at_end && !err && c)
+        err = change_put(w, &l->e, c);
     w->announce = false; /* nobody reads it yet */
     if (err)
         store_write_abort(w);

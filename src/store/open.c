@@ -28,6 +28,7 @@ enum hoist_err store_new(const char *dir, struct db *db, struct store **ret)
     text_hex(s->host_id, slice_of(db->store_id, STORE_ID_SIZE));
     s->starts = db->starts;
     s->quota_bytes = UINT64_C(1) << QUOTA_DEFAULT_SHIFT;
+    s->env_flags = STORE_ENV_FLAGS;
     pthread_mutex_init(&s->swap_lock, NULL);
     for (int i = 0; i < READS; i++)
         db->reads[i].store = s;

@@ -209,6 +209,11 @@ enum hoist_err store_env_by_id(struct store_read *r, uint16_t id, struct store_e
     return find_env(r, ENV_ROW_ID, id, ret);
 }
 
+uint64_t store_env_flags_max(const struct store_read *r)
+{
+    return r->store->env_flags;
+}
+
 enum hoist_err store_env_totals(struct store_read *r, uint32_t *ret_count, uint64_t *ret_bytes)
 {
     MDB_cursor *cursor;

@@ -26,6 +26,16 @@ static uint64_t used_pages(struct store_read *r)
     return pages;
 }
 
+static uint64_t most_flags(struct store_read *r)
+{
+    struct store_env env;
+    uint64_t most = 0;
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
+        if (env.flags > most)
+            most = env.flags;
+    return most;
+}
+
 static void look(struct store_read *r, struct store_stats *ret)
 {
     MDB_env *env = r->db->env;
@@ -45,12 +55,17 @@ static void look(struct store_read *r, struct store_stats *ret)
     db_each_slot(env, count_slot, &ret->readers);
     if (store_env_totals(r, &count, &ret->record_bytes) != HOIST_OK)
         ret->record_bytes = 0;
+    ret->env_flags = most_flags(r);
 }
 
 void store_stats(struct store *s, struct store_stats *ret)
 {
     struct store_read *r;
-    *ret = (struct store_stats){.quota_bytes = s->quota_bytes, .check_ms = -1};
+    *ret = (struct store_stats){.quota_bytes = s->quota_bytes,
+                                .check_ms = -1,
+                                .env_flags_max = s->env_flags,
+                                .flag_bytes = atomic_load(&s->flag_bytes),
+                                .change_bytes = atomic_load(&s->change_bytes)};
     if (store_read_begin(s, false, &r) == HOIST_OK) {
         look(r, ret);
         store_read_end(r);

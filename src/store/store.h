@@ -34,7 +34,8 @@ enum {
     STORE_SHARDS = 4096,
     STORE_READERS = 4096,
     STORE_ENV_NAME_MAX = 63,
-    STORE_PARKED = 64, /* read transactions kept per process; as many again for views */
+    STORE_ENV_FLAGS = 1000000, /* the most of an environment, when nothing else is said */
+    STORE_PARKED = 64,         /* read transactions kept per process; as many again for views */
 };
 
 struct store;       /* an open store */
@@ -48,6 +49,7 @@ struct store_options { /* all zero: read only */
     bool primary;       /* fsync each commit and keep the directory to its user (0700, not 0750) */
     uint64_t map_bytes; /* address space; 0: 64 GiB, less where that cannot be had */
     uint64_t quota_bytes; /* of records; 0: 4 GiB */
+    uint64_t env_flags;   /* the most of one environment; 0: 1,000,000 */
     int64_t log_age_ms; /* writer: how the log is cut; 0: 90 days on a primary, none on an agent */
     uint64_t log_min;   /* changes kept whatever their age; 0: 10,000 or 1,000 */
     uint64_t log_bytes; /* 0: 4 GiB or 256 MiB */
@@ -144,6 +146,9 @@ struct store_env {
     uint64_t log_first;        /* oldest version in the log; head + 1 when it is empty */
     uint64_t log_bytes;
 };
+
+/* How many flags an environment may have here. */
+uint64_t store_env_flags_max(const struct store_read *r);
 
 /* By name (NULL: the one that store_env_order() named first, which may not be there yet; else the
  * first of all), or in order: the n-th. ENOTFOUND. */
@@ -383,7 +388,9 @@ struct store_reader_info { /* somebody who reads */
 struct store_stats {
     uint64_t map_bytes, file_bytes, used_bytes; /* used: pages in use × page size */
     uint64_t quota_bytes, record_bytes;
-    uint32_t readers; /* slots in use */
+    uint64_t env_flags_max, env_flags; /* the most that one may have, and has */
+    uint64_t flag_bytes, change_bytes; /* the longest that were written since the start */
+    uint32_t readers;                  /* slots in use */
     uint32_t readers_max;
     uint32_t stuck_count;               /* readers in one transaction for more than 5 s */
     struct store_reader_info stuck[16]; /* the first of them */

@@ -69,8 +69,9 @@ struct store {
     char host_id[2 * STORE_ID_SIZE + 1];
     uint64_t starts;
     uint64_t map_bytes;
-    uint64_t quota_bytes;
-    _Atomic(struct db *) db;   /* the one in use; older ones hang from it */
+    uint64_t quota_bytes, env_flags;
+    _Atomic uint64_t flag_bytes, change_bytes; /* the longest that were written */
+    _Atomic(struct db *) db;                   /* the one in use; older ones hang from it */
     pthread_mutex_t swap_lock; /* for putting another in its place, and ending the older ones */
     _Atomic(struct db *) looked_at; /* by the thread that clears readers: not to be closed now */
     struct writer *writer;          /* NULL: reads only */

@@ -91,6 +91,10 @@ struct edit_how {
     bool hold_back; /* keep what this version cannot read from its readers */
 };
 
+/* After edits before which `e` had `before` flags. ELIMIT: they are more than it may have. */
+MUST_USE enum hoist_err edit_check_flags(const struct store_write *w, const struct env_work *e,
+                                         uint64_t before);
+
 MUST_USE enum hoist_err edit_apply(struct store_write *w, struct env_work *e,
                                    const struct edit *edit, const struct edit_how *how);
 MUST_USE enum hoist_err edits_apply(struct store_write *w, struct env_work *e, struct slice edits,

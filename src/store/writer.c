@@ -23,6 +23,7 @@ static struct store_options with_defaults(const struct store_options *given)
 {
     struct store_options o = *given;
     default_u64(&o.quota_bytes, UINT64_C(4) << 30);
+    default_u64(&o.env_flags, STORE_ENV_FLAGS);
     default_u64(&o.log_min, o.primary ? 10000 : 1000);
     default_u64(&o.log_bytes, o.primary ? UINT64_C(4) << 30 : UINT64_C(256) << 20);
     if (o.log_age_ms == 0 && o.primary)
@@ -338,6 +339,7 @@ enum hoist_err writer_open(const char *dir, const struct store_options *options,
     s->stop_writer = stop_writer;
     s->map_bytes = wr->options.map_bytes;
     s->quota_bytes = wr->options.quota_bytes;
+    s->env_flags = wr->options.env_flags;
     if (wr->options.check && !from)
         err = verify(s, begun_ms);
     /* Readers may have mapped the counters that are missing now: only another directory makes them

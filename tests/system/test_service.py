@@ -142,8 +142,25 @@ def test_how_near_its_limits_a_store_is(lab):
     lab.ok("set", "k", "x" * 100000, "--type", "string")
     assert 0.09 < primary.metric('hoist_limit_ratio{limit="quota_bytes"}') < 0.2
     assert primary.metric("hoist_store_quota_bytes") == 1 << 20
-    for limit in ("map_bytes", "readers"):
-        assert 0 < primary.metric(f'hoist_limit_ratio{{limit="{limit}"}}') < 1
+    for limit in ("map_bytes", "readers", "env_flags", "flag_bytes", "change_bytes", "key_bytes", "variants", "open_files"):
+        assert 0 < primary.metric(f'hoist_limit_ratio{{limit="{limit}"}}') < 1, limit
+    lab.agent()
+    for limit in ("connections", "peer_connections", "subscriptions", "peer_subscriptions"):
+        assert 0 < primary.metric(f'hoist_limit_ratio{{limit="{limit}"}}') < 0.01, limit
+
+
+def test_a_host_with_a_lower_limit_keeps_its_last_version_and_says_why(lab):
+    primary = lab.primary()
+    agent = lab.agent("--env-flags", "2")
+    for key in "ab":
+        version = lab.ok("set", key, "on")["version"]
+    lab.wait_equal(primary, agent)
+    lab.ok("set", "c", "on")
+    said = wait_until(lambda: (state := lab.state(agent))["state"] == "refusing" and state)
+    assert said["version"] == version and "--env-flags" in said["why"], said
+    assert agent.metric('hoist_limit_ratio{limit="env_flags"}') == 1
+    agent.stop()
+    lab.wait_equal(primary, lab.agent(name="roomier", store=agent.store))
 
 
 LABEL = r'[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"'

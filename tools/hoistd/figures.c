@@ -3,6 +3,8 @@
 #include "base/buf.h"
 #include "base/metrics.h"
 #include "files.h"
+#include "flag/peaks.h"
+#include "wire/change.h"
 
 enum { LABELS_MAX = 200 };
 
@@ -28,6 +30,17 @@ static void set_limit(const char *limit, double used, double most)
         most > 0 ? used / most : 0);
 }
 
+/* Of the flags that came since the start. */
+static void set_flag_limits(void)
+{
+    struct flag_peaks peaks;
+    flag_peaks_get(&peaks);
+    set_limit("key_bytes", peaks.key_bytes, FLAG_KEY_MAX);
+    set_limit("variants", peaks.variants, FLAG_VARIANTS_MAX);
+    set_limit("rule_nodes", peaks.nodes, TREE_NODES_MAX);
+    set_limit("rule_depth", peaks.depth, TREE_DEPTH_MAX);
+}
+
 static void update(void *arg)
 {
     struct store_stats stats;
@@ -38,6 +51,10 @@ static void update(void *arg)
     metric_set(metric_series(METRIC_GAUGE, "hoist_store_check_seconds",
                              "What the check of the store took when it was opened.", "", NULL),
                (double)stats.check_ms / 1000);
+    set_limit("env_flags", (double)stats.env_flags, (double)stats.env_flags_max);
+    set_limit("flag_bytes", (double)stats.flag_bytes, FLAG_RECORD_MAX);
+    set_limit("change_bytes", (double)stats.change_bytes, CHANGE_BYTES_MAX);
+    set_flag_limits();
     set_limit("open_files", files_open(), (double)descriptors);
 }
 

@@ -27,6 +27,8 @@
     {.name = "quota-bytes", .arg = "SIZE", FALLBACK("4GiB"), \
      .help = "the most bytes of keys and records in the store, as in\n" \
              "512MiB or 4GiB"}, \
+    {.name = "env-flags", .arg = "N", FALLBACK("1000000"), \
+     .help = "the most flags of an environment; the same in the whole\nfleet"}, \
     {.name = "map-bytes", .arg = "SIZE", FALLBACK("64GiB"), \
      .help = "address space for the store; less is taken where so\nmuch cannot be had"}, \
     {.name = "log-age", .arg = "TIME", \
@@ -312,6 +314,8 @@ static enum hoist_err read_store_options(struct settings *s)
         err = size(s->options, "map-bytes", 1 << 20, SIZE_LIMIT, &so->map_bytes);
     if (!err)
         err = duration(s->options, "log-age", &so->log_age_ms);
+    if (!err)
+        err = number(s->options, "env-flags", 1, UINT64_MAX >> 1, &so->env_flags);
     if (!err)
         err = number(s->options, "log-min", 1, UINT64_MAX >> 1, &so->log_min);
     if (!err)
