@@ -469,7 +469,8 @@ enum hoist_err http_start(const struct http_config *config, struct http **ret)
         return err_set(HOIST_ENOMEM, "out of memory");
     h->config = *config;
     counts_init();
-    peers_init(&h->peers, config->busy_max_ms ? config->busy_max_ms : PEER_BUSY_MAX_MS);
+    peers_init(&h->peers, config->busy_max_ms ? config->busy_max_ms : PEER_BUSY_MAX_MS,
+               connections_max(config), option);
     enum hoist_err err = start(h, option);
     if (err)
         http_stop(h);

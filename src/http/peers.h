@@ -22,9 +22,12 @@ struct peers {
     pthread_mutex_t lock; /* of the list */
     struct peer *first;
     int64_t busy_max_ms;
+    uint32_t count, max;
+    struct metric *ratio; /* of them */
 };
 
-void peers_init(struct peers *p, int64_t busy_max_ms);
+/* `max`: as many as there may be; option: "--http", whose connections they are. */
+void peers_init(struct peers *p, int64_t busy_max_ms, uint32_t max, const char *option);
 void peers_done(struct peers *p);
 
 /* NULL: no memory, the connection is on its own. */

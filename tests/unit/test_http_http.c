@@ -83,17 +83,24 @@ static int stop(void **state)
     return 0;
 }
 
-static int dial(const struct site *s)
+static int dial_from(const struct site *s, uint32_t address)
 {
     struct sockaddr_in a = {
         .sin_family = AF_INET, .sin_port = htons(s->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     struct timeval patience = {.tv_sec = PATIENCE_S};
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {htonl(address)}};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
     return fd;
+}
+
+static int dial(const struct site *s)
+{
+    return dial_from(s, INADDR_LOOPBACK);
 }
 
 /* What comes until the other side closes; a reset ends it as well. */
@@ -308,6 +315,28 @@ static void more_connections_than_it_takes_are_turned_away(void **state)
     assert_status(s->answer, 200);
 }
 
+static void one_address_does_not_take_all_connections(void **state)
+{
+    struct site *s = *state;
+    int fds[300];
+    for (size_t i = 0; i < 300; i++)
+        fds[i] = dial_from(s, INADDR_LOOPBACK + 1); /* 127.0.0.2 */
+    struct buf text = BUF_INIT(1 << 20);
+    static const char request[] = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    int fd = dial(s);
+    assert_true(send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0);
+    read_all(fd, s->answer, sizeof s->answer);
+    assert_status(s->answer, 200);
+    metrics_write(&text); /* three quarters of them are his, at the most */
+    const char *ratio = strstr(buf_str(&text), "hoist_limit_ratio{limit=\"http_connections\"} ");
+    assert_non_null(ratio);
+    assert_true(strtod(strchr(ratio, '}') + 1, NULL) <= 0.76);
+    buf_done(&text);
+    close(fd);
+    for (size_t i = 0; i < 300; i++)
+        close(fds[i]);
+}
+
 /* ------------------------------------------------------------------ start and stop */
 
 static void a_taken_port_names_option_address_and_holder(void **state)
@@ -430,6 +459,7 @@ int main(void)
         T(noise_ends_its_own_connection_alone),
         T(a_head_too_long_is_refused),
         T(more_connections_than_it_takes_are_turned_away),
+        T(one_address_does_not_take_all_connections),
         T(a_taken_port_names_option_address_and_holder),
         T(a_wrong_address_is_refused_with_the_mend),
         T(it_listens_on_ipv6),
