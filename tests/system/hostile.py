@@ -72,7 +72,10 @@ class Greedy:
         for p in self.all:
             p.start()
 
-    def end(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *why):
         self.ending.set()
         for p in self.all:
             p.join(10)
@@ -81,47 +84,30 @@ class Greedy:
 
 
 class Crowd:
-    """Many connections at once; those that were refused are counted."""
+    """Many connections at once, as far as they are taken, until the end of the block."""
 
     def __init__(self, port, count, hello=b""):
-        self.open, self.refused = [], 0
+        self.open = []
         for _ in range(count):
             try:
                 self.open.append(connect(port, hello))
             except OSError:
-                self.refused += 1
+                pass
 
-    def end(self):
+    def send(self, data):
+        """To each that is still there."""
         for s in self.open:
-            s.close()
-
-
-def push(crowd, count):
-    """`count` bytes more on each connection of a crowd that is still there."""
-    for s in crowd.open:
-        try:
-            s.sendall(b"x" * count)
-        except OSError:
-            pass
-
-
-class Trickle:
-    """Messages whose lengths promise much and whose bytes come one by one."""
-
-    def __init__(self, port, count, head):
-        self.crowd = Crowd(port, count)
-        for s in self.crowd.open:
-            s.sendall(head)
-
-    def drip(self, data=b"x"):
-        for s in self.crowd.open:
             try:
-                s.send(data)
+                s.sendall(data)
             except OSError:
                 pass
 
-    def end(self):
-        self.crowd.end()
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *why):
+        for s in self.open:
+            s.close()
 
 
 def pour(port, head, count, chunk=b"x" * 65536):
@@ -168,8 +154,9 @@ def bombs():
 def allow_files(count):
     """For attackers and tests with thousands of sockets; the limit that there is now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
-    return min(count, hard)
+    soft = max(soft, min(count, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
 
 
 def p99(values):

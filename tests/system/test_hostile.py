@@ -1,5 +1,6 @@
 """Peers that do their worst while a fleet goes on: nothing of it costs the others more than a moment, and when they
 are gone memory and descriptors are back where they were."""
+import collections
 import random
 import resource
 import time
@@ -10,24 +11,31 @@ import hostile
 from faulty_link import descriptors, rss_kib
 from hoist import BUILD, SANITIZED, SOAK, wait_until
 
-COUNT = 5000 if SOAK else 1500
-SECONDS = 10 if SOAK else 2
 SLACK_KIB = 96 << 10  # what malloc keeps of a peak, and more under a sanitizer
 
 
+Size = collections.namedtuple("Size", "connections seconds imports rubbish")
+SIZES = {"check": Size(500, 0.5, 5, 20), "soak": Size(5000, 10, 40, 400)}
+
+
+@pytest.fixture(params=["check", pytest.param("soak", marks=pytest.mark.skipif(not SOAK, reason="soak"))])
+def size(request):
+    return SIZES[request.param]
+
+
 @pytest.fixture
-def fleet(lab):
+def fleet(lab, size):
     files = hostile.allow_files(16384)
     primary = lab.primary()
     agents = [lab.agent(name=f"agent{i}") for i in range(3)]
     lab.ok("set", "k", "0", "--type", "number")
     lab.wait_equal(primary, *agents)
-    if files < COUNT + 500:
-        pytest.skip(f"{files} open files are too few for {COUNT} connections")
+    if files < size.connections + 500:
+        pytest.skip(f"{files} open files are too few for {size.connections} connections")
     return primary, agents
 
 
-def converge_ms(lab, rounds=5):
+def converge_ms(lab, rounds=3):
     """The worst of some changes' time from commit to all hosts."""
     waits = [lab.ok("set", "k", time.monotonic_ns() % 1000000, "--wait", timeout=90)["wait"] for _ in range(rounds)]
     assert all(w["have"] == w["hosts"] for w in waits), waits
@@ -58,37 +66,35 @@ FLOODS = {
 }
 
 
-def test_floods_of_connections_cost_the_fleet_nothing(lab, fleet):
+def test_floods_of_connections_cost_the_fleet_nothing(lab, fleet, size):
     primary, agents = fleet
     before = Before(lab, primary, agents)
-    calm_ms, calm = converge_ms(lab), hostile.time_requests(primary.port, SECONDS)[0]
+    calm_ms, calm = converge_ms(lab), hostile.time_requests(primary.port, size.seconds)[0]
     said = []
     for what, (offset, hello) in FLOODS.items():
-        crowd = hostile.Crowd(primary.http if offset is None else primary.port + offset, COUNT, hello)
-        p99, _ = hostile.time_requests(primary.port, SECONDS)
-        ms = converge_ms(lab)
-        assert primary.get("/healthz")
+        with hostile.Crowd(primary.http if offset is None else primary.port + offset, size.connections, hello):
+            p99, _ = hostile.time_requests(primary.port, size.seconds)
+            ms = converge_ms(lab)
+            assert primary.get("/healthz")
         said.append(f"{what}: p99 {p99:.1f} ms ({p99 / calm:.1f} x), converged {ms:.1f} ms ({ms / calm_ms:.1f} x)")
         assert p99 < 1000 and ms < 3000, said[-1]  # a busy machine; the ratios are what is printed
-        crowd.end()
-    print(f"floods of {COUNT}: without p99 {calm:.1f} ms, converged {calm_ms:.1f} ms; " + "; ".join(said) + "; " + before.is_back())
+    print(f"floods of {size.connections}: without p99 {calm:.1f} ms, converged {calm_ms:.1f} ms; " + "; ".join(said) + "; " + before.is_back())
 
 
-def test_a_greedy_peer_is_slowed_down_and_named(lab):
+def test_a_greedy_peer_is_slowed_down_and_named(lab, size):
     primary = lab.primary("--peer-requests", "500")
     lab.agent()
     lab.ok("set", "k", "0", "--type", "number")
-    calm, n = hostile.time_requests(primary.port, SECONDS)
+    calm, n = hostile.time_requests(primary.port, size.seconds)
     calm_ms = converge_ms(lab)
-    greedy = hostile.Greedy(primary.port)
     refused = 'hoist_refused_total{limit="peer_requests"}'
-    wait_until(lambda: primary.metric(refused) > 0, what="it is refused")
-    p99, m = hostile.time_requests(primary.port, SECONDS)
-    ms = converge_ms(lab)
-    count = primary.metric('hoist_requests_total{kind="fetch"}')
-    time.sleep(1)
-    rate = primary.metric('hoist_requests_total{kind="fetch"}') - count
-    greedy.end()
+    with hostile.Greedy(primary.port):
+        wait_until(lambda: primary.metric(refused) > 0, what="it is refused")
+        p99, m = hostile.time_requests(primary.port, size.seconds)
+        ms = converge_ms(lab)
+        count = primary.metric('hoist_requests_total{kind="fetch"}')
+        time.sleep(1)
+        rate = primary.metric('hoist_requests_total{kind="fetch"}') - count
     print(f"greedy: 100 connections ask all the time, {rate:.0f} requests/s are let; p99 of another {p99:.1f} ms ({p99 / calm:.1f} x of {calm:.1f}), "
           f"converged {ms:.1f} ms ({ms / calm_ms:.1f} x)")
     assert "peer 127.0.0.2 is refused" in primary.text() and primary.text().count("--peer-requests") == 1
@@ -105,36 +111,31 @@ def test_a_command_beyond_a_quota_is_refused_in_words(lab):
     assert lab.ok("set", "k", "on")["version"] > 0
 
 
-def test_subscribers_that_never_read_or_that_speak(lab, fleet):
+def test_subscribers_that_never_read_or_that_speak(lab, fleet, size):
     primary, agents = fleet
     before = Before(lab, primary, agents)
-    deaf = hostile.Crowd(primary.port + 1, 200, hostile.SP_SUB)
     flags = lambda n: {"flags": {f"flag{i}": {"state": "ENABLED", "variants": {"value": f"{n}" * 500}, "defaultVariant": "value"} for i in range(100)}}
-    for n in range(40 if SOAK else 10):
-        lab.ok("import", lab.file("f.json", flags(n)))
-    lab.wait_equal(primary, *agents)
-    for s in deaf.open[:50]:
-        try:
-            s.sendall((100).to_bytes(8, "big") + b"x" * 100)
-        except OSError:
-            pass
-    ms = converge_ms(lab)
-    deaf.end()
+    with hostile.Crowd(primary.port + 1, 150, hostile.SP_SUB), hostile.Crowd(primary.port + 1, 50, hostile.SP_SUB) as speaking:
+        for n in range(size.imports):
+            lab.ok("import", lab.file("f.json", flags(n)))
+        lab.wait_equal(primary, *agents)
+        speaking.send((100).to_bytes(8, "big") + b"x" * 100)
+        ms = converge_ms(lab)
     print(f"200 subscribers that do not read, 50 of them speak: converged {ms:.1f} ms; {before.is_back()}")
 
 
-def test_slow_requests_and_long_lengths(lab, fleet):
+def test_slow_requests_and_long_lengths(lab, fleet, size):
     primary, agents = fleet
     before = Before(lab, primary, agents)
     claim = 100 << 20  # within what a command may have
-    slow = hostile.Trickle(primary.port, 200, hostile.SP_REQ + claim.to_bytes(8, "big") + b"x" * 1000)
-    slow_http = hostile.Trickle(primary.http, 200, b"POST /healthz HTTP/1.1\r\nHost: h\r\nX-Slow: ")
-    for _ in range(SECONDS):
-        slow.drip()
-        slow_http.drip()
-        time.sleep(0.2)
-    ms = converge_ms(lab)
-    grown = rss_kib(primary.pid) - before.rss
+    with hostile.Crowd(primary.port, 200, hostile.SP_REQ + claim.to_bytes(8, "big") + b"x" * 1000) as slow, \
+         hostile.Crowd(primary.http, 200, b"POST /healthz HTTP/1.1\r\nHost: h\r\nX-Slow: ") as slow_http:
+        for _ in range(5):
+            slow.send(b"x")
+            slow_http.send(b"x")
+            time.sleep(0.2)
+        ms = converge_ms(lab)
+        grown = rss_kib(primary.pid) - before.rss
     assert grown < SLACK_KIB, "a length that is only claimed is not memory"
     gib = 1 << 30
     assert hostile.pour(primary.port, hostile.SP_REQ + gib.to_bytes(8, "big"), 16384) < 64 << 20
@@ -145,32 +146,30 @@ def test_slow_requests_and_long_lengths(lab, fleet):
             assert hostile.pour(d.http, head, 16384) < 64 << 20
     ofrep = b"POST /ofrep/v1/evaluate/flags/k HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % gib
     assert hostile.pour(agents[0].http, ofrep, 16384) < 64 << 20
-    slow.end()
-    slow_http.end()
     print(f"200 requests byte by byte, 1 GiB claimed: converged {ms:.1f} ms, {grown >> 10} MiB more meanwhile; {before.is_back()}")
 
 
+@pytest.mark.usefixtures("size")
 def test_beginnings_of_long_commands_do_not_fill_the_memory(lab):
     primary = lab.primary("--request-bytes", "128MiB", "--peer-request-bytes", "64MiB")
     agent = lab.agent()
     lab.ok("set", "k", "0", "--type", "number")
     before = Before(lab, primary, [agent])
     claim = hostile.SP_REQ + (100 << 20).to_bytes(8, "big")
-    crowd = hostile.Crowd(primary.port, 40, claim)
     most = 0
-    for _ in range(24):  # 40 × 24 MiB: 960 MiB, of which at most 64 stay
-        hostile.push(crowd, 1 << 20)
-        most = max(most, rss_kib(primary.pid))
-    wait_until(lambda: primary.metric('hoist_refused_total{limit="peer_request_bytes"}') > 0)
-    ms = converge_ms(lab)
-    crowd.end()
+    with hostile.Crowd(primary.port, 40, claim) as crowd:
+        for _ in range(24):  # 40 × 24 MiB: 960 MiB, of which at most 64 stay
+            crowd.send(b"x" * (1 << 20))
+            most = max(most, rss_kib(primary.pid))
+        wait_until(lambda: primary.metric('hoist_refused_total{limit="peer_request_bytes"}') > 0)
+        ms = converge_ms(lab)
     print(f"960 MiB of beginnings: memory {before.rss >> 10} MiB, at the most {most >> 10}, {rss_kib(primary.pid) >> 10} after it; converged {ms:.1f} ms")
     assert SANITIZED or most < before.rss + (64 << 10) + (128 << 10)  # the limit, and what comes between two looks
     assert "peer 127.0.0.2 is refused" in primary.text() and "--peer-request-bytes" in primary.text()
     before.is_back()
 
 
-def test_bombs_and_rubbish_at_every_port(lab, fleet):
+def test_bombs_and_rubbish_at_every_port(lab, fleet, size):
     primary, agents = fleet
     before = Before(lab, primary, agents)
     seed = hostile.seed()
@@ -181,7 +180,7 @@ def test_bombs_and_rubbish_at_every_port(lab, fleet):
         assert reply[1] in (29, 24), (bomb[:20], reply[:100])  # an error, or a command's answer
         count += 1
     refused = primary.metric('hoist_frames_refused_total{reason="request"}')
-    rounds = 400 if SOAK else 40
+    rounds = size.rubbish
     for port in (primary.port, primary.port + 1, primary.http, agents[0].http):
         hostile.rubbish(port, dice, rounds)
     print(f"SEED={seed}: {count} bombs, {refused:.0f} of them counted; {4 * rounds} times rubbish; {before.is_back()}")
@@ -214,10 +213,9 @@ def test_a_process_without_descriptors_goes_on_and_says_so(lab):
     lab.ok("set", "k", "on")
     lab.wait_equal(primary, agent)
     assert "256 open files" in primary.text()
-    crowd = hostile.Crowd(primary.port, 400)
-    wait_until(lambda: "all 256 files" in primary.text(), what="it says so")
-    assert lab.state(agent)["version"] == 2 and primary.alive()
-    crowd.end()
+    with hostile.Crowd(primary.port, 400):
+        wait_until(lambda: "all 256 files" in primary.text(), what="it says so")
+        assert lab.state(agent)["version"] == 2 and primary.alive()
     wait_until(lambda: lab.flagctl("set", "k", "off", "--timeout", "2s").code == 0, limit_ms=30000, what="it takes changes again")
     lab.wait_equal(primary, agent)
     wait_until(lambda: "files can be opened again" in primary.text())
