@@ -17,6 +17,11 @@ bool agent_is_broken(const struct agent *a)
     return a->broken;
 }
 
+bool agent_is_stuck(const struct agent *a)
+{
+    return atomic_load(&a->stuck);
+}
+
 void agent_break(struct agent *a, const char *what)
 {
     if (!atomic_exchange(&a->broken, true))

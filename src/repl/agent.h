@@ -74,4 +74,8 @@ const char *agent_upstream(struct agent *a);
  * again. */
 bool agent_is_broken(const struct agent *a);
 
+/* It is broken since nng (1.5.2) waits for ever for a connection that was closed in the middle of a
+ * message, and would for each that is closed after it: only another process can go on. */
+bool agent_is_stuck(const struct agent *a);
+
 #endif

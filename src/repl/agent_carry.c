@@ -265,6 +265,7 @@ static void follow(struct agent *a, uint32_t upstream)
     a->upstream = NULL;
     a->changed = true;
     if (!upstream_close(before)) {
+        atomic_store(&a->stuck, true);
         agent_break(a, "nng does not let go of a connection");
         return;
     }

@@ -54,6 +54,7 @@ struct agent {
     pthread_t thread;
     struct queue queue;
     _Atomic bool broken;
+    atomic_bool stuck; /* by nng */
     uint64_t incarnation;
     _Atomic int64_t round_ms; /* when something of our own last came back from below; 0: never */
 

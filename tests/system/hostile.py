@@ -5,10 +5,14 @@ import os
 import random
 import resource
 import socket
+import threading
 import time
+
+from hoist import free_port
 
 FROM = "127.0.0.2"
 SP_REQ, SP_SUB = b"\0SP\0\0\x30\0\0", b"\0SP\0\0\x21\0\0"
+SP_REP, SP_PUB = b"\0SP\0\0\x31\0\0", b"\0SP\0\0\x20\0\0"
 # fetch: [11, 1, "production", epoch 1, after 0, offset 0, budget 1024]; its epoch is nobody's
 FETCH = b"\x97\x0b\x01\xaaproduction\x01\x00\x00\xcd\x04\x00"
 REPLY_BUSY = 1
@@ -107,6 +111,36 @@ class Crowd:
 
     def __exit__(self, *why):
         for s in self.open:
+            s.close()
+
+
+class HalfSpoken:
+    """An upstream whose stream says the first bytes of a message and then nothing."""
+
+    def __init__(self):
+        self.port, self.spoken, self.all = free_port(2), 0, []
+        self.url = f"tcp://127.0.0.1:{self.port}"
+        for i, hello in enumerate((SP_REP, SP_PUB)):
+            listener = socket.create_server(("127.0.0.1", self.port + i))
+            self.all.append(listener)
+            threading.Thread(target=self.serve, args=(listener, hello), daemon=True).start()
+
+    def serve(self, listener, hello):
+        while True:
+            try:
+                s, _ = listener.accept()
+                s.sendall(hello)
+                exactly(s, 8)
+                s.sendall((1000).to_bytes(8, "big") + b"x" * 10)
+            except OSError:
+                if listener.fileno() < 0:
+                    return
+                continue
+            self.spoken += 1
+            self.all.append(s)
+
+    def close(self):
+        for s in self.all:
             s.close()
 
 

@@ -3,13 +3,14 @@ are gone memory and descriptors are back where they were."""
 import collections
 import random
 import resource
+import subprocess
 import time
 
 import pytest
 
 import hostile
 from faulty_link import descriptors, rss_kib
-from hoist import BUILD, SANITIZED, SOAK, wait_until
+from hoist import BUILD, SANITIZED, SOAK, clean_env, wait_until
 
 SLACK_KIB = 96 << 10  # what malloc keeps of a peak, and more under a sanitizer
 
@@ -220,3 +221,50 @@ def test_a_process_without_descriptors_goes_on_and_says_so(lab):
     lab.wait_equal(primary, agent)
     wait_until(lambda: "files can be opened again" in primary.text())
     print(f"400 connections at 256 files: {descriptors(primary.pid)} open after it")
+
+
+def test_an_upstream_that_stops_in_the_middle_of_a_message_is_left(lab):
+    primary = lab.primary()
+    half = hostile.HalfSpoken()
+    agent = lab.agent(upstream=[half.url, lab.url], ready=False)
+    wait_until(lambda: half.spoken > 0, what="it has half a message")
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, agent)
+    half.close()
+    lab.ok("set", "k", "off")
+    lab.wait_equal(primary, agent)
+
+
+HANGS = """
+#include <dlfcn.h>
+#include <nng/nng.h>
+#include <stdlib.h>
+#include <unistd.h>
+int nng_close(nng_socket s)
+{
+    int (*real)(nng_socket) = (int (*)(nng_socket))dlsym(RTLD_NEXT, "nng_close");
+    while (unlink(getenv("HANG_ONCE")) == 0)
+        pause();
+    return real(s);
+}
+"""
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be the first that is loaded")
+def test_an_agent_starts_anew_when_nng_does_not_let_go(lab):
+    """nng (1.5.2) may wait for ever for a connection that is closed just while a message comes: here it does."""
+    source, preload, once = lab.file("hangs.c", HANGS), lab.dir / "hangs.so", lab.dir / "once"
+    subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", source, "-o", preload], check=True)
+    primary = lab.primary()
+    agent = lab.agent(env=clean_env(LD_PRELOAD=preload, HANG_ONCE=once))
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, agent)
+    once.touch()
+    pid = agent.pid
+    primary.stop()
+    wait_until(lambda: "starting anew" in agent.text(), what="it is silent, closes, and hangs")
+    primary.again()
+    lab.ok("set", "k", "off")
+    lab.wait_equal(primary, agent)
+    assert agent.alive() and agent.pid == pid and not once.exists()
+    assert agent.text().count("hoistd: agent runs") == 2 and agent.stop() == 0

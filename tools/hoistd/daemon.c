@@ -355,6 +355,10 @@ static bool must_make_anew(struct daemon *d)
 
 static bool must_reopen(struct daemon *d)
 {
+    if (d->agent && agent_is_stuck(d->agent)) {
+        log_warn("hoistd: nng does not let go of a connection; starting anew");
+        return true;
+    }
     if (d->primary ? primary_is_broken(d->primary) : agent_is_broken(d->agent)) {
         log_error("hoistd: the disk failed in the middle of a commit; opening the store anew");
         return true;
@@ -385,6 +389,14 @@ static int serve(struct daemon *d, int argc, char **argv)
     }
 }
 
+/* In the place of this one, whose threads go with it; the arguments are those of main(). */
+static int start_anew(char **argv)
+{
+    execv("/proc/self/exe", argv - ROLE_WORDS);
+    log_error("hoistd: cannot start anew: %s", strerror(errno));
+    return EXIT_FAILURE;
+}
+
 int daemon_run(const struct settings *s, int argc, char **argv)
 {
     struct daemon d = {.settings = s};
@@ -402,9 +414,12 @@ int daemon_run(const struct settings *s, int argc, char **argv)
         }
         log_info("hoistd: %s runs, store %s", roles[s->role].name, s->store);
         bool again = serve(&d, argc, argv) != 0;
+        bool stuck = again && d.agent && agent_is_stuck(d.agent);
         if (!again)
             notify("STOPPING=1");
         stop(&d);
+        if (stuck)
+            return start_anew(argv);
         if (!again) {
             log_info("hoistd: ended by a signal");
             return EXIT_SUCCESS;

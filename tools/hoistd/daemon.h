@@ -4,6 +4,7 @@
 
 #include "settings.h"
 
+enum { ROLE_WORDS = 2 /* of main()'s arguments: the program, and the role */ };
 enum { EXIT_WRONG_OPTIONS = 2 }; /* also when only starting showed it; no use in trying again */
 
 /* Block the signals that daemon_run() takes, in this thread and all that it starts. Call it first.
@@ -12,7 +13,8 @@ void daemon_block_signals(void);
 
 /*
  * Run until SIGTERM or SIGINT; SIGHUP reads argv and the file anew and takes over the log's
- * settings. A store whose commit ended with an unknown outcome is closed, opened and looked at
+ * settings. `argv` is main()'s behind ROLE_WORDS; the process starts anew with them when nng has to be
+ * left behind. A store whose commit ended with an unknown outcome is closed, opened and looked at
  * again. Gives the exit code: 0, or 1 or EXIT_WRONG_OPTIONS with the reason in the log.
  */
 int daemon_run(const struct settings *s, int argc, char **argv);

@@ -77,5 +77,5 @@ int main(int argc, char **argv)
         return help ? 0 : EXIT_WRONG_OPTIONS;
     }
 
-    return run((enum role)role, argc - 2, argv + 2);
+    return run((enum role)role, argc - ROLE_WORDS, argv + ROLE_WORDS);
 }
