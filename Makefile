@@ -18,12 +18,12 @@ LDFLAGS  += $(OPT) $(SAN) -pthread
 
 # From the top down: a room may include only rooms that stand before it here.
 ROOMS   := base flag eval wire store client repl primary http
-LIBS    := -lnng -lmsgpackc -ljansson -lmicrohttpd -lcurl -lsodium -lyaml -lurcu-bp -lm
+LIBS    := -lmbedtls -lmbedx509 -lmbedcrypto -lmsgpackc -ljansson -lmicrohttpd -lcurl -lsodium -lyaml -lurcu-bp -lm
 
 room_obj = $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/$1/*.c))
 upto     = $(if $(filter $1,$(firstword $2)),$1,$(firstword $2) $(call upto,$1,$(wordlist 2,99,$2)))
 reverse  = $(if $1,$(call reverse,$(wordlist 2,99,$1)) $(firstword $1))
-archives = $(patsubst %,$(BUILD)/%.a,$(call reverse,$(call upto,$1,$(ROOMS)))) $(BUILD)/lmdb.a
+archives = $(patsubst %,$(BUILD)/%.a,$(call reverse,$(call upto,$1,$(ROOMS)))) $(BUILD)/lmdb.a $(BUILD)/nng.a
 
 ALL_ARCHIVES := $(call archives,$(lastword $(ROOMS)))
 PROGRAMS     := $(BUILD)/hoistd $(BUILD)/flagctl
@@ -71,6 +71,16 @@ $(BUILD)/lmdb.a: src/store/lmdb_os.syms
 	@mkdir -p $(@D)
 	@test -n "$(LMDB_A)" || { echo "liblmdb.a is missing: make deps" >&2; exit 1; }
 	objcopy --redefine-syms=$< $(LMDB_A) $@
+
+# Debian's nng, in whose TLS connections an operation that comes too late ends (src/repl/nng_begin.c).
+NNG_A := $(firstword $(wildcard /usr/lib/*/libnng.a /usr/lib/libnng.a))
+$(BUILD)/nng.a: src/repl/nng_begin.syms $(BUILD)/src/repl/nng_begin.o
+	@test -n "$(NNG_A)" || { echo "libnng.a is missing: make deps" >&2; exit 1; }
+	ar p $(NNG_A) tls_common.c.o > $(BUILD)/tls_common.c.o
+	objcopy --redefine-syms=$< $(BUILD)/tls_common.c.o
+	cp $(NNG_A) $@.new
+	ar r $@.new $(BUILD)/tls_common.c.o $(BUILD)/src/repl/nng_begin.o
+	mv $@.new $@
 
 $(BUILD)/hoistd: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/hoistd/*.c)) $(ALL_ARCHIVES)
 	$(CC) $(LDFLAGS) $^ $(LIBS) -o $@

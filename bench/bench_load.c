@@ -78,8 +78,8 @@ static double import(struct rig *rig, int count)
     struct rpc_answer answer;
     hash_random(f.request, sizeof f.request);
     int64_t start = clock_mono_ns();
-    if (buf_err(&body) != HOIST_OK || rpc_command(rig->url, &f, 120000, &answer) != HOIST_OK ||
-        answer.exit != 0)
+    if (buf_err(&body) != HOIST_OK ||
+        rpc_command(rig->url, NULL, &f, 120000, &answer) != HOIST_OK || answer.exit != 0)
         bench_die("import");
     double ms = (double)(clock_mono_ns() - start) / 1e6;
     rpc_answer_done(&answer);

@@ -141,7 +141,7 @@ static void *subscribe(void *arg)
     nng_msg *m;
     if (nng_sub0_open(&sub) != 0 || nng_socket_set(sub, NNG_OPT_SUB_SUBSCRIBE, "", 0) != 0 ||
         nng_socket_set_int(sub, NNG_OPT_RECVBUF, NET_QUEUE) != 0 ||
-        net_dial(sub, s->url, CHANGE_BYTES_MAX, NULL) != HOIST_OK)
+        net_dial(sub, s->url, CHANGE_BYTES_MAX, NULL, NULL) != HOIST_OK)
         bench_die("subscriber");
     while (nng_recvmsg(sub, &m, 0) == 0) {
         struct change c;
@@ -410,10 +410,10 @@ static void start_primary(struct rig *rig)
     if (primary_start(rig->store, &config, &rig->primary) != HOIST_OK)
         bench_die("primary");
     if (nng_req0_open(&rig->commands) != 0 ||
-        net_dial(rig->commands, rig->url, FRAME_COMMAND_MAX, NULL) != HOIST_OK ||
+        net_dial(rig->commands, rig->url, FRAME_COMMAND_MAX, NULL, NULL) != HOIST_OK ||
         nng_pub0_open(&rig->plain) != 0 ||
         nng_socket_set_int(rig->plain, NNG_OPT_SENDBUF, NET_QUEUE) != 0 ||
-        net_listen(rig->plain, rig->plain_url, CHANGE_BYTES_MAX) != HOIST_OK)
+        net_listen(rig->plain, rig->plain_url, CHANGE_BYTES_MAX, NULL, NULL) != HOIST_OK)
         bench_die("sockets");
 }
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,7 +63,7 @@ static void wipe(char *text)
 
 static enum hoist_err read_file(const struct wanted *w, char **ret)
 {
-    size_t len;
+    size_t len = 0;
     char *text = NULL;
     int fd = open(w->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
@@ -109,6 +108,16 @@ enum hoist_err tls_files_read(const char *cert_path, const char *key_path, const
     else
         *ret = f;
     return err;
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool tls_files_same(const struct tls_files *a, const struct tls_files *b)
+{
+    return same(a->cert, b->cert) && same(a->key, b->key) && same(a->ca, b->ca);
 }
 
 void tls_files_done(struct tls_files *f)

@@ -6,6 +6,8 @@
 #ifndef BASE_TLS_H
 #define BASE_TLS_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct tls_files { /* PEM, owned; `cert` NULL: no TLS */
@@ -24,6 +26,9 @@ struct tls_files { /* PEM, owned; `cert` NULL: no TLS */
  */
 MUST_USE enum hoist_err tls_files_read(const char *cert_path, const char *key_path,
                                        const char *ca_path, struct tls_files *ret);
+
+/* Whether both hold the same. */
+bool tls_files_same(const struct tls_files *a, const struct tls_files *b);
 
 /* Wipes the key. Fine on what is zeroed. */
 void tls_files_done(struct tls_files *f);

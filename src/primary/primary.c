@@ -272,6 +272,7 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
     struct server_config server = {.listen = config->listen,
                                    .listen_count = config->listen_count,
                                    .stream = config->stream,
+                                   .tls = config->tls,
                                    .id = p->id,
                                    .software = p->software,
                                    .heartbeat_ms = config->heartbeat_ms,
@@ -301,6 +302,11 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
     metrics_on_write(primary_metrics_update, p);
     *ret = p;
     return HOIST_OK;
+}
+
+enum hoist_err primary_renew(struct primary *p, struct net_tls *tls)
+{
+    return server_renew(p->server, tls);
 }
 
 void primary_stop(struct primary *p)

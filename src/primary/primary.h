@@ -24,6 +24,7 @@ struct primary_config {
     const char *const *listen;
     uint32_t listen_count;
     const char *stream;
+    struct net_tls *tls; /* for the tls+tcp addresses; NULL: there are none */
     const char *id;
     const char *software;
     const char *role; /* "primary" or "dev", as status says it */
@@ -36,6 +37,9 @@ MUST_USE enum hoist_err primary_start(struct store *s, const struct primary_conf
                                       struct primary **ret);
 /* Answers what it has taken, then stops; within two seconds. NULL is fine. */
 void primary_stop(struct primary *p);
+
+/* Take new certificates: server_renew(). */
+MUST_USE enum hoist_err primary_renew(struct primary *p, struct net_tls *tls);
 
 MUST_USE enum hoist_err primary_status(struct primary *p, struct buf *out);
 

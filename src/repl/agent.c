@@ -58,8 +58,22 @@ static void feed(struct agent *a, const struct follower_input *in)
     a->report_count = 0;
 }
 
+static void lost(struct agent *a, const struct event *e)
+{
+    if (!a->upstream || e->upstream != a->upstream_number)
+        return;
+    upstream_lost(a->upstream);
+    pthread_mutex_lock(&a->lock);
+    a->losses++;
+    pthread_mutex_unlock(&a->lock);
+}
+
 static void feed_event(struct agent *a, const struct event *e)
 {
+    if (e->kind == EVENT_LOST) {
+        lost(a, e);
+        return;
+    }
     static const enum follower_in kinds[] = {
         [EVENT_MESSAGE] = IN_MESSAGE,
         [EVENT_REPLY] = IN_REPLY,
@@ -139,6 +153,8 @@ static void finish_loop(struct agent *a)
 void agent_turn(struct agent *a, int64_t wait)
 {
     feed_events(a, queue_take(&a->queue, wait));
+    if (atomic_exchange(&a->renews, false))
+        agent_redial(a);
     int64_t now = clock_mono_ms();
     if (now >= a->step_ms && !a->broken)
         feed(a, &(struct follower_input){.kind = IN_TICK});
@@ -307,6 +323,7 @@ void agent_free(struct agent *a)
     if (!a)
         return;
     follower_free(a->follower);
+    net_tls_drop(a->tls);
     queue_done(&a->queue);
     pthread_mutex_destroy(&a->lock);
     mem_free(a->reports);
@@ -331,6 +348,7 @@ enum hoist_err agent_new(struct store *s, const struct agent_config *config, str
     hash_init();
     pthread_mutex_init(&a->lock, NULL);
     a->store = s;
+    a->tls = net_tls_hold(config->tls);
     err = own_config(a, config);
     if (err == HOIST_OK)
         err = store_env_order(s, a->config.envs, a->config.env_count);
@@ -376,6 +394,17 @@ enum hoist_err agent_begin(struct agent *a)
     if (err != HOIST_OK)
         agent_metrics_end(a);
     return err;
+}
+
+void agent_renew(struct agent *a, struct net_tls *tls)
+{
+    pthread_mutex_lock(&a->lock);
+    struct net_tls *before = a->tls;
+    a->tls = net_tls_hold(tls);
+    a->losses++;
+    pthread_mutex_unlock(&a->lock);
+    net_tls_drop(before);
+    atomic_store(&a->renews, true); /* seen at the loop's next turn, at most AGENT_UPKEEP_MS away */
 }
 
 void agent_end(struct agent *a)

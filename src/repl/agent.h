@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "repl/net_tls.h"
 #include "repl/standing.h"
 #include "repl/told.h"
 #include "store/store.h"
@@ -17,9 +18,9 @@ struct agent;
 struct agent_config {
     const char *id; /* this host's name in the fleet */
     const char *software;
-    const char *const
-        *upstreams; /* rpc URLs, tcp:// or ipc://; the stream is the next port or path + ".pub" */
+    const char *const *upstreams; /* rpc URLs; the stream is the next port or path + ".pub" */
     uint32_t upstream_count;
+    struct net_tls *tls; /* for those that are tls+tcp; NULL: none is */
     const char *const *envs;
     uint32_t env_count;
     const char *const *labels; /* "name=value" */
@@ -67,8 +68,12 @@ bool agent_is_own(struct agent *a, const struct told_host *told);
 /* The environments that it follows; they live as long as the agent. */
 const char *const *agent_envs(const struct agent *a, uint32_t *ret_count);
 
-/* The URL of the upstream that is followed now; lives as long as the agent. Any thread. */
-const char *agent_upstream(struct agent *a);
+/* The URL of the upstream that is followed now; lives as long as the agent. *ret_tls is held for the
+ * caller, *ret_losses counts the times that a connection was lost. Any thread. */
+const char *agent_upstream(struct agent *a, struct net_tls **ret_tls, uint32_t *ret_losses);
+
+/* Take new certificates: upstream is dialled anew by them. Any thread. */
+void agent_renew(struct agent *a, struct net_tls *tls);
 
 /* The store's writer met an error it cannot mend (EUNKNOWN): hoistd should end and be started
  * again. */

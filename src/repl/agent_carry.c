@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "repl/agent_int.h"
@@ -259,18 +260,70 @@ static void load(struct agent *a, const struct follower_output *o)
 
 /* ---------------------------------------------------------------- upstream and counting */
 
+static struct net_tls *tls_now(struct agent *a)
+{
+    pthread_mutex_lock(&a->lock);
+    struct net_tls *tls = net_tls_hold(a->tls);
+    pthread_mutex_unlock(&a->lock);
+    return tls;
+}
+
+static void keep_why(struct agent *a, const char *why)
+{
+    pthread_mutex_lock(&a->lock);
+    snprintf(a->unreachable, sizeof a->unreachable, "%s", why);
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* Why upstream, which never spoke, does not: for the log and for status. This may take a second, in
+ * which there is nothing to hear. */
+static void look_into(struct agent *a, struct net_tls *tls)
+{
+    int64_t now = clock_mono_ms();
+    if (a->asked_why_ms && now < a->asked_why_ms + AGENT_UNREACHABLE_MS)
+        return;
+    const char *url = a->config.upstreams[a->upstream_number];
+    struct buf why = BUF_INIT(AGENT_WHY_MAX);
+    a->asked_why_ms = now;
+    net_tls_why(tls, url, &why);
+    keep_why(a, buf_str(&why));
+    if (why.len)
+        log_warn("repl: no connection to %s: %s", url, buf_str(&why));
+    buf_done(&why);
+}
+
+static void dial(struct agent *a, uint32_t upstream, struct net_tls *tls)
+{
+    a->upstream_number = upstream;
+    if (upstream_open(upstream, a->config.upstreams[upstream], tls, &a->queue, &a->upstream) !=
+        HOIST_OK)
+        log_warn("repl: %s; it is dialled again when it stays silent", err_last());
+}
+
 static void follow(struct agent *a, uint32_t upstream)
 {
     struct upstream *before = a->upstream;
+    struct net_tls *tls = tls_now(a);
+    if (before && upstream_spoke(before))
+        keep_why(a, "");
+    else if (before)
+        look_into(a, tls);
     a->upstream = NULL;
     a->changed = true;
-    if (!upstream_close(before)) {
+    if (upstream_close(before)) {
+        dial(a, upstream, tls);
+    } else {
         atomic_store(&a->stuck, true);
         agent_break(a, "nng does not let go of a connection");
-        return;
     }
-    if (upstream_open(upstream, a->config.upstreams[upstream], &a->queue, &a->upstream) != HOIST_OK)
-        log_warn("repl: %s; it is dialled again when it stays silent", err_last());
+    net_tls_drop(tls);
+}
+
+void agent_redial(struct agent *a)
+{
+    a->asked_why_ms = 0;
+    if (a->upstream)
+        follow(a, a->upstream_number);
 }
 
 static void request(struct agent *a, const struct follower_output *o)

@@ -28,6 +28,7 @@ enum {
     AGENT_STATUS_IDLE_MS = 1000,
     AGENT_ROUND_MS = 10000, /* for so long behind it a ring of relays counts as one */
     AGENT_ROUND_QUIET_MS = 60000,
+    AGENT_UNREACHABLE_MS = 30000, /* between two looks into why upstream is silent */
     AGENT_WHY_MAX = 256,
 };
 
@@ -58,11 +59,17 @@ struct agent {
     uint64_t incarnation;
     _Atomic int64_t round_ms; /* when something of our own last came back from below; 0: never */
 
-    pthread_mutex_t lock; /* of the follower: the loop steps, any thread looks */
+    pthread_mutex_t lock; /* of what follows: the loop steps, any thread looks */
     struct follower *follower;
+    struct net_tls *tls;
+    uint32_t losses;                 /* of connections, to dial anew for whoever has his own */
+    char unreachable[AGENT_WHY_MAX]; /* why upstream, which was never heard, is not; or "" */
+    _Atomic bool renews;             /* upstream is to be dialled by other certificates */
 
     /* Of the loop alone. */
     struct upstream *upstream;
+    uint32_t upstream_number;
+    int64_t asked_why_ms;   /* when it was last looked into why upstream is silent; 0: never */
     struct report *reports; /* to be fed, in order */
     size_t report_count, report_cap;
     const struct change **committed; /* room to tell them to config.applied */
@@ -80,6 +87,9 @@ void agent_turn(struct agent *a, int64_t wait);
 
 /* Carry out what a step asks for. What the follower must hear of it is put into a->reports. */
 void agent_carry_out(struct agent *a, const struct follower_outputs *outs);
+
+/* Dial upstream anew by the certificates of now. */
+void agent_redial(struct agent *a);
 
 /* Which flags of environment `i` are held back, as an input for the follower that borrows from
  * `arena`; ENOTFOUND: it knows. */

@@ -28,6 +28,7 @@ static void status_fill(struct agent *a, struct status *ret)
         .software = a->config.software,
         .upstream = a->config.upstreams[view.upstream],
         .connected = view.connected,
+        .unreachable = view.connected || !*a->unreachable ? NULL : a->unreachable,
         .last_word_ms = view.last_word_ms,
         .stale = view.stale,
         .lags = view.lags,
@@ -84,11 +85,13 @@ const char *const *agent_envs(const struct agent *a, uint32_t *ret_count)
     return a->config.envs;
 }
 
-const char *agent_upstream(struct agent *a)
+const char *agent_upstream(struct agent *a, struct net_tls **ret_tls, uint32_t *ret_losses)
 {
     struct follower_view view;
     pthread_mutex_lock(&a->lock);
     follower_look(a->follower, clock_mono_ms(), &view);
+    *ret_tls = net_tls_hold(a->tls);
+    *ret_losses = a->losses;
     pthread_mutex_unlock(&a->lock);
     return a->config.upstreams[view.upstream];
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/address.h"
 #include "base/holder.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -20,6 +21,25 @@ static bool is_ipc(const char *url)
     return strncmp(url, "ipc://", 6) == 0;
 }
 
+bool net_is_tls(const char *url)
+{
+    return strncmp(url, NET_TLS_SCHEME, strlen(NET_TLS_SCHEME)) == 0;
+}
+
+/* What stands behind tcp:// or tls+tcp://, or NULL. */
+static const char *tcp_address(const char *url)
+{
+    if (net_is_tls(url))
+        return url + strlen(NET_TLS_SCHEME);
+    return strncmp(url, "tcp://", 6) == 0 ? url + 6 : NULL;
+}
+
+bool net_is_local(const char *url)
+{
+    const char *address = tcp_address(url);
+    return address ? address_is_loopback(address) : is_ipc(url);
+}
+
 /* The port of tcp://HOST:PORT; 0: there is none. */
 static uint16_t port_of(const char *url)
 {
@@ -30,18 +50,19 @@ static uint16_t port_of(const char *url)
     return (uint16_t)port;
 }
 
-static enum hoist_err check_tcp(const char *url)
+static enum hoist_err check_tcp(const char *url, const char *host)
 {
-    const char *host = url + strlen("tcp://"), *colon = strrchr(host, ':');
+    const char *colon = strrchr(host, ':');
+    int scheme = (int)(host - url);
     uint16_t port = port_of(url);
     if (!colon || colon == host || port == 0 || port == UINT16_MAX)
         return err_set(HOIST_EINVAL,
-                       "address '%s': give tcp://HOST:PORT with a port of 1 to 65534 (the stream "
+                       "address '%s': give %.*sHOST:PORT with a port of 1 to 65534 (the stream "
                        "takes the next one)",
-                       url);
+                       url, scheme, url);
     if (strchr(host, '/') || (strchr(host, ':') != colon && *host != '['))
-        return err_set(HOIST_EINVAL, "address '%s': give tcp://HOST:PORT, or tcp://[IPV6]:PORT",
-                       url);
+        return err_set(HOIST_EINVAL, "address '%s': give %.*sHOST:PORT, or %.*s[IPV6]:PORT", url,
+                       scheme, url, scheme, url);
     return HOIST_OK;
 }
 
@@ -60,11 +81,29 @@ enum hoist_err net_check_url(const char *url)
 {
     if (strlen(url) >= NET_URL_MAX - sizeof ".pub")
         return err_set(HOIST_EINVAL, "address '%.40s…' is longer than %d bytes", url, NET_URL_MAX);
-    if (strncmp(url, "tcp://", 6) == 0)
-        return check_tcp(url);
+    const char *address = tcp_address(url);
+    if (address)
+        return check_tcp(url, address);
     if (is_ipc(url))
         return check_ipc(url);
-    return err_set(HOIST_EINVAL, "address '%s' is neither tcp://HOST:PORT nor ipc:///PATH", url);
+    return err_set(HOIST_EINVAL,
+                   "address '%s' is none of tls+tcp://HOST:PORT, tcp://HOST:PORT and ipc:///PATH",
+                   url);
+}
+
+enum hoist_err net_check_use(const char *option, const char *url, bool tls, bool insecure)
+{
+    enum hoist_err err = net_check_url(url);
+    if (err)
+        return err_prefix(err, "%s", option);
+    if (net_is_tls(url) && !tls)
+        return err_set(HOIST_EINVAL, "%s %s takes --tls-cert, --tls-key and --tls-ca", option, url);
+    if (net_is_tls(url) || net_is_local(url) || insecure)
+        return HOIST_OK;
+    return err_set(HOIST_EINVAL,
+                   "%s %s: plain tcp leaves this machine unencrypted, and anybody may speak there; "
+                   "give tls+%s with --tls-cert, --tls-key and --tls-ca, or say --insecure",
+                   option, url, url);
 }
 
 enum hoist_err net_stream_url(const char *url, char ret[NET_URL_MAX])
@@ -102,35 +141,41 @@ static enum hoist_err listen_err(int rc, const char *url)
                    *holder ? ", " : "", holder);
 }
 
-enum hoist_err net_listen(nng_socket s, const char *url, size_t message_max)
+static int set_up_listener(nng_listener l, const char *url, size_t message_max)
+{
+    int rc = nng_listener_set_size(l, NNG_OPT_RECVMAXSZ, message_max);
+    if (rc == 0 && is_ipc(url))
+        return nng_listener_set_int(l, NNG_OPT_IPC_PERMISSIONS, IPC_MODE);
+    if (rc == 0)
+        rc = nng_listener_set_bool(l, NNG_OPT_TCP_NODELAY, true);
+    return rc == 0 ? nng_listener_set_bool(l, NNG_OPT_TCP_KEEPALIVE, true) : rc;
+}
+
+enum hoist_err net_listen(nng_socket s, const char *url, size_t message_max,
+                          const struct net_tls *tls, nng_listener *ret)
 {
     nng_listener l;
+    enum hoist_err err = HOIST_OK;
     int rc = nng_listener_create(&l, s, url);
     if (rc != 0)
         return net_err(rc, url);
-    rc = nng_listener_set_size(l, NNG_OPT_RECVMAXSZ, message_max);
-    if (rc == 0 && is_ipc(url))
-        rc = nng_listener_set_int(l, NNG_OPT_IPC_PERMISSIONS, IPC_MODE);
-    if (rc == 0 && !is_ipc(url))
-        rc = nng_listener_set_bool(l, NNG_OPT_TCP_NODELAY, true);
-    if (rc == 0 && !is_ipc(url))
-        rc = nng_listener_set_bool(l, NNG_OPT_TCP_KEEPALIVE, true);
-    if (rc == 0)
+    rc = set_up_listener(l, url, message_max);
+    if (rc == 0 && net_is_tls(url))
+        err = net_tls_listen(tls, l, url);
+    if (rc == 0 && !err)
         rc = nng_listener_start(l, 0);
-    if (rc != 0) {
+    if (rc != 0)
+        err = listen_err(rc, url);
+    if (err)
         nng_listener_close(l);
-        return listen_err(rc, url);
-    }
-    return HOIST_OK;
+    else if (ret)
+        *ret = l;
+    return err;
 }
 
-enum hoist_err net_dial(nng_socket s, const char *url, size_t message_max, nng_dialer *ret)
+static int set_up_dialer(nng_dialer d, const char *url, size_t message_max)
 {
-    nng_dialer d;
-    int rc = nng_dialer_create(&d, s, url);
-    if (rc != 0)
-        return net_err(rc, url);
-    rc = nng_dialer_set_size(d, NNG_OPT_RECVMAXSZ, message_max);
+    int rc = nng_dialer_set_size(d, NNG_OPT_RECVMAXSZ, message_max);
     if (rc == 0)
         rc = nng_dialer_set_ms(d, NNG_OPT_RECONNMINT, NET_RECONNECT_MIN_MS);
     if (rc == 0)
@@ -139,15 +184,29 @@ enum hoist_err net_dial(nng_socket s, const char *url, size_t message_max, nng_d
         rc = nng_dialer_set_bool(d, NNG_OPT_TCP_NODELAY, true);
     if (rc == 0 && !is_ipc(url))
         rc = nng_dialer_set_bool(d, NNG_OPT_TCP_KEEPALIVE, true);
-    if (rc == 0)
-        rc = nng_dialer_start(d, NNG_FLAG_NONBLOCK);
-    if (rc != 0) {
-        nng_dialer_close(d);
+    return rc;
+}
+
+enum hoist_err net_dial(nng_socket s, const char *url, size_t message_max,
+                        const struct net_tls *tls, nng_dialer *ret)
+{
+    nng_dialer d;
+    enum hoist_err err = HOIST_OK;
+    int rc = nng_dialer_create(&d, s, url);
+    if (rc != 0)
         return net_err(rc, url);
-    }
-    if (ret)
+    rc = set_up_dialer(d, url, message_max);
+    if (rc == 0 && net_is_tls(url))
+        err = net_tls_dial(tls, d, url);
+    if (rc == 0 && !err)
+        rc = nng_dialer_start(d, NNG_FLAG_NONBLOCK);
+    if (rc != 0)
+        err = net_err(rc, url);
+    if (err)
+        nng_dialer_close(d);
+    else if (ret)
         *ret = d;
-    return HOIST_OK;
+    return err;
 }
 
 struct closing { /* shared by who closes and who waits; the last one frees it */

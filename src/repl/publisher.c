@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "repl/heartbeat.h"
+#include "repl/listeners.h"
 #include "repl/net.h"
 
 enum {
@@ -18,33 +19,34 @@ enum {
 struct publisher {
     const struct answerer *who;
     nng_socket socket;
+    struct listeners *listeners;
     pthread_mutex_t lock; /* heartbeats leave in the order of their counters */
     uint32_t beats;
     struct metric *errors;
 };
 
-/* The socket's queue and who may listen. */
-static enum hoist_err set_up(nng_socket socket, struct quota *quota)
+static enum hoist_err open_socket(struct publisher *p, struct quota *quota, struct net_tls *tls)
 {
-    int rc = nng_socket_set_int(socket, NNG_OPT_SENDBUF, NET_QUEUE);
-    return rc == 0 ? quota_watch(quota, socket, QUOTA_SUBSCRIPTION)
-                   : net_err(rc, "repl: the stream's queue");
+    int rc = nng_pub0_open(&p->socket);
+    if (rc != 0)
+        return net_err(rc, "repl: the stream's socket");
+    rc = nng_socket_set_int(p->socket, NNG_OPT_SENDBUF, NET_QUEUE);
+    enum hoist_err err = rc == 0 ? listeners_new(p->socket, NET_STREAM_MAX, tls, quota,
+                                                 QUOTA_SUBSCRIPTION, &p->listeners)
+                                 : net_err(rc, "repl: the stream's queue");
+    if (err != HOIST_OK)
+        nng_close(p->socket);
+    return err;
 }
 
-enum hoist_err publisher_open(const struct answerer *who, struct quota *quota,
+enum hoist_err publisher_open(const struct answerer *who, struct quota *quota, struct net_tls *tls,
                               struct publisher **ret)
 {
     struct publisher *p = mem_zalloc(1, sizeof *p);
     if (!p)
         return err_set(HOIST_ENOMEM, "repl: out of memory");
-    int rc = nng_pub0_open(&p->socket);
-    if (rc != 0) {
-        mem_free(p);
-        return net_err(rc, "repl: the stream's socket");
-    }
-    enum hoist_err err = set_up(p->socket, quota);
+    enum hoist_err err = open_socket(p, quota, tls);
     if (err != HOIST_OK) {
-        nng_close(p->socket);
         mem_free(p);
         return err;
     }
@@ -63,6 +65,7 @@ bool publisher_close(struct publisher *p)
         return true;
     if (!net_close(p->socket))
         return false;
+    listeners_free(p->listeners);
     pthread_mutex_destroy(&p->lock);
     mem_free(p);
     return true;
@@ -70,7 +73,17 @@ bool publisher_close(struct publisher *p)
 
 enum hoist_err publisher_listen(struct publisher *p, const char *url)
 {
-    return net_listen(p->socket, url, NET_STREAM_MAX);
+    return listeners_add(p->listeners, url);
+}
+
+enum hoist_err publisher_renew(struct publisher *p, struct net_tls *tls)
+{
+    return listeners_renew(p->listeners, tls);
+}
+
+bool publisher_close_old(struct publisher *p, unsigned of)
+{
+    return listeners_close_old(p->listeners, of);
 }
 
 static void send_frame(struct publisher *p, struct buf *frame)

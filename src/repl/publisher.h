@@ -10,16 +10,22 @@
 
 #include "base/slice.h"
 #include "repl/answer.h"
+#include "repl/net_tls.h"
 #include "repl/quota.h"
 
 struct publisher;
 
-/* `who` speaks in the heartbeats; `quota` counts who listens; both borrowed. */
+/* `who` speaks in the heartbeats; `quota` counts who listens; both borrowed. `tls` is for the tls+tcp
+ * addresses; NULL: there are none. */
 MUST_USE enum hoist_err publisher_open(const struct answerer *who, struct quota *quota,
-                                       struct publisher **ret);
+                                       struct net_tls *tls, struct publisher **ret);
 /* False: nng did not manage to (net_close()), and keeps what it has. NULL is fine. */
 MUST_USE bool publisher_close(struct publisher *p);
 MUST_USE enum hoist_err publisher_listen(struct publisher *p, const char *url);
+
+/* listeners_renew(), and listeners_close_old(). */
+MUST_USE enum hoist_err publisher_renew(struct publisher *p, struct net_tls *tls);
+bool publisher_close_old(struct publisher *p, unsigned of);
 
 /* Any thread. What cannot be sent is counted and left to the next heartbeat. */
 void publisher_changes(struct publisher *p, const struct slice *changes, uint32_t count);

@@ -51,11 +51,12 @@ bool quota_fit(struct quota_limits *l, uint64_t descriptors);
 uint32_t quota_share(uint64_t descriptors, uint32_t sixteenths);
 
 MUST_USE enum hoist_err quota_new(const struct quota_limits *limits, struct quota **ret);
-/* The sockets that it watched are closed. NULL is fine. */
+/* The sockets whose connections it counted are closed. NULL is fine. */
 void quota_free(struct quota *q);
 
-/* Count the connections of `socket`, and close those that are beyond. */
-MUST_USE enum hoist_err quota_watch(struct quota *q, nng_socket socket, enum quota_kind kind);
+/* A connection comes: it is counted, or closed when it is beyond. It went. */
+void quota_come(struct quota *q, nng_pipe pipe, enum quota_kind kind);
+void quota_go(struct quota *q, nng_pipe pipe);
 
 /* Connection `id` of `peer` came. False: it is one too many, and not counted. */
 bool quota_add(struct quota *q, uint32_t id, const char *peer, enum quota_kind kind,

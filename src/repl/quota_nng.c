@@ -58,38 +58,19 @@ static void note_end(struct quota *q, nng_pipe pipe)
         quota_set_end(q, (uint32_t)nng_pipe_id(pipe), &end);
 }
 
-static void come_or_go(struct quota *q, nng_pipe pipe, nng_pipe_ev event, enum quota_kind kind)
+void quota_come(struct quota *q, nng_pipe pipe, enum quota_kind kind)
 {
     char name[QUOTA_NAME_SIZE];
-    uint32_t id = (uint32_t)nng_pipe_id(pipe);
-    if (event == NNG_PIPE_EV_REM_POST) {
-        quota_remove(q, id);
-        return;
-    }
     name_of(pipe, name);
-    if (quota_add(q, id, name, kind, clock_mono_ms()))
+    if (quota_add(q, (uint32_t)nng_pipe_id(pipe), name, kind, clock_mono_ms()))
         note_end(q, pipe);
     else
         nng_pipe_close(pipe);
 }
 
-static void on_connection(nng_pipe pipe, nng_pipe_ev event, void *arg)
+void quota_go(struct quota *q, nng_pipe pipe)
 {
-    come_or_go(arg, pipe, event, QUOTA_CONNECTION);
-}
-
-static void on_subscription(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-    come_or_go(arg, pipe, event, QUOTA_SUBSCRIPTION);
-}
-
-enum hoist_err quota_watch(struct quota *q, nng_socket socket, enum quota_kind kind)
-{
-    nng_pipe_cb call = kind == QUOTA_CONNECTION ? on_connection : on_subscription;
-    int rc = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_PRE, call, q);
-    if (rc == 0)
-        rc = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, call, q);
-    return rc == 0 ? HOIST_OK : net_err(rc, "repl: to be told of connections");
+    quota_remove(q, (uint32_t)nng_pipe_id(pipe));
 }
 
 void quota_tick(struct quota *q, int64_t now_ms)

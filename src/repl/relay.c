@@ -43,9 +43,9 @@ static void on_told(void *arg, const struct told_host *told)
         subtree_hear(r->subtree, told, clock_mono_ms());
 }
 
-static const char *upstream(void *arg)
+static void upstream(void *arg, struct uplink_end *ret)
 {
-    return agent_upstream(arg);
+    ret->url = agent_upstream(arg, &ret->tls, &ret->losses);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -71,6 +71,7 @@ static enum hoist_err begin(struct relay *r, struct store *s, const struct relay
         .listen = config->listen,
         .listen_count = config->listen_count,
         .stream = config->stream,
+        .tls = config->agent.tls,
         .id = r->id,
         .software = config->agent.software,
         .heartbeat_ms = config->agent.heartbeat_ms,
@@ -105,6 +106,12 @@ enum hoist_err relay_start(struct store *s, const struct relay_config *config, s
     }
     *ret = r;
     return HOIST_OK;
+}
+
+enum hoist_err relay_renew(struct relay *r, struct net_tls *tls)
+{
+    agent_renew(r->agent, tls);
+    return server_renew(r->server, tls);
 }
 
 void relay_stop(struct relay *r)

@@ -10,11 +10,15 @@
 #include "base/log.h"
 #include "repl/net.h"
 
-enum { AGAIN_MS = 20 }; /* between a broken connection and the next try */
+enum {
+    AGAIN_MS = 20, /* between a broken connection and the next try */
+    WHY_MAX = 256,
+};
 
 struct call {
     nng_socket req;
     const char *url;
+    const struct net_tls *tls;
     const struct frame_command *command;
     int64_t began_ms, until_ms;
     bool sent; /* at least once: it may have been done */
@@ -39,7 +43,7 @@ static enum hoist_err open_call(struct call *c)
         return net_err(rc, "repl: the socket for commands");
     /* nng must not send a command again by itself: by then another primary may have it. */
     rc = nng_socket_set_ms(c->req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
-    enum hoist_err err = rc == 0 ? net_dial(c->req, c->url, NET_COMMAND_MAX, NULL)
+    enum hoist_err err = rc == 0 ? net_dial(c->req, c->url, NET_COMMAND_MAX, c->tls, NULL)
                                  : net_err(rc, "repl: the socket for commands");
     if (err != HOIST_OK)
         close_call(c);
@@ -96,14 +100,22 @@ static enum hoist_err try_once(struct call *c, struct slice frame, struct rpc_an
     return err;
 }
 
+static enum hoist_err nobody_answers(const struct call *c, int64_t waited)
+{
+    struct buf why = BUF_INIT(WHY_MAX);
+    net_tls_why(c->tls, c->url, &why);
+    enum hoist_err err =
+        err_set(HOIST_ETIMEOUT, "nobody answers at %s (tried for %" PRId64 " ms): %s", c->url,
+                waited, why.len ? buf_str(&why) : "is a hoistd primary running there?");
+    buf_done(&why);
+    return err;
+}
+
 static enum hoist_err no_answer(const struct call *c)
 {
     int64_t waited = clock_mono_ms() - c->began_ms;
     if (!c->sent)
-        return err_set(HOIST_ETIMEOUT,
-                       "nobody answers at %s (tried for %" PRId64
-                       " ms): is a hoistd primary running there?",
-                       c->url, waited);
+        return nobody_answers(c, waited);
     return err_set(HOIST_EUNKNOWN,
                    "%s took the command and gave no answer within %" PRId64
                    " ms: it may have been done",
@@ -120,11 +132,12 @@ static enum hoist_err call(struct call *c, struct slice frame, struct rpc_answer
     return err == HOIST_EAGAIN || err == HOIST_ETIMEOUT ? no_answer(c) : err;
 }
 
-enum hoist_err rpc_command(const char *url, const struct frame_command *command, int64_t timeout_ms,
+enum hoist_err rpc_command(const char *url, const struct net_tls *tls,
+                           const struct frame_command *command, int64_t timeout_ms,
                            struct rpc_answer *ret)
 {
     struct buf frame = BUF_INIT(FRAME_COMMAND_MAX);
-    struct call c = {.url = url, .command = command, .began_ms = clock_mono_ms()};
+    struct call c = {.url = url, .tls = tls, .command = command, .began_ms = clock_mono_ms()};
     c.until_ms = c.began_ms + timeout_ms;
 
     enum hoist_err err = net_check_url(url);

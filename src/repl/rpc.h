@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "repl/net_tls.h"
 #include "wire/frame.h"
 
 struct rpc_answer {
@@ -14,13 +15,15 @@ struct rpc_answer {
 /*
  * Send a command to the primary at `url` and wait for the answer, repeating it (with the same
  * request id, so that it is done once) while the connection fails, until `timeout_ms` is over.
+ * `tls` is for tls+tcp, and may be NULL for the others.
  *
  * Errors:  ETIMEOUT  no connection was made in all that time: nothing was sent, nothing was done
  *          EUNKNOWN  it was sent, but no answer came: it may have been done
  *          EINVAL    the URL; ECORRUPT, EVERSION  the answer; ENOMEM
  */
-MUST_USE enum hoist_err rpc_command(const char *url, const struct frame_command *command,
-                                    int64_t timeout_ms, struct rpc_answer *ret);
+MUST_USE enum hoist_err rpc_command(const char *url, const struct net_tls *tls,
+                                    const struct frame_command *command, int64_t timeout_ms,
+                                    struct rpc_answer *ret);
 void rpc_answer_done(struct rpc_answer *a);
 
 #endif

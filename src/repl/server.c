@@ -17,6 +17,7 @@
 #include "repl/answer.h"
 #include "repl/asked.h"
 #include "repl/late.h"
+#include "repl/listeners.h"
 #include "repl/net.h"
 #include "repl/publisher.h"
 #include "repl/ticker.h"
@@ -28,6 +29,9 @@ enum {
     SERVER_FETCHES = 64, /* of these: being answered */
     SERVER_HEARTBEAT_MS = 200,
     SERVER_QUIET_MS = 60000, /* between two log lines about requests that cannot be read */
+    SERVER_RENEW_PARTS = 15, /* with new certificates: old streams are closed in so many parts … */
+    SERVER_RENEW_MS = 100,   /* … so far apart. Hosts bring their requests with them; then … */
+    SERVER_RENEW_LAST_MS = 300, /* … come those that did not */
 };
 
 enum { EXIT_NOT_DONE = 1, EXIT_REFUSED = 5 }; /* of flagctl */
@@ -56,6 +60,7 @@ struct server {
     struct publisher *publisher;
     nng_socket rep;
     bool rep_is_open;
+    struct listeners *listeners; /* of `rep` */
     struct ticker *ticker;
     struct quota *quota;
     struct late *late;
@@ -421,6 +426,11 @@ static void beat(void *arg)
 
 /* ---------------------------------------------------------------- start and stop */
 
+static void nap(int64_t ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
 static enum hoist_err listen_all(struct server *v)
 {
     char stream[NET_URL_MAX];
@@ -431,7 +441,7 @@ static enum hoist_err listen_all(struct server *v)
         if (err == HOIST_OK && !v->config.stream)
             err = publisher_listen(v->publisher, stream);
         if (err == HOIST_OK)
-            err = net_listen(v->rep, url, NET_COMMAND_MAX);
+            err = listeners_add(v->listeners, url);
     }
     if (err == HOIST_OK && v->config.stream)
         err = publisher_listen(v->publisher, v->config.stream);
@@ -444,7 +454,8 @@ static enum hoist_err open_requests(struct server *v)
     if (rc != 0)
         return net_err(rc, "repl: the rpc socket");
     v->rep_is_open = true;
-    enum hoist_err err = quota_watch(v->quota, v->rep, QUOTA_CONNECTION);
+    enum hoist_err err = listeners_new(v->rep, NET_COMMAND_MAX, v->config.tls, v->quota,
+                                       QUOTA_CONNECTION, &v->listeners);
     if (err != HOIST_OK)
         return err;
     v->requests = mem_zalloc(SERVER_REQUESTS, sizeof *v->requests);
@@ -486,7 +497,7 @@ static enum hoist_err prepare(struct server *v)
         .env_count = v->config.env_count,
     };
     hash_random(&v->answerer.incarnation, sizeof v->answerer.incarnation);
-    err = publisher_open(&v->answerer, v->quota, &v->publisher);
+    err = publisher_open(&v->answerer, v->quota, v->config.tls, &v->publisher);
     if (err == HOIST_OK)
         err = open_requests(v);
     if (err != HOIST_OK)
@@ -547,13 +558,14 @@ void server_stop(struct server *v)
         log_warn("repl: nng does not let go of a connection; it ends with this process");
         atomic_store(&v->leaving, true);
         for (int ms = 0; atomic_load(&v->inside) > 0 && ms < NET_CLOSE_MS; ms++)
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+            nap(1);
         return;
     }
     for (int i = 0; v->requests && i < SERVER_REQUESTS; i++) {
         stop_aio(v->requests[i].aio);
         release(&v->requests[i]);
     }
+    listeners_free(v->listeners);
     mem_free(v->requests);
     downloads_free(v->downloads);
     late_free(v->late);
@@ -561,6 +573,21 @@ void server_stop(struct server *v)
     mem_free(v->id);
     mem_free(v->software);
     mem_free(v);
+}
+
+enum hoist_err server_renew(struct server *v, struct net_tls *tls)
+{
+    enum hoist_err err = listeners_renew(v->listeners, tls);
+    if (err == HOIST_OK)
+        err = publisher_renew(v->publisher, tls);
+    if (err != HOIST_OK)
+        return err;
+    for (unsigned left = SERVER_RENEW_PARTS; publisher_close_old(v->publisher, left);
+         left -= left > 1)
+        nap(SERVER_RENEW_MS);
+    nap(SERVER_RENEW_LAST_MS);
+    listeners_close_old(v->listeners, 1);
+    return HOIST_OK;
 }
 
 void server_publish(struct server *v, const struct slice *changes, uint32_t count)

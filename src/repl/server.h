@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "repl/net_tls.h"
 #include "repl/quota.h"
 #include "repl/standing.h"
 #include "repl/told.h"
@@ -28,6 +29,7 @@ struct server_config {
     const char *stream; /* or one stream URL for all; NULL */
     const char *id;
     const char *software;
+    struct net_tls *tls;        /* for the tls+tcp addresses; NULL: there are none */
     uint32_t heartbeat_ms;      /* 0: 200 */
     struct quota_limits quota;  /* what a peer may take */
     const struct sign_key *key; /* the primary's, for its heartbeats; NULL: they are not signed */
@@ -51,6 +53,13 @@ MUST_USE enum hoist_err server_start(struct store *s, const struct server_config
                                      struct server **ret);
 /* All commands that were taken must have been answered or dropped. NULL is fine. */
 void server_stop(struct server *v);
+
+/*
+ * Take new certificates. Whoever is connected by the old ones is disconnected, a few at a time, and
+ * comes again; what was under way is asked again. Takes up to two seconds. On an error those who are
+ * connected stay so: EINVAL, ENOMEM, EIO.
+ */
+MUST_USE enum hoist_err server_renew(struct server *v, struct net_tls *tls);
 
 /* Publish changes that are committed: packs them into messages of at most FRAME_PUB_MAX; one that
  * is bigger goes without its edits. Then wakes nobody: heartbeats go on by themselves. Any thread.

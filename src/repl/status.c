@@ -268,6 +268,11 @@ static void put_upstream(struct json_writer *w, const struct status *status)
     json_put_str(w, status->upstream);
     json_key(w, "connected");
     json_put_bool(w, status->connected);
+    json_key(w, "why");
+    if (status->unreachable)
+        json_put_str(w, status->unreachable);
+    else
+        json_put_null(w);
     put_since(w, "last_word_ms", status->last_word_ms);
     json_key(w, "stale");
     json_put_bool(w, status->stale);

@@ -30,6 +30,7 @@ struct status {
     const char *upstream; /* URL; NULL: a primary, which has none */
     bool connected;
     int64_t last_word_ms;          /* since upstream was heard; -1: never */
+    const char *unreachable;       /* why upstream is not connected, if that is known; or NULL */
     bool stale;                    /* upstream is there, but what it tells does not move */
     bool lags;                     /* by upstream's own word it has not what the primary has */
     int64_t news_ms;               /* since the primary last moved, as seen here; -1: never */

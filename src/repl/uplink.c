@@ -23,14 +23,14 @@ enum {
 
 struct uplink {
     struct subtree *subtree;
-    const char *(*where)(void *arg);
+    void (*where)(void *arg, struct uplink_end *ret);
     void *arg;
     pthread_t thread;
 
     /* of the thread */
     nng_socket req;
-    const char *url; /* NULL: not open */
-    int64_t told_ms; /* when a failure was last logged; 0: not since it last went well */
+    struct uplink_end end; /* where `req` leads to; without a URL: it is not open */
+    int64_t told_ms;       /* when a failure was last logged; 0: not since it last went well */
     struct metric *passed, *failed;
 };
 
@@ -43,12 +43,13 @@ static void nap(int64_t ms)
 
 static void hang_up(struct uplink *u)
 {
-    if (u->url && !net_close(u->req))
+    if (u->end.url && !net_close(u->req))
         log_warn("repl: nng does not let go of a connection; it ends with this process");
-    u->url = NULL;
+    net_tls_drop(u->end.tls);
+    u->end = (struct uplink_end){0};
 }
 
-static enum hoist_err set_up(nng_socket req, const char *url)
+static enum hoist_err set_up(nng_socket req, const struct uplink_end *end)
 {
     /* nng would send it again by itself, also to a peer that has taken it. */
     int rc = nng_socket_set_ms(req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
@@ -58,33 +59,53 @@ static enum hoist_err set_up(nng_socket req, const char *url)
         rc = nng_socket_set_ms(req, NNG_OPT_RECVTIMEO, SLICE_MS);
     if (rc != 0)
         return net_err(rc, "repl: the socket for what hosts tell");
-    return net_dial(req, url, NET_REPLY_MAX, NULL);
+    return net_dial(req, end->url, NET_REPLY_MAX, end->tls, NULL);
 }
 
-/* To the upstream that is followed now. */
-static enum hoist_err dial(struct uplink *u)
+/* Takes over `end`. */
+static enum hoist_err dial(struct uplink *u, struct uplink_end *end)
 {
-    const char *url = u->where(u->arg);
-    if (u->url && strcmp(u->url, url) == 0)
-        return HOIST_OK;
-    hang_up(u);
     int rc = nng_req0_open(&u->req);
-    if (rc != 0)
+    if (rc != 0) {
+        net_tls_drop(end->tls);
         return net_err(rc, "repl: the socket for what hosts tell");
-    u->url = url;
-    enum hoist_err err = set_up(u->req, url);
+    }
+    u->end = *end;
+    enum hoist_err err = set_up(u->req, &u->end);
     if (err != HOIST_OK)
         hang_up(u);
     return err;
 }
 
+/* To the upstream that is followed now. */
+static enum hoist_err reach(struct uplink *u)
+{
+    struct uplink_end now;
+    u->where(u->arg, &now);
+    if (u->end.url && strcmp(u->end.url, now.url) == 0 && u->end.tls == now.tls &&
+        u->end.losses == now.losses) {
+        net_tls_drop(now.tls);
+        return HOIST_OK;
+    }
+    hang_up(u);
+    return dial(u, &now);
+}
+
 /* ---------------------------------------------------------------- one frame */
+
+static const char *url_now(struct uplink *u)
+{
+    struct uplink_end now;
+    u->where(u->arg, &now);
+    net_tls_drop(now.tls);
+    return now.url;
+}
 
 /* Whether there is any use in waiting on. */
 static bool goes_on(struct uplink *u, int64_t until_ms)
 {
     return clock_mono_ms() < until_ms && !subtree_is_closed(u->subtree) &&
-           strcmp(u->url, u->where(u->arg)) == 0;
+           strcmp(u->end.url, url_now(u)) == 0;
 }
 
 static enum hoist_err read_error(struct slice in)
@@ -135,7 +156,7 @@ static void note(struct uplink *u, enum hoist_err err)
     int64_t now = clock_mono_ms();
     metric_inc(err == HOIST_OK ? u->passed : u->failed);
     if (err == HOIST_OK && u->told_ms)
-        log_info("repl: %s hears again what the hosts behind this relay tell", u->url);
+        log_info("repl: %s hears again what the hosts behind this relay tell", u->end.url);
     if (err == HOIST_OK)
         u->told_ms = 0;
     if (err == HOIST_OK || subtree_is_closed(u->subtree) ||
@@ -144,7 +165,7 @@ static void note(struct uplink *u, enum hoist_err err)
     u->told_ms = now;
     log_warn("repl: %s does not take what the hosts behind this relay tell (%s); they go on, and "
              "are not seen there until it does",
-             u->where(u->arg), err_last());
+             url_now(u), err_last());
 }
 
 /* ---------------------------------------------------------------- the thread */
@@ -153,7 +174,7 @@ static void pass_on(struct uplink *u)
 {
     struct buf frame = BUF_INIT(2 * FRAME_SUBTREE_MAX);
     if (subtree_take(u->subtree, clock_mono_ms(), &frame)) {
-        enum hoist_err err = dial(u);
+        enum hoist_err err = reach(u);
         if (err == HOIST_OK)
             err = ask(u, buf_slice(&frame));
         subtree_passed_on(u->subtree, err == HOIST_OK);
@@ -184,8 +205,8 @@ static struct metric *frames(const char *labels)
                          "Messages with what the hosts behind this relay tell.", labels, NULL);
 }
 
-enum hoist_err uplink_start(struct subtree *s, const char *(*where)(void *arg), void *arg,
-                            struct uplink **ret)
+enum hoist_err uplink_start(struct subtree *s, void (*where)(void *arg, struct uplink_end *ret),
+                            void *arg, struct uplink **ret)
 {
     struct uplink *u = mem_zalloc(1, sizeof *u);
     if (!u)

@@ -8,16 +8,23 @@
 #ifndef REPL_UPLINK_H
 #define REPL_UPLINK_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
+#include "repl/net_tls.h"
 #include "repl/subtree.h"
 
 struct uplink;
 
-/* `where` tells the URL of the upstream to be told, anew before each frame; what it gives stays. Any
- * thread. EIO, ENOMEM. */
-MUST_USE enum hoist_err uplink_start(struct subtree *s, const char *(*where)(void *arg), void *arg,
+struct uplink_end {      /* whom to tell, and by which connection */
+    const char *url;     /* stays */
+    struct net_tls *tls; /* held for whoever asked; NULL: none */
+    uint32_t losses;     /* more: the connections made before are to be made anew */
+};
+
+/* `where` tells the upstream to be told, anew before each frame. Any thread. EIO, ENOMEM. */
+MUST_USE enum hoist_err uplink_start(struct subtree *s,
+                                     void (*where)(void *arg, struct uplink_end *ret), void *arg,
                                      struct uplink **ret);
 /* Stops within a second, and closes the subtree. NULL is fine. */
 void uplink_stop(struct uplink *u);

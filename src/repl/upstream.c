@@ -22,6 +22,8 @@ enum asking { ASKING_NOTHING, ASKING_SENDS, ASKING_AWAITS };
 struct upstream {
     uint32_t number;
     struct queue *queue;
+    const char *url; /* borrowed */
+    struct net_tls *tls;
 
     nng_socket sub;
     nng_dialer sub_dialer;
@@ -31,11 +33,13 @@ struct upstream {
     atomic_bool left;         /* done */
 
     nng_socket req;
+    nng_dialer req_dialer;
+    bool req_is_old; /* of the loop alone: to be dialled anew */
     nng_aio *ask;
     pthread_mutex_t lock; /* of what follows: the loop asks, nng's threads answer */
     enum asking asking;
-    bool given_up;
-    struct event *answer; /* made with the request, so that an answer cannot fail for memory */
+    bool given_up, abandoned; /* abandoned: nng keeps this, and the queue is not ours any more */
+    struct event *answer;     /* made with the request, so that an answer cannot fail for memory */
     int64_t asked_ms, until_ms;
 };
 
@@ -84,20 +88,34 @@ static void on_message(void *arg)
     nng_recv_aio(u->sub, u->hear);
 }
 
-static enum hoist_err open_stream(struct upstream *u, const char *url)
+static void on_lost(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    struct upstream *u = arg;
+    struct event *e = mem_zalloc(1, sizeof *e);
+    (void)pipe, (void)event;
+    if (!e)
+        return; /* the connection for requests is closed by upstream in the end */
+    *e = (struct event){.kind = EVENT_LOST, .upstream = u->number};
+    if (atomic_load(&u->leaving) || !queue_push(u->queue, &e->link, 0))
+        event_free(e);
+}
+
+static enum hoist_err open_stream(struct upstream *u)
 {
     char stream[NET_URL_MAX];
-    enum hoist_err err = net_stream_url(url, stream);
+    enum hoist_err err = net_stream_url(u->url, stream);
     if (err != HOIST_OK)
         return err;
     int rc = nng_socket_set_int(u->sub, NNG_OPT_RECVBUF, NET_QUEUE);
     if (rc == 0)
         rc = nng_socket_set(u->sub, NNG_OPT_SUB_SUBSCRIBE, "", 0);
+    if (rc == 0 && net_is_tls(stream))
+        rc = nng_pipe_notify(u->sub, NNG_PIPE_EV_REM_POST, on_lost, u);
     if (rc == 0)
         rc = nng_aio_alloc(&u->hear, on_message, u);
     if (rc != 0)
         return net_err(rc, "repl: the stream's socket");
-    if ((err = net_dial(u->sub, stream, NET_STREAM_MAX, &u->sub_dialer)) == HOIST_OK)
+    if ((err = net_dial(u->sub, stream, NET_STREAM_MAX, u->tls, &u->sub_dialer)) == HOIST_OK)
         nng_recv_aio(u->sub, u->hear);
     return err;
 }
@@ -113,7 +131,7 @@ static void finish(struct upstream *u, enum event_kind kind, nng_msg *m)
     u->asking = ASKING_NOTHING;
     e->kind = kind;
     e->msg = m;
-    if (!queue_push_over(u->queue, &e->link, m ? nng_msg_len(m) : 0))
+    if (u->abandoned || !queue_push_over(u->queue, &e->link, m ? nng_msg_len(m) : 0))
         event_free(e);
 }
 
@@ -142,7 +160,12 @@ static void on_ask(void *arg)
     pthread_mutex_unlock(&u->lock);
 }
 
-static enum hoist_err open_requests(struct upstream *u, const char *url)
+static enum hoist_err dial_requests(struct upstream *u)
+{
+    return net_dial(u->req, u->url, NET_REPLY_MAX, u->tls, &u->req_dialer);
+}
+
+static enum hoist_err open_requests(struct upstream *u)
 {
     /* nng would send a request again by itself, also to a peer that has carried it out. */
     int rc = nng_socket_set_ms(u->req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
@@ -150,7 +173,7 @@ static enum hoist_err open_requests(struct upstream *u, const char *url)
         rc = nng_aio_alloc(&u->ask, on_ask, u);
     if (rc != 0)
         return net_err(rc, "repl: the socket for requests");
-    return net_dial(u->req, url, NET_REPLY_MAX, NULL);
+    return dial_requests(u);
 }
 
 /* With the lock between "given up?" and the next operation, none can start behind the abort. */
@@ -163,10 +186,39 @@ static void give_up(struct upstream *u)
     nng_aio_wait(u->ask);
 }
 
+static bool asks(struct upstream *u)
+{
+    pthread_mutex_lock(&u->lock);
+    bool any = u->asking != ASKING_NOTHING;
+    pthread_mutex_unlock(&u->lock);
+    return any;
+}
+
+/* While nothing is asked, nothing comes that closing could lose. */
+static enum hoist_err renew_requests(struct upstream *u)
+{
+    if (!u->req_is_old)
+        return HOIST_OK;
+    nng_dialer_close(u->req_dialer);
+    enum hoist_err err = dial_requests(u);
+    u->req_is_old = err != HOIST_OK;
+    return err;
+}
+
+void upstream_lost(struct upstream *u)
+{
+    u->req_is_old = true;
+    if (!asks(u) && renew_requests(u) != HOIST_OK)
+        log_debug("repl: %s; tried again with the next request", err_last());
+}
+
 enum hoist_err upstream_request(struct upstream *u, uint64_t tag, struct slice bytes,
                                 int64_t deadline_ms)
 {
     give_up(u);
+    enum hoist_err err = renew_requests(u);
+    if (err != HOIST_OK)
+        return err;
     struct event *e = mem_zalloc(1, sizeof *e);
     nng_msg *m = e ? net_msg(bytes) : NULL;
     if (!m) {
@@ -190,8 +242,8 @@ enum hoist_err upstream_request(struct upstream *u, uint64_t tag, struct slice b
 
 /* ---------------------------------------------------------------- open and close */
 
-enum hoist_err upstream_open(uint32_t number, const char *url, struct queue *queue,
-                             struct upstream **ret)
+enum hoist_err upstream_open(uint32_t number, const char *url, struct net_tls *tls,
+                             struct queue *queue, struct upstream **ret)
 {
     struct upstream *u = mem_zalloc(1, sizeof *u);
     if (!u)
@@ -208,10 +260,12 @@ enum hoist_err upstream_open(uint32_t number, const char *url, struct queue *que
     }
     u->number = number;
     u->queue = queue;
+    u->url = url;
+    u->tls = net_tls_hold(tls);
     pthread_mutex_init(&u->lock, NULL);
-    enum hoist_err err = open_requests(u, url);
+    enum hoist_err err = open_requests(u);
     if (err == HOIST_OK)
-        err = open_stream(u, url);
+        err = open_stream(u);
     if (err != HOIST_OK) {
         if (!upstream_close(u))
             log_warn("repl: nng keeps a connection that it should have closed");
@@ -219,6 +273,11 @@ enum hoist_err upstream_open(uint32_t number, const char *url, struct queue *que
     }
     *ret = u;
     return HOIST_OK;
+}
+
+bool upstream_spoke(const struct upstream *u)
+{
+    return atomic_load(&u->heard_ms) != 0;
 }
 
 /* An answer that may be on its way just now. */
@@ -262,11 +321,16 @@ bool upstream_close(struct upstream *u)
     fall_quiet(u);
     bool closed = net_close(u->sub);
     closed = net_close(u->req) && closed;
-    if (!closed)
+    if (!closed) {
+        pthread_mutex_lock(&u->lock);
+        u->abandoned = true;
+        pthread_mutex_unlock(&u->lock);
         return false;
+    }
     stop_aio(u->hear);
     stop_aio(u->ask);
     event_free(u->answer);
+    net_tls_drop(u->tls);
     pthread_mutex_destroy(&u->lock);
     mem_free(u);
     return true;

@@ -11,8 +11,9 @@
 
 #include "base/queue.h"
 #include "base/slice.h"
+#include "repl/net_tls.h"
 
-enum event_kind { EVENT_MESSAGE, EVENT_REPLY, EVENT_NO_REPLY };
+enum event_kind { EVENT_MESSAGE, EVENT_REPLY, EVENT_NO_REPLY, EVENT_LOST };
 
 struct event { /* on the queue */
     struct queue_item link;
@@ -27,12 +28,21 @@ void event_free(struct event *e);
 struct upstream;
 
 /*
- * Dial `url` and its stream. The connections come up by themselves, now or later, and again when
- * they break. A message that finds the queue full is dropped: the follower sees the hole.
+ * Dial `url`, which is borrowed, and its stream. The connections come up by themselves, now or later, and again when
+ * they break. A message that finds the queue full is dropped: the follower sees the hole. `tls` is
+ * for tls+tcp, and may be NULL for the others.
  * Errors: EINVAL (the URL), EIO, ENOMEM.
  */
-MUST_USE enum hoist_err upstream_open(uint32_t number, const char *url, struct queue *queue,
-                                      struct upstream **ret);
+MUST_USE enum hoist_err upstream_open(uint32_t number, const char *url, struct net_tls *tls,
+                                      struct queue *queue, struct upstream **ret);
+
+/* The stream's connection broke (EVENT_LOST; tls+tcp alone tells it): upstream may have closed it for
+ * the sake of new certificates, so the one for requests is made anew as well, now or with the next
+ * request. */
+void upstream_lost(struct upstream *u);
+
+/* Whether anything was heard. */
+bool upstream_spoke(const struct upstream *u);
 
 /*
  * Nothing more is put on the queue when this returns. A request that waits is forgotten. Takes some

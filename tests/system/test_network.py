@@ -43,7 +43,12 @@ class Distant:
         from hoist import BUILD, Process
         self.lab, self.ns, self.name, self.store = lab, ns, name, lab.dir / name
         self.prefix = ["ip", "netns", "exec", ns]
-        self.p = Process([BUILD / "hoistd", role, "--store", self.store, "--http", "off", *args], lab.dir / f"{name}.log", prefix=self.prefix)
+        open_tcp = ["--insecure"]
+        if role != "primary":
+            trust = lab.dir / "primary" / "trust.key"
+            wait_until(trust.exists, what="the primary's key is there")
+            open_tcp += ["--trust", trust]
+        self.p = Process([BUILD / "hoistd", role, "--store", self.store, "--http", "off", *open_tcp, *args], lab.dir / f"{name}.log", prefix=self.prefix)
         lab.all.append(self.p)
 
     def status(self):

@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from hoist import BUILD, TOP, Process, clean_env, free_port, wait_until
+from pki import Pki
 
 
 @pytest.fixture
@@ -204,6 +205,7 @@ def test_the_example_configuration_is_true(lab):
     relay, primary = rest.split("# ---- a primary")
     every = every.split("# ---- every role")[1]
     lab.primary(name="signs").stop()  # whose keys the paths of the example lead to
+    Pki(lab.dir / "signs").ca("ca").issue("host")
     for role, section in (("agent", follow), ("relay", follow + relay), ("primary", primary)):
         more = [] if role == "agent" else ["--listen", f"tcp://127.0.0.1:{free_port(2)}"]
         text = (keys(every) + "\n" + keys(section) + "\n").replace("/etc/hoist/", f"{lab.dir}/signs/")

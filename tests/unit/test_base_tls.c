@@ -92,7 +92,7 @@ static void one_path_asks_for_the_others(void **state)
 
 static void a_key_that_others_can_read_is_refused(void **state)
 {
-    char mend[200];
+    char mend[300];
     snprintf(mend, sizeof mend, "--tls-key: %s can be read by others than its owner: chmod 600 %s",
              key_path, key_path);
     chmod(key_path, 0640);

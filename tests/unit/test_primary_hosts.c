@@ -70,7 +70,7 @@ static struct told call(struct site *s, const char *name, const char *body)
     struct rpc_answer answer;
     struct frame_command f = {
         .request = {++request, 7}, .name = slice_str(name), .body = slice_str(body)};
-    enum hoist_err err = rpc_command(s->url, &f, 30000, &answer);
+    enum hoist_err err = rpc_command(s->url, NULL, &f, 30000, &answer);
     if (err != HOIST_OK)
         print_error("%s: %s\n", name, err_last());
     assert_int_equal(err, HOIST_OK);

@@ -61,7 +61,7 @@ static struct told call(const char *url, uint64_t request, const char *name, con
     struct frame_command f = {
         .name = slice_str(name), .author = slice_str(author), .body = slice_str(body)};
     memcpy(f.request, &request, sizeof request);
-    enum hoist_err err = rpc_command(url, &f, 30000, &answer);
+    enum hoist_err err = rpc_command(url, NULL, &f, 30000, &answer);
     if (err != HOIST_OK)
         print_error("%s: %s\n", name, err_last());
     assert_int_equal(err, HOIST_OK);
@@ -328,7 +328,7 @@ static void *call_until_refused(void *arg)
         struct rpc_answer answer;
         uint64_t request = next_request();
         memcpy(f.request, &request, sizeof request);
-        if (rpc_command(s->url, &f, 300, &answer) != HOIST_OK)
+        if (rpc_command(s->url, NULL, &f, 300, &answer) != HOIST_OK)
             return NULL;
         rpc_answer_done(&answer);
     }

@@ -250,8 +250,8 @@ static void liar_start(struct liar *l)
     assert_int_equal(nng_pub0_open(&l->pub), 0);
     assert_int_equal(nng_rep0_open(&l->rep), 0);
     assert_int_equal(nng_socket_set_ms(l->rep, NNG_OPT_RECVTIMEO, 20), 0);
-    assert_ok(net_listen(l->pub, l->stream, NET_STREAM_MAX));
-    assert_ok(net_listen(l->rep, l->url, NET_COMMAND_MAX));
+    assert_ok(net_listen(l->pub, l->stream, NET_STREAM_MAX, NULL, NULL));
+    assert_ok(net_listen(l->rep, l->url, NET_COMMAND_MAX, NULL, NULL));
     assert_int_equal(pthread_create(&l->thread, NULL, lie, l), 0);
 }
 
@@ -291,8 +291,9 @@ static void an_agent_leaves_a_silent_upstream_for_the_next(void **state)
     assert_ok(net_stream_url(silent, stream));
     assert_int_equal(nng_pub0_open(&pub), 0);
     assert_int_equal(nng_rep0_open(&rep), 0);
-    assert_ok(net_listen(pub, stream, NET_STREAM_MAX));
-    assert_ok(net_listen(rep, silent, NET_COMMAND_MAX)); /* takes requests, never answers */
+    assert_ok(net_listen(pub, stream, NET_STREAM_MAX, NULL, NULL));
+    assert_ok(
+        net_listen(rep, silent, NET_COMMAND_MAX, NULL, NULL)); /* takes requests, never answers */
 
     p.server = serve(&p.primary, p.url);
     const char *urls[] = {silent, p.url};

@@ -166,7 +166,7 @@ static nng_socket open_ear(const char *url)
     assert_int_equal(nng_sub0_open(&sub), 0);
     assert_int_equal(nng_socket_set(sub, NNG_OPT_SUB_SUBSCRIBE, "", 0), 0);
     assert_int_equal(nng_socket_set_ms(sub, NNG_OPT_RECVTIMEO, 3000), 0);
-    assert_ok(net_dial(sub, stream, NET_STREAM_MAX, NULL));
+    assert_ok(net_dial(sub, stream, NET_STREAM_MAX, NULL, NULL));
     return sub;
 }
 

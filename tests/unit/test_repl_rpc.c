@@ -53,7 +53,7 @@ static void fake_start(struct fake *f, enum manner manner)
     *f = (struct fake){.manner = manner};
     free_tcp_url(f->url);
     assert_int_equal(nng_rep0_open(&f->rep), 0);
-    assert_ok(net_listen(f->rep, f->url, NET_COMMAND_MAX));
+    assert_ok(net_listen(f->rep, f->url, NET_COMMAND_MAX, NULL, NULL));
     assert_int_equal(pthread_create(&f->thread, NULL, serve_fake, f), 0);
 }
 
@@ -67,7 +67,7 @@ static enum hoist_err ask(const char *url, int64_t timeout_ms, struct rpc_answer
 {
     struct frame_command command = {
         .request = "0123456789abcde", .name = SLICE("set"), .body = SLICE("{}")};
-    return rpc_command(url, &command, timeout_ms, ret);
+    return rpc_command(url, NULL, &command, timeout_ms, ret);
 }
 
 static void an_answer_comes_back_whole(void **state)

@@ -23,7 +23,7 @@ static nng_socket open_asker(const char *url)
     assert_int_equal(nng_socket_set_ms(req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), 0);
     assert_int_equal(nng_socket_set_ms(req, NNG_OPT_RECVTIMEO, 5000), 0);
     assert_int_equal(nng_socket_set_ms(req, NNG_OPT_SENDTIMEO, 5000), 0);
-    assert_ok(net_dial(req, url, NET_COMMAND_MAX, NULL));
+    assert_ok(net_dial(req, url, NET_COMMAND_MAX, NULL, NULL));
     return req;
 }
 
@@ -417,7 +417,7 @@ static void heartbeats_count_up_and_the_first_comes_at_once(void **state)
     assert_int_equal(nng_sub0_open(&sub), 0);
     assert_int_equal(nng_socket_set(sub, NNG_OPT_SUB_SUBSCRIBE, "", 0), 0);
     assert_int_equal(nng_socket_set_ms(sub, NNG_OPT_RECVTIMEO, 3000), 0);
-    assert_ok(net_dial(sub, stream, NET_STREAM_MAX, NULL));
+    assert_ok(net_dial(sub, stream, NET_STREAM_MAX, NULL, NULL));
     p.server = serve(&p.site, p.url);
     p.req = open_asker(p.url);
     for (int i = 0; i < 4; i++) {

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "flag/json_read.h"
 #include "flagctl.h"
+#include "repl/net.h"
 #include "repl/rpc.h"
 
 static const char local_socket[] = "ipc:///run/hoist/primary.sock";
@@ -29,6 +30,34 @@ static int rank(const struct call *c, const char *option)
     return n;
 }
 
+static enum hoist_err open_tls(const struct call *c, struct net_tls **ret)
+{
+    struct tls_files files = {0};
+    const struct options *o = c->options;
+    enum hoist_err err = tls_files_read(options_get(o, "tls-cert"), options_get(o, "tls-key"),
+                                        options_get(o, "tls-ca"), &files);
+    if (!err && files.cert)
+        err = net_tls_new(&files, options_get(o, "tls-server-name"), ret);
+    tls_files_done(&files);
+    return err;
+}
+
+/* Whether the primary may be asked as it is named. */
+static bool choose_primary(struct call *c, const char *url)
+{
+    struct source to = {.where = url};
+    enum hoist_err err = HOIST_OK;
+    if (net_is_tls(url))
+        err = open_tls(c, &to.tls);
+    if (!err)
+        err = net_check_use("--primary", url, to.tls != NULL, options_on(c->options, "insecure"));
+    net_tls_drop(c->source.tls);
+    c->source = to; /* what it has is given back by source_close() */
+    if (err)
+        (void)show_failure(c, EXIT_INPUT, "input", NULL, "%s", err_last());
+    return !err;
+}
+
 static bool choose_for_change(struct call *c)
 {
     if (rank(c, "store") == 0) {
@@ -37,8 +66,7 @@ static bool choose_for_change(struct call *c)
         return false;
     }
     const char *primary = options_get(c->options, "primary");
-    c->source = (struct source){.where = primary ? primary : local_socket};
-    return true;
+    return choose_primary(c, primary ? primary : local_socket);
 }
 
 bool source_choose(struct call *c, bool change)
@@ -65,6 +93,8 @@ void source_close(struct call *c)
 {
     store_close(c->source.store);
     c->source.store = NULL;
+    net_tls_drop(c->source.tls);
+    c->source.tls = NULL;
 }
 
 /* ------------------------------------------------------------------ replies */
@@ -235,7 +265,7 @@ static void ask_primary(struct call *c, const char *name, const json_t *args, bo
     struct rpc_answer answer;
     enum hoist_err err = check_socket(c->source.where);
     if (err == HOIST_OK)
-        err = rpc_command(c->source.where, &command, c->timeout_ms, &answer);
+        err = rpc_command(c->source.where, c->source.tls, &command, c->timeout_ms, &answer);
     if (err == HOIST_OK) {
         r->exit = answer.exit;
         buf_done(&r->text);

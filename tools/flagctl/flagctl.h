@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/options.h"
 #include "primary/query.h"
+#include "repl/net_tls.h"
 #include "store/store.h"
 
 struct call;
@@ -29,6 +30,7 @@ struct source { /* who answers */
     bool local;
     const char *where;   /* a store's directory, or a primary's URL */
     struct store *store; /* local: open once it was asked */
+    struct net_tls *tls; /* of a primary at tls+tcp; or NULL */
 };
 
 struct call { /* one run of flagctl */

@@ -4,7 +4,8 @@
 #include "base/mem.h"
 #include "flagctl.h"
 
-#define READS " store primary env json timeout help "
+#define READS                                                                                      \
+    " store primary tls-cert tls-key tls-ca tls-server-name insecure env json timeout help "
 #define WRITES READS "author m if-version dry-run force wait "
 
 enum { WORDS_MAX = 10000 };
@@ -105,8 +106,13 @@ const struct subcommand subcommands[] = {
 
 static const struct option all_options[] = {
     {"store", "DIR", NULL, "HOIST_STORE", "answer from this store", false, false},
-    {"primary", "URL", NULL, "HOIST_PRIMARY", "ask this primary: tcp://HOST:7400, ipc:///PATH",
+    {"primary", "URL", NULL, "HOIST_PRIMARY", "ask this primary: tls+tcp://HOST:7400, ipc:///PATH",
      false, false},
+    {"tls-cert", "FILE", NULL, NULL, "for tls+tcp: your certificate, in PEM", false, false},
+    {"tls-key", "FILE", NULL, NULL, "its secret key, in PEM, mode 0600", false, false},
+    {"tls-ca", "FILE", NULL, NULL, "the CA that signed the primary's certificate", false, false},
+    {"tls-server-name", "NAME", NULL, NULL, "the name in that, where it is not the URL's host", false, false},
+    {"insecure", NULL, NULL, NULL, "let plain tcp:// leave this machine: anybody may read it, and change it", false, false},
     {"env", "NAME", NULL, "HOIST_ENV", "the environment", false, false},
     {"author", "NAME", NULL, NULL, "who it is by, where that is not you; log: only theirs", false,
      true},

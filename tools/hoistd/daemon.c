@@ -21,6 +21,7 @@
 #include "notify.h"
 #include "primary/primary.h"
 #include "repl/agent.h"
+#include "repl/net_tls.h"
 #include "repl/relay.h"
 
 static const char tcp_default[] = "tcp://127.0.0.1:7400";
@@ -46,8 +47,10 @@ struct daemon {
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
     const char *const *listen;
     uint32_t listen_count;
-    struct sign_key key;  /* a primary's */
-    uint64_t descriptors; /* that may be open */
+    struct sign_key key;    /* a primary's */
+    struct tls_files files; /* the ones in use … */
+    struct net_tls *tls;    /* … as nng has them; NULL: none */
+    uint64_t descriptors;   /* that may be open */
     struct quota_limits quota;
     int64_t gone_again_ms; /* when to say again that the store's directory is gone */
 };
@@ -112,6 +115,7 @@ static enum hoist_err start_primary(struct daemon *d)
         .listen = d->listen,
         .listen_count = d->listen_count,
         .stream = s->stream,
+        .tls = d->tls,
         .id = s->id,
         .software = HOIST_VERSION,
         .role = roles[s->role].name,
@@ -123,13 +127,15 @@ static enum hoist_err start_primary(struct daemon *d)
     return err ? err : primary_start(d->store, &config, &d->primary);
 }
 
-static struct agent_config agent_config(const struct settings *s)
+static struct agent_config agent_config(const struct daemon *d)
 {
+    const struct settings *s = d->settings;
     return (struct agent_config){
         .id = s->id,
         .software = HOIST_VERSION,
         .upstreams = s->upstreams,
         .upstream_count = (uint32_t)s->upstream_count,
+        .tls = d->tls,
         .envs = s->envs,
         .env_count = (uint32_t)s->env_count,
         .labels = s->labels,
@@ -141,7 +147,7 @@ static struct agent_config agent_config(const struct settings *s)
 
 static enum hoist_err start_agent(struct daemon *d)
 {
-    struct agent_config config = agent_config(d->settings);
+    struct agent_config config = agent_config(d);
     return agent_start(d->store, &config, &d->agent);
 }
 
@@ -149,7 +155,7 @@ static enum hoist_err start_relay(struct daemon *d)
 {
     choose_listen(d);
     struct relay_config config = {
-        .agent = agent_config(d->settings),
+        .agent = agent_config(d),
         .listen = d->listen,
         .listen_count = d->listen_count,
         .stream = d->settings->stream,
@@ -219,7 +225,11 @@ static void stop(struct daemon *d)
     if (d->store)
         figures_end(d->store);
     store_close(d->store);
-    *d = (struct daemon){.settings = d->settings, .descriptors = d->descriptors, .quota = d->quota};
+    *d = (struct daemon){.settings = d->settings,
+                         .files = d->files,
+                         .tls = d->tls,
+                         .descriptors = d->descriptors,
+                         .quota = d->quota};
 }
 
 /* It is left as it is: what is in it may be all that there is, and who reads here reads on in it. */
@@ -313,19 +323,69 @@ static void fit_quota(struct daemon *d)
                  (unsigned long long)d->descriptors, d->quota.connections, d->quota.subscriptions);
 }
 
-static void reload(enum role role, int argc, char **argv)
+/* nng's form of what was read, with a word of warning if others will not take it: whoever has a store
+ * serves its flags all the same. */
+static enum hoist_err make_tls(const struct settings *s, struct net_tls **ret)
+{
+    if (!s->tls.cert)
+        return HOIST_OK;
+    enum hoist_err err = net_tls_new(&s->tls, s->server_name, ret);
+    if (!err && net_tls_check_own(*ret) != HOIST_OK)
+        log_error("hoistd: %s; no connection will come about until it is replaced (and SIGHUP)",
+                  err_last());
+    return err;
+}
+
+static enum hoist_err renew_role(struct daemon *d, struct net_tls *tls)
+{
+    if (d->primary)
+        return primary_renew(d->primary, tls);
+    if (d->relay)
+        return relay_renew(d->relay, tls);
+    agent_renew(d->agent, tls);
+    return HOIST_OK;
+}
+
+/* What connections are made with from now on; those that are there are made anew. */
+static enum hoist_err renew_tls(struct daemon *d, struct settings *fresh)
+{
+    struct net_tls *tls = NULL;
+    if (tls_files_same(&d->files, &fresh->tls))
+        return HOIST_OK;
+    if (!d->tls || !fresh->tls.cert)
+        return err_set(HOIST_EINVAL, "to begin or end with TLS, start hoistd anew");
+    enum hoist_err err = make_tls(fresh, &tls);
+    if (!err)
+        err = renew_role(d, tls);
+    if (err) {
+        net_tls_drop(tls);
+        return err;
+    }
+    net_tls_drop(d->tls);
+    tls_files_done(&d->files);
+    d->tls = tls;
+    d->files = fresh->tls;
+    fresh->tls = (struct tls_files){0};
+    log_info("hoistd: new certificates are in use");
+    return HOIST_OK;
+}
+
+static void reload(struct daemon *d, int argc, char **argv)
 {
     notify_reloading();
     struct settings fresh;
-    enum hoist_err err = settings_read(role, argc, argv, &fresh);
+    enum hoist_err err = settings_read(d->settings->role, argc, argv, &fresh);
     if (!err) {
         err = settings_apply_log(&fresh);
+        if (!err)
+            err = renew_tls(d, &fresh);
         settings_done(&fresh);
     }
     if (err)
         log_error("hoistd: not reloaded, going on as before: %s", err_last());
     else
-        log_info("hoistd: reloaded the log's level and format; the rest is as it was at the start");
+        log_info("hoistd: reloaded the log's level and format, and certificates; the rest is as it "
+                 "was at the start");
     notify("READY=1");
 }
 
@@ -378,7 +438,7 @@ static int serve(struct daemon *d, int argc, char **argv)
         if (number == SIGTERM || number == SIGINT)
             return 0;
         if (number == SIGHUP)
-            reload(d->settings->role, argc, argv);
+            reload(d, argc, argv);
         files_watch(clock_mono_ms(), d->descriptors);
         if (must_reopen(d))
             return 1;
@@ -397,27 +457,29 @@ static int start_anew(char **argv)
     return EXIT_FAILURE;
 }
 
-int daemon_run(const struct settings *s, int argc, char **argv)
+static int start_err(enum hoist_err err)
 {
-    struct daemon d = {.settings = s};
-    figures_init(s->role);
-    fit_quota(&d);
+    log_error("hoistd: %s", *err_last() ? err_last() : err_word(err));
+    return err == HOIST_EINVAL ? EXIT_WRONG_OPTIONS : EXIT_FAILURE;
+}
+
+static int run(struct daemon *d, int argc, char **argv)
+{
+    const struct settings *s = d->settings;
     for (int reopened = 0; reopened <= REOPENS_MAX; reopened++) {
-        enum hoist_err err = start(&d);
-        if (err) {
-            log_error("hoistd: %s", *err_last() ? err_last() : err_word(err));
-            return err == HOIST_EINVAL ? EXIT_WRONG_OPTIONS : EXIT_FAILURE;
-        }
+        enum hoist_err err = start(d);
+        if (err)
+            return start_err(err);
         if (reopened == 0) {
-            greet(s, d.store, d.listen, d.listen_count);
+            greet(s, d->store, d->listen, d->listen_count);
             notify("READY=1");
         }
         log_info("hoistd: %s runs, store %s", roles[s->role].name, s->store);
-        bool again = serve(&d, argc, argv) != 0;
-        bool stuck = again && d.agent && agent_is_stuck(d.agent);
+        bool again = serve(d, argc, argv) != 0;
+        bool stuck = again && d->agent && agent_is_stuck(d->agent);
         if (!again)
             notify("STOPPING=1");
-        stop(&d);
+        stop(d);
         if (stuck)
             return start_anew(argv);
         if (!again) {
@@ -427,4 +489,20 @@ int daemon_run(const struct settings *s, int argc, char **argv)
     }
     log_error("hoistd: the store has to be opened anew again and again; ending");
     return EXIT_FAILURE;
+}
+
+int daemon_run(struct settings *s, int argc, char **argv)
+{
+    struct daemon d = {.settings = s};
+    figures_init(s->role);
+    fit_quota(&d);
+    enum hoist_err err = make_tls(s, &d.tls);
+    if (err)
+        return start_err(err);
+    d.files = s->tls;
+    s->tls = (struct tls_files){0};
+    int exit = run(&d, argc, argv);
+    net_tls_drop(d.tls);
+    tls_files_done(&d.files);
+    return exit;
 }

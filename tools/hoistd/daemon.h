@@ -13,10 +13,11 @@ void daemon_block_signals(void);
 
 /*
  * Run until SIGTERM or SIGINT; SIGHUP reads argv and the file anew and takes over the log's
- * settings. `argv` is main()'s behind ROLE_WORDS; the process starts anew with them when nng has to be
- * left behind. A store whose commit ended with an unknown outcome is closed, opened and looked at
+ * settings and the certificates, whose files this takes out of `s`. `argv` is main()'s behind
+ * ROLE_WORDS; the process starts anew with them when nng has to be left behind. A store whose commit
+ * ended with an unknown outcome is closed, opened and looked at
  * again. Gives the exit code: 0, or 1 or EXIT_WRONG_OPTIONS with the reason in the log.
  */
-int daemon_run(const struct settings *s, int argc, char **argv);
+int daemon_run(struct settings *s, int argc, char **argv);
 
 #endif

@@ -6,9 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "repl/net.h"
 
 /* ------------------------------------------------------------------ the tables */
 
@@ -52,17 +54,37 @@
     {.name = "env", .arg = "NAME", .many = true, \
      .help = "an environment to make if it is not there; a store\nthat has none begins with 'production'"}, \
     {.name = "listen", .arg = "URL", .many = true, \
-     .help = "where to take commands and requests: tcp://HOST:PORT\n" \
-             "(changes are published on the next port) or\n" \
+     .help = "where to take commands and requests:\n" \
+             "tls+tcp://HOST:PORT, on loopback also tcp://HOST:PORT\n" \
+             "(changes are published on the next port), or\n" \
              "ipc:///PATH (PATH.pub). By default\n" \
              "tcp://127.0.0.1:7400 and, where /run/hoist can be\n" \
              "written, ipc:///run/hoist/primary.sock"}, \
     STREAM, \
+    TLS, \
     {.name = "sign-key", .arg = "FILE", \
      .help = "the secret key that signs changes and heartbeats; by\n" \
              "default sign.key in the store's directory, made if it is\n" \
              "not there, with its public half in trust.key: that one\n" \
              "is what --trust of relays and agents takes"}
+
+#define TLS \
+    {.name = "tls-cert", .arg = "FILE", \
+     .help = "the certificate for tls+tcp addresses, in PEM, those\n" \
+             "between it and the CA behind it; taken anew at SIGHUP,\n" \
+             "as are the next two"}, \
+    {.name = "tls-key", .arg = "FILE", .help = "its secret key, in PEM, mode 0600"}, \
+    {.name = "tls-ca", .arg = "FILE", \
+     .help = "the CA, or several, whose certificates are believed:\n" \
+             "whoever connects must have one, too"}, \
+    {.name = "insecure", \
+     .help = "let plain tcp and http leave this machine: whoever\n" \
+             "reaches the address may read, and change what is sent"}
+
+#define TLS_NAME \
+    {.name = "tls-server-name", .arg = "NAME", \
+     .help = "the name in upstream's certificate, where it is not the\n" \
+             "host of its URL"}
 
 #define STREAM \
     {.name = "stream", .arg = "URL", \
@@ -97,7 +119,9 @@
     {.name = "trust", .arg = "FILE", \
      .help = "the public keys that may have signed what comes from\n" \
              "upstream, as in the primary's trust.key; without it\n" \
-             "whatever comes is taken"}
+             "whatever comes is taken, but only from this machine"}, \
+    TLS, \
+    TLS_NAME
 
 #define OFREP \
     {.name = "context", .arg = "NAME=VALUE", .many = true, \
@@ -153,8 +177,9 @@ static const struct option relay_options[] = {
     FOLLOW,
     {.name = "listen", .arg = "URL", .many = true,
      .help = "where those that follow this relay find it:\n"
-             "tcp://HOST:PORT (changes are published on the next\n"
-             "port) or ipc:///PATH (PATH.pub); by default\n"
+             "tls+tcp://HOST:PORT, on loopback also tcp://HOST:PORT\n"
+             "(changes are published on the next port), or\n"
+             "ipc:///PATH (PATH.pub); by default\n"
              "tcp://127.0.0.1:7400"},
     STREAM,
     QUOTAS,
@@ -365,8 +390,62 @@ static enum hoist_err check_words(const struct settings *s)
                        roles[s->role].name);
     if (settings_follows(s->role) && s->upstream_count == 0)
         return err_set(HOIST_EINVAL, "--upstream is needed: the primary's address, as in "
-                                     "--upstream tcp://HOST:7400");
+                                     "--upstream tls+tcp://HOST:7400");
     return HOIST_OK;
+}
+
+/* ------------------------------------------------------------------ what leaves this machine */
+
+static enum hoist_err check_urls(const struct settings *s, const char *option,
+                                 const char *const *urls, size_t count)
+{
+    enum hoist_err err = HOIST_OK;
+    for (size_t i = 0; i < count && !err; i++)
+        err = net_check_use(option, urls[i], s->tls.cert != NULL, s->insecure);
+    return err;
+}
+
+/* What is no HOST:PORT at all, http_start() refuses. */
+static enum hoist_err check_http(const struct settings *s, const char *option, const char *address)
+{
+    if (!address || !strchr(address, ':') || s->insecure || address_is_loopback(address))
+        return HOIST_OK;
+    return err_set(HOIST_EINVAL,
+                   "%s %s: plain http leaves this machine unencrypted; give a loopback address, as "
+                   "in 127.0.0.1:8016, or say --insecure",
+                   option, address);
+}
+
+/* Whoever can reach this host could otherwise give it any flags. */
+static enum hoist_err check_trust(const struct settings *s)
+{
+    for (size_t i = 0; i < s->upstream_count && s->trust.count == 0; i++)
+        if (!net_is_local(s->upstreams[i]))
+            return err_set(HOIST_EINVAL,
+                           "--upstream %s is another machine, and nothing says whom to believe: "
+                           "copy trust.key from the primary's store, and give --trust FILE",
+                           s->upstreams[i]);
+    return HOIST_OK;
+}
+
+static enum hoist_err check_addresses(const struct settings *s)
+{
+    enum hoist_err err = check_urls(s, "--listen", s->listen, s->listen_count);
+    if (!err)
+        err = check_urls(s, "--stream", &s->stream, s->stream != NULL);
+    if (!err)
+        err = check_urls(s, "--upstream", s->upstreams, s->upstream_count);
+    for (int i = 0; i < HTTP_COUNT && !err; i++)
+        err = check_http(s, http_options[i], s->http[i]);
+    return err ? err : check_trust(s);
+}
+
+static enum hoist_err read_tls(struct settings *s)
+{
+    s->server_name = options_get(s->options, "tls-server-name");
+    s->insecure = options_on(s->options, "insecure");
+    return tls_files_read(options_get(s->options, "tls-cert"), options_get(s->options, "tls-key"),
+                          options_get(s->options, "tls-ca"), &s->tls);
 }
 
 enum hoist_err settings_read(enum role role, int argc, char **argv, struct settings *ret)
@@ -397,6 +476,10 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     if (!err && trust && trust_read(trust, &s.trust) != HOIST_OK)
         err = err_prefix(HOIST_EINVAL, "--trust");
     if (!err)
+        err = read_tls(&s);
+    if (!err)
+        err = check_addresses(&s);
+    if (!err)
         err = read_store_options(&s);
     if (!err && s.role != ROLE_AGENT)
         err = read_quotas(&s);
@@ -414,6 +497,7 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
 void settings_done(struct settings *s)
 {
     options_free(s->options);
+    tls_files_done(&s->tls);
     mem_free(s->store);
     mem_free(s->id);
     *s = (struct settings){0};

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/sign.h"
+#include "base/tls.h"
 #include "http/ofrep.h"
 #include "repl/quota.h"
 #include "store/store.h"
@@ -42,6 +43,9 @@ struct settings { /* text belongs to `options`, but for store and id */
     size_t label_count;
     const char *http[HTTP_COUNT]; /* NULL: off */
     struct ofrep_config ofrep;    /* but for its store */
+    struct tls_files tls;         /* of tls+tcp addresses */
+    const char *server_name;      /* of upstream's certificate; NULL: the host of its URL */
+    bool insecure;                /* plain tcp and http may leave this machine */
     uint32_t heartbeat_ms;
     const char *sign_key; /* NULL: the one in the store's directory */
     struct trust trust;

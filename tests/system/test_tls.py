@@ -1,0 +1,270 @@
+"""Connections over TLS: who is let in and who is not, and new certificates while changes go on."""
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from hoist import BUILD, Daemon, clean_env, free_port, wait_until
+from pki import Pki
+
+
+@pytest.fixture
+def pki(lab):
+    made = Pki(lab.dir / "pki").ca("ca").ca("other")
+    return made.issue("server").issue("host", names=("host",)).issue("stranger", ca="other", names=("host",))
+
+
+class Fleet:
+    """A primary that speaks TLS alone, and whoever follows it."""
+
+    def __init__(self, lab, pki):
+        self.lab, self.pki = lab, pki
+        self.url = f"tls+tcp://127.0.0.1:{free_port(2)}"
+        self.primary = self.start("primary", "primary", "--listen", self.url, "--listen", f"ipc://{lab.dir}/p.sock", *pki.options("server"))
+        self.primary.wait_ready()
+        lab.url = f"ipc://{lab.dir}/p.sock"
+        self.trust = ["--trust", self.primary.store / "trust.key"]
+
+    def start(self, role, name, *args):
+        d = Daemon(self.lab, role, name, args, self.lab.dir / name, free_port())
+        self.lab.all.append(d)
+        return d
+
+    def agent(self, name, *args, certificate="host", upstream=None, ca="ca"):
+        return self.start("agent", name, "--upstream", upstream or self.url, "--id", name, *self.trust, *self.pki.options(certificate, ca), *args)
+
+    def flagctl(self, *args, certificate="host", url=None, ca="ca"):
+        return self.lab.flagctl(*args, *self.pki.options(certificate, ca), "--primary", url or self.url)
+
+    def silent(self):
+        return self.lab.ok("fleet")["counts"]["silent"]
+
+
+@pytest.fixture
+def fleet(lab, pki):
+    return Fleet(lab, pki)
+
+
+def upstream(daemon):
+    return json.loads(daemon.get("/status"))["upstream"]
+
+
+def test_a_whole_fleet_goes_over_tls(lab, pki, fleet):
+    port = free_port(2)
+    relay = fleet.start("relay", "relay", "--upstream", fleet.url, "--id", "relay", "--listen", f"tls+tcp://localhost:{port}", *fleet.trust, *pki.options("server"))
+    below = fleet.agent("below", upstream=f"tls+tcp://localhost:{port}")
+    beside = fleet.agent("beside")
+    for d in (relay, below, beside):
+        d.wait_ready()
+    assert fleet.flagctl("set", "k", "on", "--wait").code == 0
+    lab.wait_equal(fleet.primary, relay, below, beside)
+    answer = fleet.flagctl("fleet", "--json")
+    assert answer.json["counts"]["current"] == 3, answer
+
+
+def test_the_file_of_flagctl_names_the_certificates(lab, pki, fleet):
+    config = lab.dir / ".config/hoist"
+    config.mkdir(parents=True)
+    named = dict(zip(("tls_cert", "tls_key", "tls_ca"), pki.options("host")[1::2]))
+    (config / "flagctl.yaml").write_text(f"primary: {fleet.url}\n" + "".join(f"{k}: {v}\n" for k, v in named.items()))
+    done = subprocess.run([BUILD / "flagctl", "set", "k", "on"], env=clean_env(HOME=lab.dir), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+
+
+@pytest.mark.parametrize("certificate,ca,why", [
+    ("stranger", "ca", "our certificate is not believed there"),
+    ("late", "ca", "our certificate is not believed there"),
+    ("host", "other", "no CA in --tls-ca has signed it"),
+])
+def test_certificates_that_are_not_believed(lab, pki, fleet, certificate, ca, why):
+    pki.issue("late", names=("host",), begin=-3, end=-1)
+    answer = fleet.flagctl("env", "list", "--timeout", "1s", certificate=certificate, ca=ca)
+    assert answer.code == 7 and why in answer.err, answer
+    agent = fleet.agent("agent", certificate=certificate, ca=ca).wait_up()
+    wait_until(lambda: why in (upstream(agent)["why"] or ""), what="status says why")
+    assert not upstream(agent)["connected"] and "no connection to" in agent.text()
+    assert ("nobody will believe the certificate in --tls-cert" in agent.text()) == (ca == "other" or certificate != "host")
+
+
+@pytest.mark.parametrize("names,begin,end,why", [
+    (("elsewhere",), -1, 10, "it is not for '127.0.0.1' (see --tls-server-name)"),
+    (("127.0.0.1",), -3, -1, "it has expired"),
+    (("127.0.0.1",), 1, 3, "it is not valid yet"),
+])
+def test_servers_that_are_not_believed(lab, pki, names, begin, end, why):
+    pki.issue("server", names=names, begin=begin, end=end)
+    fleet = Fleet(lab, pki)
+    answer = fleet.flagctl("env", "list", "--timeout", "1s")
+    assert answer.code == 7 and why in answer.err, answer
+    agent = fleet.agent("agent").wait_up()
+    wait_until(lambda: why in (upstream(agent)["why"] or ""), what="status says why")
+
+
+def test_a_name_that_is_not_in_the_url_can_be_given(lab, pki):
+    pki.issue("server", names=("elsewhere",))
+    fleet = Fleet(lab, pki)
+    fleet.agent("agent", "--tls-server-name", "elsewhere").wait_ready()
+    assert fleet.flagctl("env", "list", "--tls-server-name", "elsewhere").code == 0
+
+
+def test_plain_tcp_and_tls_do_not_meet(lab, pki, fleet):
+    plain = lab.flagctl("env", "list", "--primary", fleet.url.replace("tls+", ""), "--timeout", "1s")
+    assert plain.code == 7 and "is tls+tcp:// meant?" in plain.err, plain
+    port = free_port(2)
+    fleet.start("primary", "open", "--listen", f"tcp://127.0.0.1:{port}").wait_ready()
+    other = fleet.flagctl("env", "list", "--timeout", "1s", url=f"tls+tcp://127.0.0.1:{port}")
+    assert other.code == 7 and "is tcp:// meant?" in other.err, other
+
+
+def handshake(url, context, send=b""):
+    """The end of a handshake: the version of TLS, or the error; what the server says then."""
+    host, port = url.rsplit("/", 1)[1].split(":")
+    with socket.create_connection((host, int(port)), 5) as plain:
+        plain.settimeout(5)
+        with context.wrap_socket(plain, server_hostname="localhost") as s:
+            return s.version(), s.recv(8)
+
+
+def test_no_certificate_and_old_versions_of_tls(lab, pki, fleet):
+    context = ssl.create_default_context(cafile=pki.dir / "ca.pem")
+    with pytest.raises(OSError):
+        handshake(fleet.url, context)
+    context.load_cert_chain(pki.dir / "host.pem", pki.dir / "host.key")
+    version, greeting = handshake(fleet.url, context)
+    assert version == "TLSv1.2" and greeting[:4] == b"\0SP\0"
+    old = subprocess.run(["openssl", "s_client", "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0", "-connect", fleet.url.rsplit("/", 1)[1]],
+                         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10)
+    assert old.returncode != 0 and "protocol version" in old.stderr, old
+
+
+def test_who_spoils_handshakes_keeps_nobody_out(lab, pki, fleet):
+    port = int(fleet.url.rsplit(":", 1)[1])
+    for i in range(300):
+        with socket.create_connection(("127.0.0.1", port + i % 2)) as s:
+            s.sendall([b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n", b"\x15\x03\x03\0\2\2\50", b"\x15\x03\x03\0\2\1\0"][i % 5])
+    began = time.monotonic()
+    fleet.agent("agent").wait_ready()
+    assert fleet.flagctl("set", "k", "on", "--wait").code == 0
+    print(f"after 300 spoiled handshakes: an agent is ready and has a change after {1000 * (time.monotonic() - began):.0f} ms")
+
+
+# ---------------------------------------------------------------- refused at start
+
+def refused(role, *args):
+    http = [] if "--http" in args else ["--http", "off"]
+    done = subprocess.run([BUILD / "hoistd", role, *http, *map(str, args)], env=clean_env(), capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2, done
+    return done.stderr
+
+
+def test_what_leaves_this_machine_is_encrypted_or_said_to_be_insecure(lab, pki):
+    store = ["--store", lab.dir / "s"]
+    for role, option, url in (("primary", "--listen", "tcp://0.0.0.0:7400"), ("primary", "--listen", "tcp://*:7400"), ("dev", "--listen", "tcp://[::]:7400"),
+                              ("primary", "--stream", "tcp://192.0.2.1:7400"), ("agent", "--upstream", "tcp://example.com:7400")):
+        text = refused(role, *store, option, url)
+        assert f"{option} {url}" in text and "--insecure" in text and "--tls-cert" in text, text
+    assert "--http 0.0.0.0:80" in refused("primary", *store, "--http", "0.0.0.0:80")
+    assert "takes --tls-cert" in refused("primary", *store, "--listen", "tls+tcp://127.0.0.1:7400")
+    assert "--tls-ca is missing" in refused("primary", *store, *pki.options("server")[:4])
+    answer = lab.flagctl("env", "list", primary="tcp://192.0.2.1:7400")
+    assert answer.code == 2 and "--insecure" in answer.err, answer
+
+
+def test_another_machine_needs_a_key_to_be_trusted(lab, pki):
+    for how in (["--upstream", "tcp://192.0.2.1:7400", "--insecure"], ["--upstream", "tls+tcp://192.0.2.1:7400", *pki.options("host")]):
+        text = refused("agent", "--store", lab.dir / "s", *how)
+        assert "--trust" in text and "trust.key" in text, text
+
+
+def test_files_that_do_not_fit_are_refused(lab, pki):
+    listen = ["--store", lab.dir / "s", "--listen", "tls+tcp://127.0.0.1:7400"]
+    mixed = ["--tls-cert", pki.dir / "server.pem", "--tls-key", pki.dir / "host.key", "--tls-ca", pki.dir / "ca.pem"]
+    assert "--tls-key is not the key of the certificate" in refused("primary", *listen, *mixed)
+    os.chmod(pki.dir / "server.key", 0o644)
+    assert "chmod 600" in refused("primary", *listen, *pki.options("server"))
+
+
+# ---------------------------------------------------------------- new certificates
+
+def connections(daemon):
+    """The open connections of a process over tcp, as (own port, other's port)."""
+    text = subprocess.run(["ss", "-tnpH", "state", "established"], capture_output=True, text=True, check=True).stdout
+    return {(line.split()[2], line.split()[3]) for line in text.splitlines() if f"pid={daemon.pid}," in line}
+
+
+def test_new_certificates_are_taken_while_changes_go_on(lab, pki, fleet):
+    agents = [fleet.agent(f"agent{i}") for i in range(8)]
+    for a in agents:
+        a.wait_ready()
+    lab.ok("set", "n", 0, "--type", "number")
+    ending, made, worst = threading.Event(), [], [0]
+
+    def change():
+        while not ending.is_set():
+            made.append(len(made) + 1)
+            lab.ok("set", "n", made[-1], "-m", f"write {made[-1]}")
+
+    def watch():
+        while not ending.is_set():
+            worst[0] = max(worst[0], fleet.silent())
+            time.sleep(0.2)
+
+    threads = [threading.Thread(target=change) for _ in range(1)] + [threading.Thread(target=watch)]
+    for t in threads:
+        t.start()
+    time.sleep(1)
+    for round in range(3):
+        before = {a.name: connections(a) for a in agents}
+        pki.issue("server")
+        began = time.monotonic()
+        fleet.primary.signal(signal.SIGHUP)
+        wait_until(lambda: all(len(connections(a)) == 2 and not connections(a) & before[a.name] for a in agents), 5000, what="all connections are new ones")
+        took = time.monotonic() - began
+        print(f"new certificates at the primary, round {round}: {len(agents)} hosts came back by them within {1000 * took:.0f} ms")
+        assert took < 3
+    for a in agents:
+        before = connections(a)
+        pki.issue("host", names=("host",))
+        a.signal(signal.SIGHUP)
+        wait_until(lambda: len(connections(a)) == 2 and not connections(a) & before, 5000, what="an agent's own connections are new ones")
+    ending.set()
+    for t in threads:
+        t.join()
+    assert worst[0] == 0, "a host was shown as silent"
+    assert lab.wait_equal(fleet.primary, *agents) == len(made) + 2
+    for a in agents:
+        assert a.metric('hoist_changes_total{env="production",result="rejected"}') == 0
+        assert "new certificates are in use" in a.text()
+
+
+def test_a_new_ca_leaves_out_who_has_no_new_certificate(lab, pki, fleet):
+    old, new = fleet.agent("old").wait_ready(), fleet.agent("new").wait_ready()
+    pki.issue("host", ca="other", names=("host",))
+    (pki.dir / "ca.pem").write_text((pki.dir / "ca.pem").read_text() + (pki.dir / "other.pem").read_text())
+    new.signal(signal.SIGHUP)
+    wait_until(lambda: "new certificates are in use" in new.text())
+    (pki.dir / "ca.pem").write_text((pki.dir / "other.pem").read_text())
+    fleet.primary.signal(signal.SIGHUP)
+    wait_until(lambda: not upstream(old)["connected"], what="the one with the old certificate is out")
+
+
+def test_files_that_are_broken_leave_all_as_it_was(lab, pki, fleet):
+    agent = fleet.agent("agent").wait_ready()
+    before = connections(agent)
+    good = (pki.dir / "server.pem").read_text()
+    for text, why in ((good[:200], "--tls-cert"), ("", "holds no certificate"), ((pki.dir / "host.pem").read_text(), "is not the key of the certificate")):
+        (pki.dir / "server.pem").write_text(text)
+        fleet.primary.signal(signal.SIGHUP)
+        wait_until(lambda: why in fleet.primary.text() and "not reloaded, going on as before" in fleet.primary.text())
+    assert fleet.flagctl("set", "k", "on", "--wait").code == 0
+    assert connections(agent) == before
+    (pki.dir / "server.pem").write_text(good)
+    fleet.primary.signal(signal.SIGHUP)
+    wait_until(lambda: "hoistd: reloaded" in fleet.primary.text())
+    assert connections(agent) == before, "certificates that are the same disturb nobody"
