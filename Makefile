@@ -72,14 +72,17 @@ $(BUILD)/lmdb.a: src/store/lmdb_os.syms
 	@test -n "$(LMDB_A)" || { echo "liblmdb.a is missing: make deps" >&2; exit 1; }
 	objcopy --redefine-syms=$< $(LMDB_A) $@
 
-# Debian's nng, in whose TLS connections an operation that comes too late ends (src/repl/nng_begin.c).
+# Debian's nng, in whose connections an operation that comes too late ends (src/repl/nng_close.c).
 NNG_A := $(firstword $(wildcard /usr/lib/*/libnng.a /usr/lib/libnng.a))
-$(BUILD)/nng.a: src/repl/nng_begin.syms $(BUILD)/src/repl/nng_begin.o
+$(BUILD)/nng.a: $(BUILD)/src/repl/nng_close.o
 	@test -n "$(NNG_A)" || { echo "libnng.a is missing: make deps" >&2; exit 1; }
-	ar p $(NNG_A) tls_common.c.o > $(BUILD)/tls_common.c.o
-	objcopy --redefine-syms=$< $(BUILD)/tls_common.c.o
+	@mkdir -p $(BUILD)/nng
+	cd $(BUILD)/nng && ar x $(NNG_A) tls_common.c.o posix_tcpconn.c.o
+	objcopy --redefine-sym nni_aio_begin=hoist_aio_begin $(BUILD)/nng/posix_tcpconn.c.o
+	objcopy --redefine-sym nni_aio_begin=hoist_aio_begin \
+	  --redefine-sym nni_aio_finish_error=hoist_aio_finish_error $(BUILD)/nng/tls_common.c.o
 	cp $(NNG_A) $@.new
-	ar r $@.new $(BUILD)/tls_common.c.o $(BUILD)/src/repl/nng_begin.o
+	ar r $@.new $(BUILD)/nng/*.o $<
 	mv $@.new $@
 
 $(BUILD)/hoistd: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/hoistd/*.c)) $(ALL_ARCHIVES)
