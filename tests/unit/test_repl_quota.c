@@ -257,7 +257,7 @@ static nng_socket asker(const struct place *p)
     assert_int_equal(nng_socket_set_ms(req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), 0);
     assert_int_equal(nng_socket_set_ms(req, NNG_OPT_RECVTIMEO, 2000), 0);
     assert_int_equal(nng_socket_set_ms(req, NNG_OPT_SENDTIMEO, 500), 0);
-    assert_ok(net_dial(req, p->url, NET_COMMAND_MAX, NULL));
+    assert_ok(net_dial(req, p->url, NET_COMMAND_MAX, NULL, NULL));
     return req;
 }
 
