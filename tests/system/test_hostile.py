@@ -9,6 +9,7 @@ import time
 import pytest
 
 import hostile
+from faults import figures
 from faulty_link import descriptors, rss_kib
 from hoist import BUILD, SANITIZED, SOAK, clean_env, wait_until
 
@@ -79,7 +80,7 @@ def test_floods_of_connections_cost_the_fleet_nothing(lab, fleet, size):
             assert primary.get("/healthz")
         said.append(f"{what}: p99 {p99:.1f} ms ({p99 / calm:.1f} x), converged {ms:.1f} ms ({ms / calm_ms:.1f} x)")
         assert p99 < 1000 and ms < 3000, said[-1]  # a busy machine; the ratios are what is printed
-    print(f"floods of {size.connections}: without p99 {calm:.1f} ms, converged {calm_ms:.1f} ms; " + "; ".join(said) + "; " + before.is_back())
+    figures(f"floods of {size.connections}: without p99 {calm:.1f} ms, converged {calm_ms:.1f} ms; " + "; ".join(said) + "; " + before.is_back())
 
 
 def test_a_greedy_peer_is_slowed_down_and_named(lab, size):
@@ -96,7 +97,7 @@ def test_a_greedy_peer_is_slowed_down_and_named(lab, size):
         count = primary.metric('hoist_requests_total{kind="fetch"}')
         time.sleep(1)
         rate = primary.metric('hoist_requests_total{kind="fetch"}') - count
-    print(f"greedy: 100 connections ask all the time, {rate:.0f} requests/s are let; p99 of another {p99:.1f} ms ({p99 / calm:.1f} x of {calm:.1f}), "
+    figures(f"greedy: 100 connections ask all the time, {rate:.0f} requests/s are let; p99 of another {p99:.1f} ms ({p99 / calm:.1f} x of {calm:.1f}), "
           f"converged {ms:.1f} ms ({ms / calm_ms:.1f} x)")
     assert "peer 127.0.0.2 is refused" in primary.text() and primary.text().count("--peer-requests") == 1
     assert rate < 500 + 100 * 10 + 600  # its own, ten a second of each connection that is held back, and ours
@@ -122,7 +123,7 @@ def test_subscribers_that_never_read_or_that_speak(lab, fleet, size):
         lab.wait_equal(primary, *agents)
         speaking.send((100).to_bytes(8, "big") + b"x" * 100)
         ms = converge_ms(lab)
-    print(f"200 subscribers that do not read, 50 of them speak: converged {ms:.1f} ms; {before.is_back()}")
+    figures(f"200 subscribers that do not read, 50 of them speak: converged {ms:.1f} ms; {before.is_back()}")
 
 
 def test_slow_requests_and_long_lengths(lab, fleet, size):
@@ -147,7 +148,7 @@ def test_slow_requests_and_long_lengths(lab, fleet, size):
             assert hostile.pour(d.http, head, 16384) < 64 << 20
     ofrep = b"POST /ofrep/v1/evaluate/flags/k HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % gib
     assert hostile.pour(agents[0].http, ofrep, 16384) < 64 << 20
-    print(f"200 requests byte by byte, 1 GiB claimed: converged {ms:.1f} ms, {grown >> 10} MiB more meanwhile; {before.is_back()}")
+    figures(f"200 requests byte by byte, 1 GiB claimed: converged {ms:.1f} ms, {grown >> 10} MiB more meanwhile; {before.is_back()}")
 
 
 @pytest.mark.usefixtures("size")
@@ -164,7 +165,7 @@ def test_beginnings_of_long_commands_do_not_fill_the_memory(lab):
             most = max(most, rss_kib(primary.pid))
         wait_until(lambda: primary.metric('hoist_refused_total{limit="peer_request_bytes"}') > 0)
         ms = converge_ms(lab)
-    print(f"960 MiB of beginnings: memory {before.rss >> 10} MiB, at the most {most >> 10}, {rss_kib(primary.pid) >> 10} after it; converged {ms:.1f} ms")
+    figures(f"960 MiB of beginnings: memory {before.rss >> 10} MiB, at the most {most >> 10}, {rss_kib(primary.pid) >> 10} after it; converged {ms:.1f} ms")
     assert SANITIZED or most < before.rss + (64 << 10) + (128 << 10)  # the limit, and what comes between two looks
     assert "peer 127.0.0.2 is refused" in primary.text() and "--peer-request-bytes" in primary.text()
     before.is_back()
@@ -184,7 +185,7 @@ def test_bombs_and_rubbish_at_every_port(lab, fleet, size):
     rounds = size.rubbish
     for port in (primary.port, primary.port + 1, primary.http, agents[0].http):
         hostile.rubbish(port, dice, rounds)
-    print(f"SEED={seed}: {count} bombs, {refused:.0f} of them counted; {4 * rounds} times rubbish; {before.is_back()}")
+    figures(f"SEED={seed}: {count} bombs, {refused:.0f} of them counted; {4 * rounds} times rubbish; {before.is_back()}")
     assert refused >= count - 1
 
 
@@ -220,7 +221,7 @@ def test_a_process_without_descriptors_goes_on_and_says_so(lab):
     wait_until(lambda: lab.flagctl("set", "k", "off", "--timeout", "2s").code == 0, limit_ms=30000, what="it takes changes again")
     lab.wait_equal(primary, agent)
     wait_until(lambda: "files can be opened again" in primary.text())
-    print(f"400 connections at 256 files: {descriptors(primary.pid)} open after it")
+    figures(f"400 connections at 256 files: {descriptors(primary.pid)} open after it")
 
 
 def test_an_upstream_that_stops_in_the_middle_of_a_message_is_left(lab):

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from faults import figures
 from faulty_link import FaultyLink, descriptors
 from hoist import SANITIZED, SOAK, Writer, wait_until
 
@@ -97,7 +98,7 @@ def run_faults(lab, agents, hands, seconds):
         done = sum((link.done for link in links), collections.Counter())
         wrote = sum(len(w.acknowledged) for w in writers)
         refused = refused_frames(daemons)
-        print(f"network: seed {SEED}, {sum(done.values())} faults ({', '.join(f'{k} {v}' for k, v in sorted(done.items()))}), "
+        figures(f"network: seed {SEED}, {sum(done.values())} faults ({', '.join(f'{k} {v}' for k, v in sorted(done.items()))}), "
               f"{wrote} changes acknowledged, {sum(len(w.unknown) for w in writers)} unknown, lost {len(lost)}, invented {len(invented)}, "
               f"{refused} frames refused, equal {healed:.1f} s after the last fault")
         assert not lost and not invented, (SEED, lost, invented)
@@ -213,7 +214,7 @@ def partitions(lab, names, holes, flaps, cuts=("r", "a", "ra")):
         split.change()
         split.one_way(host, False)
         healed[f"{host} sends into nothing 3 s"] = split.heals(f"one way of {host}")
-    print("partitions healed after: " + ", ".join(f"{k}: {v:.2f} s" for k, v in healed.items()))
+    figures("partitions healed after: " + ", ".join(f"{k}: {v:.2f} s" for k, v in healed.items()))
     # nng dials again within 250 ms, and a host within five heartbeats: never the minutes of TCP's own back-off.
     assert max(healed.values()) < 10
     assert lab.export(split.agent.store) == lab.export(split.primary.store)
