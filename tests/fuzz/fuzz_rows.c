@@ -11,31 +11,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct store *store;
-static char *dir;
-
-static void end(void)
-{
-    store_close(store);
-    kit_remove(dir);
-}
-
-static void begin(void)
+static struct store *make_store(const char *dir)
 {
     uint8_t request[REQUEST_ID_SIZE] = {1};
     struct store_write *w;
-    dir = kit_dir();
-    store = kit_open_with(dir, (struct store_options){.map_bytes = 64 << 20});
-    kit_set(store, "production", "a", "1");
-    kit_set(store, "production", "b", "1");
-    kit_set(store, "staging", "b", "1");
-    kit_set(store, "production", "a", "2");
-    kit_unset(store, "production", "b");
-    OK(store_write_begin(store, &w));
+    struct store *s = kit_open_with(dir, (struct store_options){.map_bytes = 64 << 20});
+    kit_set(s, "production", "a", "1");
+    kit_set(s, "production", "b", "1");
+    kit_set(s, "staging", "b", "1");
+    kit_set(s, "production", "a", "2");
+    kit_unset(s, "production", "b");
+    OK(store_write_begin(s, &w));
     OK(store_command_put(w, request, SLICE("answer"), 1000));
     OK(store_host_put(w, SLICE("host1"), SLICE("12345678rest")));
     OK(store_write_commit(w));
-    atexit(end);
+    return s;
 }
 
 static void put_rows(struct store_write *w, struct slice in)
@@ -99,14 +89,20 @@ static void look(struct store_read *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static char *dir;
     struct store_write *w;
-    if (!store)
-        begin();
-    enum hoist_err err = store_write_begin(store, &w);
-    assert(err == HOIST_OK);
+    struct store_read *r;
+    if (!dir)
+        dir = kit_dir();
+    struct store *s = make_store(dir);
+    OK(store_write_begin(s, &w));
     put_rows(w, slice_of(data, size));
-    check(store_write_read(w));
-    look(store_write_read(w));
-    store_write_abort(w);
+    if (store_write_commit(w) == HOIST_OK && store_read_begin(s, false, &r) == HOIST_OK) {
+        check(r);
+        look(r);
+        store_read_end(r);
+    }
+    store_close(s);
+    kit_remove(dir);
     return 0;
 }

@@ -81,7 +81,7 @@ void weather_change(void)
     }
 }
 
-/* Everything works from here on, but for the one that lies, which goes on lying. */
+/* Everything works from here on, but for the one that lies, which goes on lying for a while. */
 void weather_heal(void)
 {
     sim.weather = (struct sim_weather){.late_ms = 3};
