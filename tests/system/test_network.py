@@ -44,7 +44,7 @@ class Distant:
         self.lab, self.ns, self.name, self.store = lab, ns, name, lab.dir / name
         self.prefix = ["ip", "netns", "exec", ns]
         open_tcp = ["--insecure"]
-        if role != "primary":
+        if role != "primary" and "--trust" not in args:
             trust = lab.dir / "primary" / "trust.key"
             wait_until(trust.exists, what="the primary's key is there")
             open_tcp += ["--trust", trust]

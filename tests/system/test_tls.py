@@ -199,7 +199,7 @@ def connections(daemon):
 
 
 def test_new_certificates_are_taken_while_changes_go_on(lab, pki, fleet):
-    agents = [fleet.agent(f"agent{i}") for i in range(8)]
+    agents = [fleet.agent(f"agent{i}") for i in range(4)]
     for a in agents:
         a.wait_ready()
     lab.ok("set", "n", 0, "--type", "number")
