@@ -28,7 +28,7 @@ archives = $(patsubst %,$(BUILD)/%.a,$(call reverse,$(call upto,$1,$(ROOMS)))) $
 ALL_ARCHIVES := $(call archives,$(lastword $(ROOMS)))
 PROGRAMS     := $(BUILD)/hoistd $(BUILD)/flagctl
 LIBRARIES    := $(BUILD)/libhoist.a $(BUILD)/libhoist.so
-EXAMPLES     := $(BUILD)/examples/read
+EXAMPLES     := $(BUILD)/examples/read $(BUILD)/examples/marketplace/marketplace
 UNIT         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 FUZZ         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY       := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -109,6 +109,9 @@ CLIENT_LIBS := -lurcu-bp -lm
 $(BUILD)/examples/read: examples/read/read.c $(BUILD)/libhoist.a
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -Wall -Wextra $(WERROR) $(OPT) $(SAN) -Iinclude $< $(BUILD)/libhoist.a $(CLIENT_LIBS) -pthread -o $@
+
+$(BUILD)/examples/marketplace/marketplace: $(patsubst %.c,$(BUILD)/%.o,$(wildcard examples/marketplace/*.c)) $(BUILD)/libhoist.a
+	$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -llmdb -lmicrohttpd -lcurl -ljansson -o $@
 
 # What a page says of a command is what the program itself says of it.
 $(BUILD)/man/%.1: docs/man/%.1.scd tools/man-page $(BUILD)/%

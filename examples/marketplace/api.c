@@ -1,0 +1,349 @@
+#include "api.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <lmdb.h>
+#include <microhttpd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "events.h"
+#include "flags.h"
+#include "metrics.h"
+
+enum { THREADS = 4, IDLE_S = 30, PER_PAGE = 30, PER_PAGE_MAX = 100, ACCOUNT_MAX = 255 };
+
+enum route {
+    ROUTE_LISTINGS,
+    ROUTE_LISTING,
+    ROUTE_SYNC,
+    ROUTE_HEALTH,
+    ROUTE_READY,
+    ROUTE_METRICS,
+    ROUTE_NONE,
+    ROUTE_COUNT
+};
+
+static const struct {
+    const char *name, *method;
+} routes[ROUTE_COUNT] = {
+    [ROUTE_LISTINGS] = {"/api/v1/listings", "GET"},
+    [ROUTE_LISTING] = {"/api/v1/listings/{id}", "GET"},
+    [ROUTE_SYNC] = {"/api/v1/sync", "POST"},
+    [ROUTE_HEALTH] = {"/healthz", "GET"},
+    [ROUTE_READY] = {"/readyz", "GET"},
+    [ROUTE_METRICS] = {"/metrics", "GET"},
+    [ROUTE_NONE] = {"none", NULL},
+};
+
+struct api {
+    struct MHD_Daemon *daemon;
+    struct listings *listings;
+    struct sync *sync;
+};
+
+struct request { /* what is told of it in the metrics */
+    enum route route;
+    bool on; /* marketplace.enabled, as this request read it */
+    struct timespec began;
+    const char *id; /* of one listing, as the path has it */
+};
+
+struct answer {
+    unsigned status;
+    const char *type;
+    char *body; /* owned */
+    size_t length;
+};
+
+/* ------------------------------------------------------------------ answers */
+
+static void put_json(struct answer *a, unsigned status, json_t *v)
+{
+    a->status = status;
+    a->type = "application/json";
+    a->body = v ? json_dumps(v, JSON_COMPACT) : NULL;
+    a->length = a->body ? strlen(a->body) : 0;
+    json_decref(v);
+    if (!a->body)
+        a->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static void put_error(struct answer *a, unsigned status, const char *code, const char *message)
+{
+    put_json(a, status, json_pack("{s{ss ss}}", "error", "code", code, "message", message));
+}
+
+static void put_failure(struct answer *a, int rc)
+{
+    event(EVENT_REQUEST_FAILED, "the data cannot be read: %s", mdb_strerror(rc));
+    put_error(a, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal", "the data cannot be read");
+}
+
+/* ------------------------------------------------------------------ routes */
+
+static const char *query_of(struct MHD_Connection *c, const char *name)
+{
+    return MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* A whole number from 1 to `most`; `otherwise` where there is none. False: it is something else. */
+static bool query_number(struct MHD_Connection *c, const char *name, uint64_t otherwise,
+                         uint64_t most, uint64_t *ret)
+{
+    const char *text = query_of(c, name);
+    char *end;
+    *ret = otherwise;
+    if (!text)
+        return true;
+    errno = 0;
+    *ret = strtoull(text, &end, 10);
+    return errno == 0 && *text >= '0' && *text <= '9' && *end == '\0' && *ret >= 1 && *ret <= most;
+}
+
+static const char *account_of(struct MHD_Connection *c)
+{
+    const char *account = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Account-Id");
+    return account && *account && strlen(account) <= ACCOUNT_MAX ? account : NULL;
+}
+
+static void get_listings(struct api *api, struct MHD_Connection *c, struct request *q,
+                         struct answer *a)
+{
+    const char *account = account_of(c);
+    struct listings_query query = {.text = query_of(c, "q")};
+    if (!query_number(c, "page", 1, INT32_MAX, &query.page) ||
+        !query_number(c, "per_page", PER_PAGE, PER_PAGE_MAX, &query.per_page)) {
+        put_error(a, MHD_HTTP_BAD_REQUEST, "bad_request",
+                  "page is a whole number from 1 on, per_page one from 1 to 100");
+        return;
+    }
+    json_t *items = NULL;
+    uint64_t total = 0;
+    query.github = flag_is_on(FLAG_GITHUB_SOURCES, account);
+    int rc = q->on ? listings_find(api->listings, &query, &items, &total) : 0;
+    if (rc)
+        put_failure(a, rc);
+    else
+        put_json(a, MHD_HTTP_OK,
+                 json_pack("{so sI sI sI}", "items", items ? items : json_array(), "page",
+                           (json_int_t)query.page, "per_page", (json_int_t)query.per_page, "total",
+                           (json_int_t)total));
+}
+
+static void get_listing(struct api *api, struct MHD_Connection *c, struct request *q,
+                        struct answer *a)
+{
+    char *end;
+    json_t *item = NULL;
+    errno = 0;
+    uint64_t id = strtoull(q->id, &end, 10);
+    bool is_id = errno == 0 && *q->id >= '0' && *q->id <= '9' && *end == '\0';
+    bool github = flag_is_on(FLAG_GITHUB_SOURCES, account_of(c));
+    int rc = q->on && is_id ? listings_get(api->listings, id, github, &item) : 0;
+    if (rc)
+        put_failure(a, rc);
+    else if (item)
+        put_json(a, MHD_HTTP_OK, item);
+    else
+        put_error(a, MHD_HTTP_NOT_FOUND, "not_found", "there is no such listing");
+}
+
+static void post_sync(struct api *api, struct answer *a)
+{
+    switch (sync_now(api->sync)) {
+    case SYNC_STARTED:
+        put_json(a, MHD_HTTP_ACCEPTED, json_pack("{ss}", "sync", "started"));
+        return;
+    case SYNC_RUNS_ALREADY:
+        put_error(a, MHD_HTTP_CONFLICT, "running", "a run goes on already");
+        return;
+    case SYNC_IS_OFF:
+        put_error(a, MHD_HTTP_CONFLICT, "off",
+                  "marketplace.sync.enabled or marketplace.github_sources.enabled is off");
+    }
+}
+
+static void get_ready(struct api *api, struct answer *a)
+{
+    struct listings_query query = {.page = 1, .per_page = 1};
+    json_t *items = NULL;
+    uint64_t total;
+    int rc = listings_find(api->listings, &query, &items, &total);
+    json_decref(items);
+    if (rc)
+        put_failure(a, rc);
+    else
+        put_json(a, MHD_HTTP_OK, json_pack("{ss}", "status", "ready"));
+}
+
+static void get_metrics(struct answer *a)
+{
+    for (int i = 0; i < FLAG_COUNT; i++)
+        (void)flag_is_on(i, NULL); /* as it is now, also when nothing else asks */
+    a->status = MHD_HTTP_OK;
+    a->type = "text/plain; version=0.0.4; charset=utf-8";
+    a->body = metrics_text(&a->length);
+}
+
+static void make_answer(struct api *api, struct MHD_Connection *c, struct request *q,
+                        const char *method, struct answer *a)
+{
+    if (q->route == ROUTE_NONE)
+        put_error(a, MHD_HTTP_NOT_FOUND, "not_found", "there is no such path");
+    else if (strcmp(method, routes[q->route].method) != 0)
+        put_error(a, MHD_HTTP_METHOD_NOT_ALLOWED, "method_not_allowed", routes[q->route].method);
+    else if (q->route == ROUTE_LISTINGS)
+        get_listings(api, c, q, a);
+    else if (q->route == ROUTE_LISTING)
+        get_listing(api, c, q, a);
+    else if (q->route == ROUTE_SYNC)
+        post_sync(api, a);
+    else if (q->route == ROUTE_HEALTH)
+        put_json(a, MHD_HTTP_OK, json_pack("{ss}", "status", "ok"));
+    else if (q->route == ROUTE_READY)
+        get_ready(api, a);
+    else
+        get_metrics(a);
+}
+
+/* ------------------------------------------------------------------ requests */
+
+static struct series *requests(enum route route, unsigned status, bool on)
+{
+    char labels[120];
+    snprintf(labels, sizeof labels, "route=\"%s\",code=\"%u\",variant=\"%s\"", routes[route].name,
+             status, on ? "on" : "off");
+    return metric(METRIC_COUNTER, "marketplace_http_requests_total",
+                  "Requests, by whether marketplace.enabled was on for them.", labels);
+}
+
+static struct series *durations(enum route route, bool on)
+{
+    char labels[120];
+    snprintf(labels, sizeof labels, "route=\"%s\",variant=\"%s\"", routes[route].name,
+             on ? "on" : "off");
+    return metric(METRIC_HISTOGRAM, "marketplace_http_request_duration_seconds",
+                  "From a request's head to its answer's queue.", labels);
+}
+
+static enum route route_of(const char *path, const char **ret_id)
+{
+    static const char one[] = "/api/v1/listings/";
+    for (int i = 0; i < ROUTE_NONE; i++)
+        if (strcmp(path, routes[i].name) == 0)
+            return i;
+    if (strncmp(path, one, sizeof one - 1) != 0 || path[sizeof one - 1] == '\0')
+        return ROUTE_NONE;
+    *ret_id = path + sizeof one - 1;
+    return ROUTE_LISTING;
+}
+
+static enum MHD_Result send_answer(struct MHD_Connection *c, const struct request *q,
+                                   struct answer *a)
+{
+    struct timespec now;
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(a->length, a->body ? a->body : "",
+                                        a->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (!r) {
+        free(a->body);
+        return MHD_NO;
+    }
+    if (a->type)
+        (void)MHD_add_response_header(r, "Content-Type", a->type);
+    if (a->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        (void)MHD_add_response_header(r, "Allow", routes[q->route].method);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    metric_add(requests(q->route, a->status, q->on), 1);
+    metric_observe(durations(q->route, q->on), (double)(now.tv_sec - q->began.tv_sec) +
+                                                   (double)(now.tv_nsec - q->began.tv_nsec) / 1e9);
+    enum MHD_Result rc = MHD_queue_response(c, a->status, r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+/* libmicrohttpd calls with the head, then with pieces of a body, which nothing here wants. */
+static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *path,
+                              const char *method, const char *version, const char *body,
+                              size_t *body_len, void **state)
+{
+    static int began;
+    struct request q = {0};
+    struct answer a = {.status = MHD_HTTP_INTERNAL_SERVER_ERROR};
+    (void)version;
+    (void)body;
+    if (!*state) {
+        *state = &began;
+        return MHD_YES;
+    }
+    if (*body_len > 0) {
+        *body_len = 0;
+        return MHD_YES;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &q.began);
+    q.route = route_of(path, &q.id);
+    q.on = flag_is_on(FLAG_ENABLED, account_of(c));
+    make_answer(arg, c, &q, method, &a);
+    return send_answer(c, &q, &a);
+}
+
+/* ------------------------------------------------------------------ start and stop */
+
+static bool read_address(const char *listen, struct sockaddr_in *ret)
+{
+    char host[64] = "", *end;
+    const char *colon = strrchr(listen, ':');
+    if (!colon || (size_t)(colon - listen) >= sizeof host)
+        return false;
+    memcpy(host, listen, (size_t)(colon - listen));
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    *ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    return *end == '\0' && port > 0 && port <= UINT16_MAX &&
+           inet_pton(AF_INET, host, &ret->sin_addr) == 1;
+}
+
+static void make_metrics(void)
+{
+    for (enum route route = ROUTE_LISTINGS; route <= ROUTE_SYNC; route++)
+        for (int on = 0; on <= 1; on++) {
+            (void)requests(route, route == ROUTE_SYNC ? MHD_HTTP_ACCEPTED : MHD_HTTP_OK, on);
+            (void)requests(route, MHD_HTTP_INTERNAL_SERVER_ERROR, on);
+            (void)durations(route, on);
+        }
+}
+
+struct api *api_start(const char *listen, struct listings *l, struct sync *s)
+{
+    struct sockaddr_in address;
+    struct api *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    *a = (struct api){.listings = l, .sync = s};
+    make_metrics();
+    if (!read_address(listen, &address)) {
+        errno = EINVAL;
+    } else {
+        a->daemon =
+            MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+                             handle, a, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_THREAD_POOL_SIZE,
+                             (unsigned)THREADS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+                             MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
+    }
+    if (!a->daemon) {
+        free(a);
+        return NULL;
+    }
+    return a;
+}
+
+void api_stop(struct api *a)
+{
+    if (!a)
+        return;
+    MHD_stop_daemon(a->daemon);
+    free(a);
+}
