@@ -48,8 +48,17 @@ static int64_t mono_ms(void)
 
 #define GITHUB_SOURCE "source=\"github\""
 
+static struct series *requests(const struct sync *s, long status)
+{
+    char labels[80];
+    snprintf(labels, sizeof labels, "resource=\"%s\",code=\"%ld\"", s->resource, status);
+    return metric(METRIC_COUNTER, "marketplace_github_requests_total",
+                  "Requests to GitHub, by the status of the answer; 0: none came.", labels);
+}
+
 static void make_metrics(struct sync *s)
 {
+    static const long statuses[] = {200, 304, 403, 429, 500};
     static const char *const results[RESULT_COUNT] = {"success", "failure", "skipped"};
     static const char *const kinds[] = {"primary", "secondary"};
     char labels[80];
@@ -66,6 +75,8 @@ static void make_metrics(struct sync *s)
                              "When the last run that succeeded ended; 0: none has.", GITHUB_SOURCE);
     s->items = metric(METRIC_COUNTER, "marketplace_items_ingested_total",
                       "Listings stored, those that were there already among them.", GITHUB_SOURCE);
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+        (void)requests(s, statuses[i]);
     s->request_duration = metric(METRIC_HISTOGRAM, "marketplace_github_request_duration_seconds",
                                  "How long GitHub took to answer.", "");
     for (int i = 0; i < 2; i++) {
@@ -86,11 +97,7 @@ static void make_metrics(struct sync *s)
 
 static void count_reply(struct sync *s, const struct github_reply *r, int64_t took_ms)
 {
-    char labels[80];
-    snprintf(labels, sizeof labels, "resource=\"%s\",code=\"%ld\"", s->resource, r->status);
-    metric_add(metric(METRIC_COUNTER, "marketplace_github_requests_total",
-                      "Requests to GitHub, by the status of the answer; 0: none came.", labels),
-               1);
+    metric_add(requests(s, r->status), 1);
     metric_observe(s->request_duration, (double)took_ms / 1000);
     if (r->limit >= 0)
         metric_set(s->limit_gauge, (double)r->limit);
