@@ -210,6 +210,9 @@ $(BUILD)/bench/bench_converge $(BUILD)/bench/bench_tree: $(BUILD)/bench/stores.o
 run: deps  ## a primary and three agents here, flags imported, one set and seen; DEMO=once ends by itself
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) DEMO=$(DEMO) examples/demo
+stack: deps deps-stack  ## Hoist, the marketplace, Prometheus and Alertmanager here, until ^C; STACK=once ends by itself
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) STACK=$(STACK) examples/stack
 gdb: all  ## a primary under gdb, stopping where an error is born
 	gdb -q -ex 'break err_set' -ex run --args $(BUILD)/hoistd dev --store $(BUILD)/gdb-store
 
@@ -242,14 +245,16 @@ deps-check:  ## install what the tests need
 	@tools/deps check
 deps-bench:  ## install what the benches compare with
 	@tools/deps bench
+deps-stack:  ## install what the stack runs: Prometheus, Alertmanager
+	@tools/deps stack
 deps-soak:  ## install what the long tests need beside that: a browser
 	@tools/deps soak
 
 help:  ## this list
 	@awk -F ':.*##  *' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all man unit system corpus sim rooms fmt fmt-check clang-check check asan tsan tsan-system soak previous fuzz bench run gdb install clean \
-        deps deps-check deps-bench deps-soak help
+.PHONY: all man unit system corpus sim rooms fmt fmt-check clang-check check asan tsan tsan-system soak previous fuzz bench run stack gdb install clean \
+        deps deps-check deps-bench deps-stack deps-soak help
 
 .SECONDARY:
 .DELETE_ON_ERROR:
