@@ -71,6 +71,7 @@ struct upstream { /* upstream.h's, here: where a host is connected to */
     uint64_t connection;
     struct queue *queue;
     uint64_t tag; /* of the request that waits; 0: none */
+    bool spoke;
 };
 
 struct sim_env_seen { /* what a host was last seen to have of an environment */
@@ -204,7 +205,7 @@ void primary_restart(void);
 void primary_take_over(void);
 /* The same without them, as when somebody restores a disk: it gives numbers out again. */
 void primary_fork(void);
-/* Whether it has heard of what it has not; and what an operator then does: new epochs everywhere. */
+/* Whether it has heard of what it has not, or a host of another past; and what an operator then does: new epochs everywhere. */
 bool primary_is_set_back(void);
 void primary_new_epochs(void);
 void rogue_begin(void);

@@ -194,8 +194,10 @@ static struct upstream *connection_of(const struct sim_event *e)
 void sim_message(struct sim_event *e)
 {
     struct upstream *u = connection_of(e);
-    if (u)
-        hand_over(u, EVENT_MESSAGE, 0, buf_slice(&e->bytes));
+    if (!u)
+        return;
+    u->spoke = true;
+    hand_over(u, EVENT_MESSAGE, 0, buf_slice(&e->bytes));
 }
 
 void sim_reply(struct sim_event *e)
@@ -218,9 +220,10 @@ void sim_deadline(struct sim_event *e)
 
 /* ---------------------------------------------------------------- upstream.h */
 
-enum hoist_err upstream_open(uint32_t number, const char *url, struct queue *queue,
-                             struct upstream **ret)
+enum hoist_err upstream_open(uint32_t number, const char *url, struct net_tls *tls,
+                             struct queue *queue, struct upstream **ret)
 {
+    (void)tls; /* nothing is encrypted here */
     struct upstream *u = mem_zalloc(1, sizeof *u);
     if (!u)
         return err_set(HOIST_ENOMEM, "sim: out of memory");
@@ -239,6 +242,16 @@ bool upstream_close(struct upstream *u)
 {
     mem_free(u);
     return true;
+}
+
+void upstream_lost(struct upstream *u)
+{
+    (void)u; /* no connection here tells that it broke */
+}
+
+bool upstream_spoke(const struct upstream *u)
+{
+    return u->spoke;
 }
 
 enum hoist_err upstream_request(struct upstream *u, uint64_t tag, struct slice bytes,

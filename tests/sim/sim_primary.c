@@ -261,6 +261,14 @@ static void run_any(struct store_write *w, const char *env)
     buf_done(&body);
 }
 
+/* A host that says that this primary's past is another than its own. */
+static void look_for_diverged(void *arg, const struct fleet_host *host)
+{
+    bool *diverged = arg;
+    for (uint32_t i = 0; i < host->refusal_count; i++)
+        *diverged |= slice_starts_with(host->refusals[i].why, SLICE("diverged"));
+}
+
 bool primary_is_set_back(void)
 {
     struct store_read *r;
@@ -268,9 +276,11 @@ bool primary_is_set_back(void)
     char why[FLEET_WHY_SIZE];
     bool back = false;
     sim_ok(store_read_begin(sim.nodes[SIM_PRIMARY].store, false, &r), "the primary's store");
-    for (uint32_t n = 0; !back && store_env_at(r, n, &env) == HOIST_OK; n++)
+    for (uint32_t n = 0; !back && store_env_at(r, n, &env) == HOIST_OK; n++) {
         back = fleet_epoch(sim.fleet, env.name) > env.epoch ||
                fleet_set_back(sim.fleet, env.name, env.epoch, why);
+        fleet_each(sim.fleet, &env, look_for_diverged, &back);
+    }
     store_read_end(r);
     return back;
 }
