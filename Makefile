@@ -18,7 +18,7 @@ LDFLAGS  += $(OPT) $(SAN) -pthread
 
 # From the top down: a room may include only rooms that stand before it here.
 ROOMS   := base flag eval wire store client repl primary http
-LIBS    := -lmbedtls -lmbedx509 -lmbedcrypto -lmsgpackc -ljansson -lmicrohttpd -lcurl -lsodium -lyaml -lurcu-bp -lm
+LIBS    := -lmbedtls -lmbedx509 -lmbedcrypto -lmsgpackc -ljansson -lmicrohttpd -lcurl -lgnutls -lsodium -lyaml -lurcu-bp -lm
 
 room_obj = $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/$1/*.c))
 upto     = $(if $(filter $1,$(firstword $2)),$1,$(firstword $2) $(call upto,$1,$(wordlist 2,99,$2)))

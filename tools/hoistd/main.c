@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "certs.h"
 #include "daemon.h"
 #include "recover.h"
 
@@ -13,6 +14,7 @@ static void usage(FILE *to)
     for (int i = 0; i < ROLE_COUNT; i++)
         fprintf(to, "  hoistd %-8s %s\n", roles[i].name, roles[i].what);
     fprintf(to, "  hoistd %-8s %s\n", "recover", recover_what);
+    fprintf(to, "  hoistd %-8s %s\n", "certs", certs_what);
     fputs("\n  hoistd ROLE --help  the options of a role\n"
           "  hoistd --version    the version\n",
           to);
@@ -62,6 +64,8 @@ int main(int argc, char **argv)
     int role = 0;
     if (strcmp(word, "recover") == 0)
         return recover_main(argc - 2, argv + 2);
+    if (strcmp(word, "certs") == 0)
+        return certs_main(argc - 2, argv + 2);
     while (role < ROLE_COUNT && strcmp(word, roles[role].name) != 0)
         role++;
     if (role == ROLE_COUNT) {
