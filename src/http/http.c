@@ -1,5 +1,6 @@
 #include "http/http.h"
 
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "http/counts.h"
 #include "http/listen.h"
 #include "http/peers.h"
+#include "http/secure.h"
 #include "http/streams.h"
 
 enum {
@@ -25,7 +27,8 @@ enum {
 struct http {
     struct MHD_Daemon *daemon;
     struct http_config config;
-    struct ofrep *ofrep; /* NULL: none */
+    struct secure *secure; /* NULL: plain HTTP */
+    struct ofrep *ofrep;   /* NULL: none */
     struct streams *streams;
     struct peers peers;
 };
@@ -383,18 +386,36 @@ static void completed(void *arg, struct MHD_Connection *connection, void **state
     *state = NULL;
 }
 
+static void arrive(struct http *h, struct MHD_Connection *connection, struct peer **ret)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct peer *peer = peers_add(&h->peers, info->connect_fd);
+    if (peer && h->secure) {
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        peer->tls = secure_begin(h->secure, info->tls_session);
+    }
+    *ret = peer;
+}
+
+static void leave(struct http *h, struct peer *peer)
+{
+    struct secure_set *tls = peer ? peer->tls : NULL;
+    peers_remove(&h->peers, peer);
+    secure_end(tls);
+}
+
 static void connected(void *arg, struct MHD_Connection *connection, void **socket_context,
                       enum MHD_ConnectionNotificationCode what)
 {
-    struct http *h = arg;
+    struct peer *peer = *socket_context;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        *socket_context = peers_add(&h->peers, info->connect_fd);
+        arrive(arg, connection, &peer);
     } else {
-        peers_remove(&h->peers, *socket_context);
-        *socket_context = NULL;
+        leave(arg, peer);
+        peer = NULL;
     }
+    *socket_context = peer;
 }
 
 /* Paths are ours to decode: a key may have a slash in it. */
@@ -421,18 +442,60 @@ static unsigned connections_max(const struct http_config *c)
     return c->connections_max ? c->connections_max : (unsigned)HTTP_CONNECTIONS_MAX;
 }
 
+/* Every connection was given certificates when it began. One that could not be has none. */
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *names, int name_count,
+                          const gnutls_pk_algorithm_t *kinds, int kind_count, gnutls_pcert_st **ret,
+                          unsigned *ret_count, gnutls_privkey_t *ret_key)
+{
+    (void)session;
+    (void)names;
+    (void)name_count;
+    (void)kinds;
+    (void)kind_count;
+    (void)ret;
+    (void)ret_count;
+    (void)ret_key;
+    return -1;
+}
+
 static struct MHD_Daemon *serve(struct http *h, int fd)
 {
     unsigned connections = connections_max(&h->config);
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)no_certificate},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)secure_priorities},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (!h->secure)
+        tls[0].option = MHD_OPTION_END;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     (h->secure ? MHD_USE_TLS : 0);
     /* The logger comes first, or what the others have to say goes to stderr. */
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        handle, h, MHD_OPTION_EXTERNAL_LOGGER, log_trouble, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        connections - connections / 4, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_MAX_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX, MHD_OPTION_NOTIFY_COMPLETED,
-        completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, connected, h, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_encoded, NULL, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_END);
+        flags, 0, NULL, NULL, handle, h, MHD_OPTION_EXTERNAL_LOGGER, log_trouble, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, connections,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, connections - connections / 4,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_MAX_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HEAD_MAX, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, connected, h, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded,
+        NULL, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_ARRAY, tls,
+        MHD_OPTION_END);
+}
+
+/* The address without what says how it is spoken to; TLS is made ready if it is. */
+static enum hoist_err choose_scheme(struct http *h, const char *option, const char **ret_address)
+{
+    const struct tls_files *tls = h->config.tls;
+    bool has_tls = tls && tls->cert, secure;
+    *ret_address = http_address(h->config.listen, has_tls, &secure);
+    if (secure && !has_tls)
+        return err_set(HOIST_EINVAL,
+                       "%s %s: HTTPS takes certificates: --join, or --tls-cert, --tls-key and "
+                       "--tls-ca",
+                       option, h->config.listen);
+    enum hoist_err err = secure ? secure_new(tls, h->config.any_client, &h->secure) : HOIST_OK;
+    h->config.tls = NULL; /* the caller's */
+    return err;
 }
 
 /* A stream has its connection for good: half of them are left to requests. */
@@ -446,7 +509,10 @@ static uint32_t streams_max(const struct http_config *c)
 static enum hoist_err start(struct http *h, const char *option)
 {
     int fd = -1;
-    enum hoist_err err = http_listen(option, h->config.listen, &fd);
+    const char *address;
+    enum hoist_err err = choose_scheme(h, option, &address);
+    if (!err)
+        err = http_listen(option, address, &fd);
     if (err)
         return err;
     if (h->config.ofrep)
@@ -479,6 +545,11 @@ enum hoist_err http_start(const struct http_config *config, struct http **ret)
     return err;
 }
 
+enum hoist_err http_renew(struct http *h, const struct tls_files *tls)
+{
+    return h->secure ? secure_renew(h->secure, tls) : HOIST_OK;
+}
+
 void http_stop(struct http *h)
 {
     if (!h)
@@ -489,5 +560,6 @@ void http_stop(struct http *h)
     streams_free(h->streams);
     ofrep_free(h->ofrep);
     peers_done(&h->peers);
+    secure_free(h->secure);
     mem_free(h);
 }

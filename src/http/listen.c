@@ -7,10 +7,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/holder.h"
 #include "base/text.h"
 
 enum { BACKLOG = 64, HOST_MAX = 255, PORT_MAX = 65535 };
+
+const char *http_address(const char *address, bool has_tls, bool *ret_secure)
+{
+    static const char plain[] = "http://", secure[] = "https://";
+    if (strncmp(address, plain, sizeof plain - 1) == 0) {
+        *ret_secure = false;
+        return address + sizeof plain - 1;
+    }
+    if (strncmp(address, secure, sizeof secure - 1) == 0) {
+        *ret_secure = true;
+        return address + sizeof secure - 1;
+    }
+    *ret_secure = has_tls && !address_is_loopback(address);
+    return address;
+}
 
 /* HOST:PORT or [ADDRESS]:PORT in its two parts. */
 static bool split(const char *address, char host[HOST_MAX + 1], const char **ret_port)

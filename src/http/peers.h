@@ -15,6 +15,7 @@ enum { PEER_BUSY_MAX_MS = 30000 };
 struct peer {
     struct peer *prev, *next;
     int fd;
+    struct secure_set *tls;   /* its certificates; NULL: none */
     _Atomic int64_t since_ms; /* when it began to wait for its request, or INT64_MAX: a stream */
 };
 
