@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/expiry.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "flag/json.h"
 
-enum { REFUSED_MAX = 16, WHY_MAX = 256 };
+enum { REFUSED_MAX = 16, WHY_MAX = 256, DAY_MS = 86400000 };
 
 const char *status_state_name(enum env_state state)
 {
@@ -286,6 +287,23 @@ static void put_upstream(struct json_writer *w, const struct status *status)
     json_object_end(w);
 }
 
+/* Our own. */
+static void put_certificate(struct json_writer *w)
+{
+    int64_t until = expiry_until_ms();
+    json_key(w, "certificate");
+    if (!until) {
+        json_put_null(w);
+        return;
+    }
+    json_object_begin(w);
+    json_key(w, "until");
+    json_put_time(w, until);
+    json_key(w, "days_left");
+    json_put_i64(w, (until - clock_wall_ms()) / DAY_MS);
+    json_object_end(w);
+}
+
 static void put_all(struct json_writer *w, struct store *s, struct store_read *r,
                     const struct status *status, const struct entry *entries, uint32_t count,
                     size_t limit)
@@ -307,6 +325,7 @@ static void put_all(struct json_writer *w, struct store *s, struct store_read *r
     json_put_bool(w, true);
     json_key(w, "ready");
     json_put_bool(w, !not_ready(entries, count));
+    put_certificate(w);
     put_upstream(w, status);
     put_entries(w, entries, count, most);
     put_unfollowed(w, r, status, most ? most + limit / 16 : 0);

@@ -41,8 +41,8 @@ struct status {
 };
 
 /*
- * Append the object to `out`: host, role, software, store, running, ready, upstream, environments,
- * unfollowed (if there are any), refused, stuck_readers. `ready`: each environment has been filled once.
+ * Append the object to `out`: host, role, software, store, running, ready, certificate, upstream,
+ * environments, unfollowed (if there are any), refused, stuck_readers. `ready`: each environment has been filled once.
  *
  * limit:   0, or the most bytes wanted: environments that do not fit are left out and counted in
  *          "environments_left_out" (those that are not current go first).
