@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/cert.h"
 #include "base/mem.h"
 
 const char secure_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
@@ -33,6 +32,8 @@ static enum hoist_err load(gnutls_certificate_credentials_t credentials,
 {
     gnutls_datum_t cert = datum(tls->cert), key = datum(tls->key), ca = datum(tls->ca);
     int rc = gnutls_certificate_set_x509_trust_mem(credentials, &ca, GNUTLS_X509_FMT_PEM);
+    if (rc == 0)
+        rc = GNUTLS_E_NO_CERTIFICATE_FOUND;
     if (rc >= 0)
         rc = gnutls_certificate_set_x509_key_mem2(credentials, &cert, &key, GNUTLS_X509_FMT_PEM,
                                                   NULL, GNUTLS_PKCS_PLAIN);
@@ -42,16 +43,13 @@ static enum hoist_err load(gnutls_certificate_credentials_t credentials,
 
 static enum hoist_err set_new(const struct tls_files *tls, struct secure_set **ret)
 {
-    enum hoist_err err = cert_check(tls->cert, tls->key, tls->ca);
-    if (err)
-        return err;
     struct secure_set *set = mem_zalloc(1, sizeof *set);
     if (!set || gnutls_certificate_allocate_credentials(&set->credentials) < 0) {
         mem_free(set);
         return err_set(HOIST_ENOMEM, "out of memory");
     }
     atomic_init(&set->holders, 1);
-    err = load(set->credentials, tls);
+    enum hoist_err err = load(set->credentials, tls);
     if (err)
         secure_end(set);
     else

@@ -30,27 +30,53 @@ static int rank(const struct call *c, const char *option)
     return n;
 }
 
+/* How near it was said who the primary is: a bundle says so, too. */
+static int primary_rank(const struct call *c)
+{
+    int primary = rank(c, "primary"), join = rank(c, "join");
+    return join < primary ? join : primary;
+}
+
+/* Where the primary is: an option wins over the bundle. */
+static enum hoist_err find_primary(struct call *c, const char **ret)
+{
+    const char *primary = options_get(c->options, "primary"),
+               *join = options_get(c->options, "join");
+    bundle_done(&c->join);
+    if (join && bundle_open(join, &c->join) != HOIST_OK)
+        return err_prefix(HOIST_EINVAL, "--join");
+    if (!primary && join && c->join.upstream_count == 0)
+        return err_set(HOIST_EINVAL,
+                       "--join: %s names no upstream: give --primary, or make one with "
+                       "hoistd certs issue --upstream",
+                       join);
+    *ret = primary ? primary : join ? c->join.upstreams[0] : local_socket;
+    return HOIST_OK;
+}
+
 static enum hoist_err open_tls(const struct call *c, struct net_tls **ret)
 {
     struct tls_files files = {0};
     const struct options *o = c->options;
+    const char *name = options_get(o, "tls-server-name");
     enum hoist_err err = tls_files_read(options_get(o, "tls-cert"), options_get(o, "tls-key"),
                                         options_get(o, "tls-ca"), &files);
-    if (!err && files.cert)
-        err = net_tls_new(&files, options_get(o, "tls-server-name"), ret);
+    if (!err && (files.cert || c->join.tls.cert))
+        err = net_tls_new(files.cert ? &files : &c->join.tls, name, ret);
     tls_files_done(&files);
     return err;
 }
 
 /* Whether the primary may be asked as it is named. */
-static bool choose_primary(struct call *c, const char *url)
+static bool choose_primary(struct call *c)
 {
-    struct source to = {.where = url};
-    enum hoist_err err = HOIST_OK;
-    if (net_is_tls(url))
+    struct source to = {0};
+    enum hoist_err err = find_primary(c, &to.where);
+    if (!err && net_is_tls(to.where))
         err = open_tls(c, &to.tls);
     if (!err)
-        err = net_check_use("--primary", url, to.tls != NULL, options_on(c->options, "insecure"));
+        err = net_check_use("--primary", to.where, to.tls != NULL,
+                            options_on(c->options, "insecure"));
     net_tls_drop(c->source.tls);
     c->source = to; /* what it has is given back by source_close() */
     if (err)
@@ -65,13 +91,12 @@ static bool choose_for_change(struct call *c)
                            "'%s' goes to the primary, not to a store", c->sub->name);
         return false;
     }
-    const char *primary = options_get(c->options, "primary");
-    return choose_primary(c, primary ? primary : local_socket);
+    return choose_primary(c);
 }
 
 bool source_choose(struct call *c, bool change)
 {
-    int store = rank(c, "store"), primary = rank(c, "primary");
+    int store = rank(c, "store"), primary = primary_rank(c);
     if (change)
         return choose_for_change(c);
     if (store == 0 && primary == 0) {
@@ -95,6 +120,7 @@ void source_close(struct call *c)
     c->source.store = NULL;
     net_tls_drop(c->source.tls);
     c->source.tls = NULL;
+    bundle_done(&c->join);
 }
 
 /* ------------------------------------------------------------------ replies */

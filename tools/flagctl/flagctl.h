@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/bundle.h"
 #include "base/err.h"
 #include "base/options.h"
 #include "primary/query.h"
@@ -45,6 +46,7 @@ struct call { /* one run of flagctl */
     int64_t timeout_ms;
     uint32_t wait_percent; /* of the live hosts, after a change; 0: do not wait for any */
     struct source source;
+    struct bundle join;   /* what --join says, once it was read */
     json_t *approximated; /* what an import did not take as it was; NULL: nothing to tell */
     char store_dir[4096]; /* the default */
 };

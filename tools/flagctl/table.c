@@ -5,7 +5,7 @@
 #include "flagctl.h"
 
 #define READS                                                                                      \
-    " store primary tls-cert tls-key tls-ca tls-server-name insecure env json timeout help "
+    " store primary join tls-cert tls-key tls-ca tls-server-name insecure env json timeout help "
 #define WRITES READS "author m if-version dry-run force wait "
 
 enum { WORDS_MAX = 10000 };
@@ -108,6 +108,7 @@ static const struct option all_options[] = {
     {"store", "DIR", NULL, "HOIST_STORE", "answer from this store", false, false},
     {"primary", "URL", NULL, "HOIST_PRIMARY", "ask this primary: tls+tcp://HOST:7400, ipc:///PATH",
      false, false},
+    {"join", "FILE", NULL, NULL, "your bundle, from hoistd certs: the primary, and all of --tls-*", false, false},
     {"tls-cert", "FILE", NULL, NULL, "for tls+tcp: your certificate, in PEM", false, false},
     {"tls-key", "FILE", NULL, NULL, "its secret key, in PEM, mode 0600", false, false},
     {"tls-ca", "FILE", NULL, NULL, "the CA that signed the primary's certificate", false, false},

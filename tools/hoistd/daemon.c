@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/expiry.h"
 #include "base/log.h"
 #include "eval/host.h"
 #include "figures.h"
@@ -202,6 +203,8 @@ static enum hoist_err start_http(struct daemon *d)
             continue;
         struct http_config config = {.listen = d->settings->http[i],
                                      .option = http_options[i],
+                                     .tls = &d->files,
+                                     .any_client = d->settings->https_any_client,
                                      .ready = is_ready,
                                      .status = status,
                                      .arg = d,
@@ -336,6 +339,15 @@ static enum hoist_err make_tls(const struct settings *s, struct net_tls **ret)
     return err;
 }
 
+static enum hoist_err renew_http(struct daemon *d, const struct tls_files *files)
+{
+    enum hoist_err err = HOIST_OK;
+    for (int i = 0; i < HTTP_COUNT && !err; i++)
+        if (d->http[i])
+            err = http_renew(d->http[i], files);
+    return err;
+}
+
 static enum hoist_err renew_role(struct daemon *d, struct net_tls *tls)
 {
     if (d->primary)
@@ -356,7 +368,11 @@ static enum hoist_err renew_tls(struct daemon *d, struct settings *fresh)
         return err_set(HOIST_EINVAL, "to begin or end with TLS, start hoistd anew");
     enum hoist_err err = make_tls(fresh, &tls);
     if (!err)
+        err = renew_http(d, &fresh->tls);
+    if (!err)
         err = renew_role(d, tls);
+    if (!err)
+        err = expiry_set(fresh->tls.cert);
     if (err) {
         net_tls_drop(tls);
         return err;
@@ -442,6 +458,7 @@ static int serve(struct daemon *d, int argc, char **argv)
         files_watch(clock_mono_ms(), d->descriptors);
         if (must_reopen(d))
             return 1;
+        expiry_remind(clock_mono_ms());
         if (watchdog_ms > 0 && clock_mono_ms() - told >= watchdog_ms) {
             told = clock_mono_ms();
             notify("WATCHDOG=1");
@@ -497,6 +514,8 @@ int daemon_run(struct settings *s, int argc, char **argv)
     figures_init(s->role);
     fit_quota(&d);
     enum hoist_err err = make_tls(s, &d.tls);
+    if (!err && s->tls.cert)
+        err = expiry_set(s->tls.cert);
     if (err)
         return start_err(err);
     d.files = s->tls;

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "http/listen.h"
 
 enum { GREETING_MAX = 64 << 10, ENVS_SHOWN = 100 };
 
@@ -56,6 +57,15 @@ static void add_quoted(struct buf *out, const char *text)
     buf_add_byte(out, '\'');
 }
 
+static void add_http(struct buf *out, const struct settings *s, const char *address)
+{
+    bool secure;
+    if (!address)
+        return;
+    const char *at = http_address(address, s->has_tls, &secure);
+    buf_printf(out, "  http         %s://%s\n", secure ? "https" : "http", at);
+}
+
 static void add_all(struct buf *out, const struct settings *s, struct store *store,
                     const char *const *listen, size_t listen_count)
 {
@@ -69,8 +79,7 @@ static void add_all(struct buf *out, const struct settings *s, struct store *sto
         buf_printf(out, "  trust        %s/trust.key, for --trust of relays and agents\n",
                    s->store);
     for (int i = 0; i < HTTP_COUNT; i++)
-        if (s->http[i])
-            buf_printf(out, "  http         http://%s\n", s->http[i]);
+        add_http(out, s, s->http[i]);
     add_environments(out, store);
     if (listen_count > 0 && !settings_follows(s->role)) { /* a relay takes no commands */
         buf_add_str(out, "export HOIST_PRIMARY=");

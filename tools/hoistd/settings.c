@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "http/listen.h"
 #include "repl/net.h"
 
 /* ------------------------------------------------------------------ the tables */
@@ -61,6 +62,9 @@
              "tcp://127.0.0.1:7400 and, where /run/hoist can be\n" \
              "written, ipc:///run/hoist/primary.sock"}, \
     STREAM, \
+    {.name = "join", .arg = "FILE", \
+     .help = "a bundle, from hoistd certs: stands for the three\n" \
+             "--tls-*; taken anew at SIGHUP"}, \
     TLS, \
     {.name = "sign-key", .arg = "FILE", \
      .help = "the secret key that signs changes and heartbeats; by\n" \
@@ -69,6 +73,9 @@
              "is what --trust of relays and agents takes"}
 
 #define TLS \
+    {.name = "https-any-client", \
+     .help = "let HTTPS clients in without a certificate, such as\n" \
+             "browsers; give --http-token-file then"}, \
     {.name = "tls-cert", .arg = "FILE", \
      .help = "the certificate for tls+tcp addresses, in PEM, those\n" \
              "between it and the CA behind it; taken anew at SIGHUP,\n" \
@@ -107,6 +114,10 @@
      .help = "of these, from one address"}
 
 #define FOLLOW \
+    {.name = "join", .arg = "FILE", \
+     .help = "a bundle, from hoistd certs: stands for --upstream,\n" \
+             "--trust and the three --tls-*, each of which wins over\n" \
+             "it; its certificate and key are taken anew at SIGHUP"}, \
     {.name = "upstream", .arg = "URL", .many = true, \
      .help = "whom to follow: the --listen of the primary, or of a\n" \
              "relay; several are several ways to the same history,\n" \
@@ -122,6 +133,10 @@
              "whatever comes is taken, but only from this machine"}, \
     TLS, \
     TLS_NAME
+
+#define HTTPS_HELP \
+    "Beyond loopback, or with https:// in front, HTTPS for\n" \
+    "whoever has a certificate of the CA"
 
 #define OFREP \
     {.name = "context", .arg = "NAME=VALUE", .many = true, \
@@ -142,7 +157,8 @@ static const struct option primary_options[] = {
     PRIMARY_MIDDLE,
     QUOTAS,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7480"),
-     .help = "serve /healthz, /readyz, /metrics and /status; or off"},
+     .help = "serve /healthz, /readyz, /metrics and /status; or off.\n"
+             HTTPS_HELP},
     {.name = "take-over", .no_file = true,
      .help = "go on from a store that an agent or a relay kept, in new\n" \
              "epochs: when the primary is gone for good"},
@@ -154,7 +170,8 @@ static const struct option dev_options[] = {
     PRIMARY_MIDDLE,
     QUOTAS,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7480"),
-     .help = "serve /healthz, /readyz, /metrics and /status; or off"},
+     .help = "serve /healthz, /readyz, /metrics and /status; or off.\n"
+             HTTPS_HELP},
     {.name = "ofrep-http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:8016"),
      .help = "serve them at an agent's address as well, and OFREP\n"
              "for OpenFeature SDKs; or off"},
@@ -167,7 +184,8 @@ static const struct option agent_options[] = {
     FOLLOW,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:8016"),
      .help = "serve OFREP for OpenFeature SDKs, and /healthz,\n"
-             "/readyz, /metrics and /status; or off"},
+             "/readyz, /metrics and /status; or off.\n"
+             HTTPS_HELP},
     OFREP,
     COMMON_LAST,
 };
@@ -185,7 +203,8 @@ static const struct option relay_options[] = {
     QUOTAS,
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7481"),
      .help = "serve OFREP for OpenFeature SDKs, and /healthz,\n"
-             "/readyz, /metrics and /status; or off"},
+             "/readyz, /metrics and /status; or off.\n"
+             HTTPS_HELP},
     OFREP,
     COMMON_LAST,
 };
@@ -390,7 +409,8 @@ static enum hoist_err check_words(const struct settings *s)
                        roles[s->role].name);
     if (settings_follows(s->role) && s->upstream_count == 0)
         return err_set(HOIST_EINVAL, "--upstream is needed: the primary's address, as in "
-                                     "--upstream tls+tcp://HOST:7400");
+                                     "--upstream tls+tcp://HOST:7400; or a bundle that has it, as "
+                                     "--join");
     return HOIST_OK;
 }
 
@@ -405,14 +425,36 @@ static enum hoist_err check_urls(const struct settings *s, const char *option,
     return err;
 }
 
-/* What is no HOST:PORT at all, http_start() refuses. */
+static bool is_https(const struct settings *s, const char *address)
+{
+    bool secure = false;
+    if (address)
+        (void)http_address(address, s->has_tls, &secure);
+    return secure;
+}
+
+static enum hoist_err check_any_client(const struct settings *s)
+{
+    bool https = false;
+    for (int i = 0; i < HTTP_COUNT; i++)
+        https |= is_https(s, s->http[i]);
+    return https || !s->https_any_client
+               ? HOIST_OK
+               : err_set(HOIST_EINVAL, "--https-any-client: there is no HTTPS address; give --http "
+                                       "https://HOST:PORT");
+}
+
+/* What is no HOST:PORT at all, and HTTPS without certificates, http_start() refuses. */
 static enum hoist_err check_http(const struct settings *s, const char *option, const char *address)
 {
-    if (!address || !strchr(address, ':') || s->insecure || address_is_loopback(address))
+    bool secure;
+    const char *at = address ? http_address(address, s->has_tls, &secure) : NULL;
+    if (!at || secure || s->insecure || !strchr(at, ':') || address_is_loopback(at))
         return HOIST_OK;
     return err_set(HOIST_EINVAL,
-                   "%s %s: plain http leaves this machine unencrypted; give a loopback address, as "
-                   "in 127.0.0.1:8016, or say --insecure",
+                   "%s %s: plain http leaves this machine unencrypted; give --join, or --tls-cert, "
+                   "--tls-key and --tls-ca, a loopback address, as in 127.0.0.1:8016, or say "
+                   "--insecure",
                    option, address);
 }
 
@@ -437,15 +479,53 @@ static enum hoist_err check_addresses(const struct settings *s)
         err = check_urls(s, "--upstream", s->upstreams, s->upstream_count);
     for (int i = 0; i < HTTP_COUNT && !err; i++)
         err = check_http(s, http_options[i], s->http[i]);
+    if (!err)
+        err = check_any_client(s);
     return err ? err : check_trust(s);
+}
+
+static enum hoist_err read_bundle(struct settings *s)
+{
+    const char *join = options_get(s->options, "join");
+    if (!join)
+        return HOIST_OK;
+    s->bundle = mem_zalloc(1, sizeof *s->bundle);
+    if (!s->bundle)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    if (bundle_open(join, s->bundle) != HOIST_OK)
+        return err_prefix(HOIST_EINVAL, "--join");
+    if (s->upstream_count == 0 && settings_follows(s->role)) {
+        s->upstreams = (const char *const *)s->bundle->upstreams;
+        s->upstream_count = s->bundle->upstream_count;
+    }
+    return HOIST_OK;
+}
+
+/* Whose signature is believed: an option wins over the bundle. */
+static enum hoist_err read_trust(struct settings *s)
+{
+    const char *trust = options_get(s->options, "trust");
+    if (!trust && s->bundle && settings_follows(s->role))
+        s->trust = s->bundle->trust;
+    if (trust && trust_read(trust, &s->trust) != HOIST_OK)
+        return err_prefix(HOIST_EINVAL, "--trust");
+    return HOIST_OK;
 }
 
 static enum hoist_err read_tls(struct settings *s)
 {
+    s->https_any_client = options_on(s->options, "https-any-client");
     s->server_name = options_get(s->options, "tls-server-name");
     s->insecure = options_on(s->options, "insecure");
-    return tls_files_read(options_get(s->options, "tls-cert"), options_get(s->options, "tls-key"),
-                          options_get(s->options, "tls-ca"), &s->tls);
+    enum hoist_err err =
+        tls_files_read(options_get(s->options, "tls-cert"), options_get(s->options, "tls-key"),
+                       options_get(s->options, "tls-ca"), &s->tls);
+    if (!err && !s->tls.cert && s->bundle) {
+        s->tls = s->bundle->tls;
+        s->bundle->tls = (struct tls_files){0};
+    }
+    s->has_tls = s->tls.cert != NULL;
+    return err;
 }
 
 enum hoist_err settings_read(enum role role, int argc, char **argv, struct settings *ret)
@@ -465,16 +545,17 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     s.label_count = options_list(s.options, "label", &s.labels);
     s.stream = options_get(s.options, "stream");
     s.sign_key = options_get(s.options, "sign-key");
-    const char *trust = options_get(s.options, "trust");
     s.ofrep.context_count = options_list(s.options, "context", &s.ofrep.context);
     s.ofrep.header_count = options_list(s.options, "context-from-header", &s.ofrep.headers);
     s.ofrep.origin_count = options_list(s.options, "cors-origin", &s.ofrep.origins);
     s.ofrep.token_file = options_get(s.options, "http-token-file");
     for (int i = 0; i < HTTP_COUNT; i++)
         s.http[i] = http_at(&s, http_options[i] + strlen("--"));
-    err = check_words(&s);
-    if (!err && trust && trust_read(trust, &s.trust) != HOIST_OK)
-        err = err_prefix(HOIST_EINVAL, "--trust");
+    err = read_bundle(&s);
+    if (!err)
+        err = check_words(&s);
+    if (!err)
+        err = read_trust(&s);
     if (!err)
         err = read_tls(&s);
     if (!err)
@@ -498,6 +579,9 @@ void settings_done(struct settings *s)
 {
     options_free(s->options);
     tls_files_done(&s->tls);
+    if (s->bundle)
+        bundle_done(s->bundle);
+    mem_free(s->bundle);
     mem_free(s->store);
     mem_free(s->id);
     *s = (struct settings){0};

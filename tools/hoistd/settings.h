@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bundle.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/sign.h"
-#include "base/tls.h"
 #include "http/ofrep.h"
 #include "repl/quota.h"
 #include "store/store.h"
@@ -43,9 +43,12 @@ struct settings { /* text belongs to `options`, but for store and id */
     size_t label_count;
     const char *http[HTTP_COUNT]; /* NULL: off */
     struct ofrep_config ofrep;    /* but for its store */
-    struct tls_files tls;         /* of tls+tcp addresses */
-    const char *server_name;      /* of upstream's certificate; NULL: the host of its URL */
-    bool insecure;                /* plain tcp and http may leave this machine */
+    struct bundle *bundle;        /* what --join says; NULL: nothing */
+    struct tls_files tls;         /* of tls+tcp and HTTPS addresses */
+    bool has_tls;                 /* also when `tls` was taken away */
+    bool https_any_client;
+    const char *server_name; /* of upstream's certificate; NULL: the host of its URL */
+    bool insecure;           /* plain tcp and http may leave this machine */
     uint32_t heartbeat_ms;
     const char *sign_key; /* NULL: the one in the store's directory */
     struct trust trust;
