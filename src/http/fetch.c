@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
+#include <string.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -49,6 +50,21 @@ static enum hoist_err failed(CURLcode code, const char *why, const struct buf *o
     }
 }
 
+static void give_pem(CURL *curl, CURLoption option, char *pem)
+{
+    struct curl_blob blob = {pem, strlen(pem), CURL_BLOB_NOCOPY};
+    curl_easy_setopt(curl, option, &blob);
+}
+
+static void give_tls(CURL *curl, const struct tls_files *tls)
+{
+    if (!tls || !tls->cert)
+        return;
+    give_pem(curl, CURLOPT_SSLCERT_BLOB, tls->cert);
+    give_pem(curl, CURLOPT_SSLKEY_BLOB, tls->key);
+    give_pem(curl, CURLOPT_CAINFO_BLOB, tls->ca);
+}
+
 enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *out)
 {
     char why[CURL_ERROR_SIZE] = "";
@@ -69,6 +85,7 @@ enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *o
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)f->timeout_ms);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    give_tls(curl, f->tls);
     CURLcode code = curl_easy_perform(curl);
     if (code == CURLE_OK)
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);

@@ -6,11 +6,15 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/tls.h"
 
 struct fetch {
     const char *url;   /* http:// or https:// */
     struct slice body; /* JSON */
     const char *token; /* sent as a bearer token; NULL: none */
+    /* For https: what we show, and the CA that is believed; NULL, or without a certificate: nothing,
+     * and those that the system believes. */
+    const struct tls_files *tls;
     int64_t timeout_ms;
 };
 

@@ -274,6 +274,8 @@ def test_https_lets_in_whom_the_ca_knows(lab):
     assert f"http         {site.at}" in site.agent.text()
     assert site.curl("/healthz").out == "ok\n"
     assert '"value":true' in site.curl("/ofrep/v1/evaluate/flags/k", *EVALUATE).out
+    assert site.run(BUILD / "flagctl", "eval", "k", "--agent", site.at, "--join", site.bundle("ana")).code == 0
+    assert site.run(BUILD / "flagctl", "eval", "k", "--agent", site.at).code == 7
     for person in (None, "stranger"):
         answer = site.curl("/healthz", person=person)
         assert answer.code != 0 and not answer.out, answer

@@ -37,14 +37,36 @@ static int primary_rank(const struct call *c)
     return join < primary ? join : primary;
 }
 
-/* Where the primary is: an option wins over the bundle. */
+enum hoist_err join_read(struct call *c)
+{
+    struct tls_files files = {0};
+    const struct options *o = c->options;
+    const char *join = options_get(o, "join");
+    enum hoist_err err = tls_files_read(options_get(o, "tls-cert"), options_get(o, "tls-key"),
+                                        options_get(o, "tls-ca"), &files);
+    if (err)
+        return err;
+    bundle_done(&c->join);
+    if (join && bundle_open(join, &c->join) != HOIST_OK) {
+        tls_files_done(&files);
+        return err_prefix(HOIST_EINVAL, "--join");
+    }
+    if (files.cert) {
+        tls_files_done(&c->join.tls);
+        c->join.tls = files;
+    }
+    return HOIST_OK;
+}
+
+/* Where the primary is: an option wins over the bundle, which is not needed without TLS. */
 static enum hoist_err find_primary(struct call *c, const char **ret)
 {
     const char *primary = options_get(c->options, "primary"),
                *join = options_get(c->options, "join");
-    bundle_done(&c->join);
-    if (join && bundle_open(join, &c->join) != HOIST_OK)
-        return err_prefix(HOIST_EINVAL, "--join");
+    bool needed = primary ? net_is_tls(primary) : join != NULL;
+    enum hoist_err err = needed ? join_read(c) : HOIST_OK;
+    if (err)
+        return err;
     if (!primary && join && c->join.upstream_count == 0)
         return err_set(HOIST_EINVAL,
                        "--join: %s names no upstream: give --primary, or make one with "
@@ -54,26 +76,13 @@ static enum hoist_err find_primary(struct call *c, const char **ret)
     return HOIST_OK;
 }
 
-static enum hoist_err open_tls(const struct call *c, struct net_tls **ret)
-{
-    struct tls_files files = {0};
-    const struct options *o = c->options;
-    const char *name = options_get(o, "tls-server-name");
-    enum hoist_err err = tls_files_read(options_get(o, "tls-cert"), options_get(o, "tls-key"),
-                                        options_get(o, "tls-ca"), &files);
-    if (!err && (files.cert || c->join.tls.cert))
-        err = net_tls_new(files.cert ? &files : &c->join.tls, name, ret);
-    tls_files_done(&files);
-    return err;
-}
-
 /* Whether the primary may be asked as it is named. */
 static bool choose_primary(struct call *c)
 {
     struct source to = {0};
     enum hoist_err err = find_primary(c, &to.where);
-    if (!err && net_is_tls(to.where))
-        err = open_tls(c, &to.tls);
+    if (!err && net_is_tls(to.where) && c->join.tls.cert)
+        err = net_tls_new(&c->join.tls, options_get(c->options, "tls-server-name"), &to.tls);
     if (!err)
         err = net_check_use("--primary", to.where, to.tls != NULL,
                             options_on(c->options, "insecure"));

@@ -124,8 +124,11 @@ static int ask_agent(struct call *c, const char *agent)
     struct fetch fetch = {.url = buf_str(&url),
                           .body = buf_slice(&body),
                           .token = options_get(c->options, "token"),
+                          .tls = &c->join.tls,
                           .timeout_ms = c->timeout_ms};
-    enum hoist_err err = fetch_post(&fetch, &status, &answer);
+    enum hoist_err err = join_read(c);
+    if (!err)
+        err = fetch_post(&fetch, &status, &answer);
     if (err) {
         exit = show_failure(c, err == HOIST_EINVAL ? EXIT_INPUT : EXIT_NO_ANSWER,
                             err == HOIST_EINVAL ? "input" : "no-answer",

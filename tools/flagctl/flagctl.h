@@ -46,7 +46,7 @@ struct call { /* one run of flagctl */
     int64_t timeout_ms;
     uint32_t wait_percent; /* of the live hosts, after a change; 0: do not wait for any */
     struct source source;
-    struct bundle join;   /* what --join says, once it was read */
+    struct bundle join;   /* join_read() */
     json_t *approximated; /* what an import did not take as it was; NULL: nothing to tell */
     char store_dir[4096]; /* the default */
 };
@@ -75,6 +75,10 @@ void reply_put(struct reply *r, const char *name, json_t *value);
  * wrong and gives false. */
 bool source_choose(struct call *c, bool change);
 void source_close(struct call *c);
+
+/* What --join says into c->join, and what --tls-cert, --tls-key and --tls-ca say over it. EINVAL,
+ * ENOMEM. */
+MUST_USE enum hoist_err join_read(struct call *c);
 
 /* Ask for `name` with `args`, which it takes over; `env` is put in. A reply that is not EXIT_DONE
  * has an error in its body, or (is) an answer. */
