@@ -238,6 +238,7 @@ def test_what_certs_says_and_refuses(lab, fleet):
     ):
         answer = fleet.certs(*words)
         assert answer.code == 2 and why in answer.err, (words, answer)
+    assert (lab.dir / "ca/issued").read_text().splitlines() == issued  # nothing was issued that nobody has
     for verb in ("init", "issue", "renew", "show"):
         assert f"usage: hoistd certs {verb}" in fleet.certs("--help").out and fleet.certs(verb, "--help").code == 0
 

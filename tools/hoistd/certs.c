@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bundle.h"
 #include "base/ca.h"
@@ -193,15 +194,28 @@ static enum hoist_err say_saved(const struct bundle *b, const char *path)
     return HOIST_OK;
 }
 
+/* Before a certificate is issued for it. */
+static enum hoist_err check_free(const char *path)
+{
+    return access(path, F_OK) != 0
+               ? HOIST_OK
+               : err_set(HOIST_EINVAL,
+                         "%s is there already: 'hoistd certs renew' puts a new certificate in it, "
+                         "-o makes another file",
+                         path);
+}
+
 static int run_issue(const char *name, const struct options *o)
 {
     struct bundle b = {0};
     struct ca_wish wish = {.name = name};
     char beside[CERT_NAME_MAX + sizeof ".bundle"];
-    const char *dir, *path = options_get(o, "o");
+    const char *dir, *path = options_get(o, "o") ? options_get(o, "o") : beside;
     wish.host_count = options_list(o, "host", &wish.hosts);
     snprintf(beside, sizeof beside, "%s.bundle", name);
     enum hoist_err err = need_dir(o, &dir);
+    if (!err)
+        err = check_free(path);
     if (!err)
         err = read_days(o, &wish.days);
     if (!err)
@@ -211,9 +225,9 @@ static int run_issue(const char *name, const struct options *o)
     if (!err)
         err = take_certificate(dir, &wish, &b);
     if (!err)
-        err = save(&b, path ? path : beside, false);
+        err = save(&b, path, false);
     if (!err)
-        err = say_saved(&b, path ? path : beside);
+        err = say_saved(&b, path);
     bundle_done(&b);
     return err ? fail(err) : EXIT_SUCCESS;
 }
