@@ -30,7 +30,8 @@ static inline enum hoist_err heartbeat_again(struct slice in, struct arena *a, s
     if (f.origin.len > 0)
         heartbeat_put_origin(&origin, f.counter, f.time_ms, f.origin_envs, f.origin_count);
     heartbeat_put_hop(&hop, f.distance, f.id, f.hop_envs, f.hop_count);
-    frame_put_heartbeat(out, buf_slice(&origin), f.signature, buf_slice(&hop));
+    frame_put_heartbeat_with(out, buf_slice(&origin), f.signature, buf_slice(&hop), f.certificates,
+                             f.certificate_count);
     err = buf_err(&origin);
     if (err == HOIST_OK)
         err = buf_err(&hop);

@@ -319,6 +319,75 @@ static inline struct frame_hello sample_hello_of(struct env_head envs[2])
                                 .time_ms = -5};
 }
 
+/* A key's certificate whose signature is its signer's, since Ed25519 has no randomness. */
+static inline void sample_certificate(struct buf *out)
+{
+    struct sign_key by = {0};
+    uint8_t seed[SIGN_PUBLIC_SIZE], key[SIGN_PUBLIC_SIZE];
+    fill(seed, sizeof seed, 3);
+    fill(key, sizeof key, 60);
+    sign_key_from_seed(seed, &by);
+    if (certificate_put(CERTIFICATE_ROTATE, key, 1790000000789, &by, out) != HOIST_OK)
+        abort();
+}
+
+static inline void sample_change_key(struct buf *out)
+{
+    struct change_header h = sample_header();
+    struct buf certificate = BUF_INIT(CERTIFICATE_BYTES_MAX);
+    sample_certificate(&certificate);
+    h.kind = CHANGE_KEY;
+    h.edits_count = 0;
+    h.certificate = buf_slice(&certificate);
+    if (change_encode(&h, SLICE(""), SLICE(""), out, NULL) != HOIST_OK)
+        abort();
+    buf_done(&certificate);
+}
+
+static inline void sample_changes_key(struct buf *out)
+{
+    struct buf change = BUF_INIT(CHANGE_BYTES_MAX);
+    sample_change_key(&change);
+    struct slice list[] = {buf_slice(&change)};
+    frame_put_changes(out, list, 1);
+    buf_done(&change);
+}
+
+static inline void sample_heartbeat_certificates(struct buf *out)
+{
+    struct buf origin = BUF_INIT(FRAME_PUB_MAX), hop = BUF_INIT(FRAME_PUB_MAX);
+    struct buf certificate = BUF_INIT(CERTIFICATE_BYTES_MAX);
+    struct env_head envs[2];
+    sample_heads(envs);
+    sample_certificate(&certificate);
+    struct slice list[] = {buf_slice(&certificate), buf_slice(&certificate)};
+    heartbeat_put_origin(&origin, 9001, 1790000000456, envs, 2);
+    heartbeat_put_hop(&hop, 0, SLICE("primary"), envs, 1);
+    frame_put_heartbeat_with(out, buf_slice(&origin), SLICE(""), buf_slice(&hop), list, 2);
+    buf_done(&origin);
+    buf_done(&hop);
+    buf_done(&certificate);
+}
+
+static inline void sample_hello_certificates(struct buf *out)
+{
+    struct env_head envs[2];
+    struct buf certificate = BUF_INIT(CERTIFICATE_BYTES_MAX);
+    sample_heads(envs);
+    sample_certificate(&certificate);
+    struct slice list[] = {buf_slice(&certificate)};
+    struct frame_hello f = {.id = SLICE("primary"),
+                            .software = SLICE("0.1.0"),
+                            .format = 1,
+                            .role = SLICE("primary"),
+                            .envs = envs,
+                            .env_count = 2,
+                            .certificates = list,
+                            .certificate_count = 1};
+    frame_put_hello(out, FRAME_HELLO_REPLY, &f);
+    buf_done(&certificate);
+}
+
 static inline void sample_hello(struct buf *out)
 {
     struct env_head envs[2];
@@ -479,6 +548,9 @@ static const struct sample samples[] = {
     {"frame-command-reply", sample_command_reply, command_reply_again},
     {"frame-error-reply", sample_error_reply, error_reply_again},
     {"frame-subtree", sample_subtree, subtree_again},
+    {"frame-changes-key", sample_changes_key, changes_again},
+    {"frame-heartbeat-certificates", sample_heartbeat_certificates, heartbeat_again},
+    {"frame-hello-reply-certificates", sample_hello_certificates, hello_reply_again},
 };
 
 enum { SAMPLES = sizeof samples / sizeof *samples };

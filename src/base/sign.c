@@ -75,7 +75,7 @@ static enum hoist_err write_line(const char *path, const char *word,
 
 /* ------------------------------------------------------------------ secret keys */
 
-static void from_seed(const uint8_t seed[SIGN_PUBLIC_SIZE], struct sign_key *ret)
+void sign_key_from_seed(const uint8_t seed[SIGN_PUBLIC_SIZE], struct sign_key *ret)
 {
     crypto_sign_seed_keypair(ret->public, ret->secret, seed);
 }
@@ -98,7 +98,7 @@ static enum hoist_err read_key(const char *path, struct sign_key *ret)
         err = err_set(HOIST_EINVAL, "%s is no secret key: it takes a line '%s' and 64 hex digits",
                       path, secret_word);
     else
-        from_seed(seed, ret);
+        sign_key_from_seed(seed, ret);
     close(fd);
     sodium_memzero(line, sizeof line);
     sodium_memzero(seed, sizeof seed);
@@ -114,7 +114,7 @@ static enum hoist_err make_key(const char *path, const char *trust_path, struct 
 {
     uint8_t seed[SIGN_PUBLIC_SIZE];
     randombytes_buf(seed, sizeof seed);
-    from_seed(seed, ret);
+    sign_key_from_seed(seed, ret);
     unlink(trust_path); /* of a key that is gone */
     enum hoist_err err = write_line(trust_path, public_word, ret->public, 0644);
     if (!err)
@@ -159,6 +159,20 @@ enum hoist_err trust_read(const char *path, struct trust *ret)
     if (!err)
         *ret = t;
     return err;
+}
+
+enum hoist_err public_key_read(const char *text, uint8_t ret[SIGN_PUBLIC_SIZE])
+{
+    struct trust t;
+    struct slice hex = slice_str(text);
+    if (hex.len == HEX_SIZE && text_unhex(hex, ret, SIGN_PUBLIC_SIZE) == HOIST_OK)
+        return HOIST_OK;
+    enum hoist_err err = trust_read(text, &t);
+    if (err == HOIST_OK && t.count != 1)
+        err = err_set(HOIST_EINVAL, "%s has %u keys; one is meant", text, t.count);
+    if (err == HOIST_OK)
+        memcpy(ret, t.keys[0], SIGN_PUBLIC_SIZE);
+    return err == HOIST_ENOMEM ? err : err == HOIST_OK ? HOIST_OK : HOIST_EINVAL;
 }
 
 /* ------------------------------------------------------------------ signing */

@@ -26,6 +26,9 @@ struct trust { /* public keys, any of which may have signed; count 0: nothing is
     uint32_t count;
 };
 
+/* The key that 32 secret bytes make. */
+void sign_key_from_seed(const uint8_t seed[SIGN_PUBLIC_SIZE], struct sign_key *ret);
+
 /* A new key, which nobody has. */
 void sign_key_random(struct sign_key *ret);
 
@@ -40,6 +43,9 @@ void sign_key_random(struct sign_key *ret);
  */
 MUST_USE enum hoist_err sign_key_open(const char *path, bool make, const char *trust_path,
                                       struct sign_key *ret);
+
+/* The public key that `text` is: 64 hex digits, or the path of a trust file with one key. EINVAL. */
+MUST_USE enum hoist_err public_key_read(const char *text, uint8_t ret[SIGN_PUBLIC_SIZE]);
 
 /* The keys in trust file `path`. EINVAL (names the line), ENOTFOUND, EACCES, EIO. */
 MUST_USE enum hoist_err trust_read(const char *path, struct trust *ret);

@@ -2,7 +2,7 @@
  *
  *   change = [ header: bin, edits: bin | nil, signature: bin ]
  *   header = [ major, minor, env, epoch, version, time_ms, author, message, kind, prev, edits_hash,
- *              edits_len, edits_count, digest, request, old_epoch, restores, … ]
+ *              edits_len, edits_count, digest, request, old_epoch, restores, proof, certificate, … ]
  *   edits  = [ [1, key, record] | [2, key], … ]
  *
  * env, author, message and keys are str; hashes, digest, request and records are bin. The outer
@@ -25,12 +25,14 @@
 
 enum {
     CHANGE_MAJOR = 1,
-    CHANGE_MINOR = 1, /* 0 has no `restores`; it is still written where that is 0 */
+    CHANGE_MINOR = 2, /* 1 has no `proof` and `certificate`, 0 no `restores` either: they are still
+                         written where those are empty */
     CHANGE_BYTES_MAX = 64 << 20,
     CHANGE_EDITS_MAX = 1000000,
     CHANGE_AUTHOR_MAX = 255,
     CHANGE_MESSAGE_MAX = 4096,
     CHANGE_SIGNATURE_MAX = 255,
+    CHANGE_PROOF_MAX = 2048,
     REQUEST_ID_SIZE = 16,
 };
 
@@ -46,7 +48,8 @@ enum change_kind { /* numbers are on disk: add at the end */
                    CHANGE_EPOCH = 9, /* begins an epoch: without edits; names the old one in
                                         old_epoch and prev */
                    CHANGE_CREATE =
-                       10, /* version 1 of an environment: its creation, without edits */
+                       10,          /* version 1 of an environment: its creation, without edits */
+                   CHANGE_KEY = 11, /* a signing key is rotated or revoked: without edits */
 };
 
 struct change_header {
@@ -65,6 +68,8 @@ struct change_header {
     uint8_t request[REQUEST_ID_SIZE]; /* the command that asked for it; zero if none */
     uint64_t old_epoch; /* CHANGE_EPOCH: the epoch that ends with version - 1; else 0 */
     uint64_t restores;  /* CHANGE_ROLLBACK: the version whose state the edits restore; else 0 */
+    struct slice proof; /* who asked for it, as they signed it; or empty */
+    struct slice certificate; /* CHANGE_KEY: certificate.h; else empty */
 };
 
 struct change {

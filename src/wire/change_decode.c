@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "flag/flag.h"
+#include "wire/certificate.h"
 #include "wire/change_int.h"
 #include "wire/mp.h"
 
@@ -10,9 +11,17 @@ const char *change_kind_name(uint32_t kind)
         [CHANGE_SET] = "set",           [CHANGE_APPLY] = "apply",     [CHANGE_DELETE] = "delete",
         [CHANGE_ROLLBACK] = "rollback", [CHANGE_KILL] = "kill",       [CHANGE_RESTORE] = "restore",
         [CHANGE_PROMOTE] = "promote",   [CHANGE_RELEASE] = "release", [CHANGE_EPOCH] = "epoch",
-        [CHANGE_CREATE] = "create",
+        [CHANGE_CREATE] = "create",     [CHANGE_KEY] = "key",
     };
     return kind < sizeof names / sizeof *names && names[kind] ? names[kind] : "unknown";
+}
+
+static struct slice bounded_bin(struct mp_reader *r, size_t max)
+{
+    struct slice bytes = mp_bin(r);
+    if (bytes.len > max)
+        mp_limit(r, "a proof or certificate longer than allowed");
+    return bytes;
 }
 
 /* The header's elements behind major and minor. */
@@ -40,7 +49,9 @@ static void fields_get(struct mp_reader *r, uint32_t elements, struct change_hea
     mp_fixed(r, h->digest, sizeof h->digest);
     mp_fixed(r, h->request, sizeof h->request);
     h->old_epoch = mp_u64(r);
-    h->restores = elements >= CHANGE_FIELDS ? mp_u64(r) : 0;
+    h->restores = elements >= CHANGE_FIELDS_1 ? mp_u64(r) : 0;
+    h->proof = elements > CHANGE_FIELDS_1 ? bounded_bin(r, CHANGE_PROOF_MAX) : SLICE("");
+    h->certificate = elements >= CHANGE_FIELDS ? bounded_bin(r, CERTIFICATE_BYTES_MAX) : SLICE("");
 }
 
 static enum hoist_err header_get(struct slice bytes, struct change_header *ret)

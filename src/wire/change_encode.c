@@ -3,15 +3,16 @@
 #include "wire/change_int.h"
 #include "wire/mp.h"
 
-/* Header bytes are short: two texts, a name, and numbers. */
-enum { HEADER_BYTES_MAX = CHANGE_AUTHOR_MAX + CHANGE_MESSAGE_MAX + 1024 };
+/* Header bytes are short: two texts, a name, a proof, a certificate, and numbers. */
+enum { HEADER_BYTES_MAX = CHANGE_AUTHOR_MAX + CHANGE_MESSAGE_MAX + CHANGE_PROOF_MAX + 1024 };
 
 static void header_put(const struct change_header *h, struct buf *out)
 {
-    bool latest = h->restores != 0;
-    mp_put_array(out, latest ? CHANGE_FIELDS : CHANGE_FIELDS_0);
+    static const uint32_t fields[] = {CHANGE_FIELDS_0, CHANGE_FIELDS_1, CHANGE_FIELDS};
+    uint32_t minor = h->proof.len || h->certificate.len ? CHANGE_MINOR : h->restores != 0;
+    mp_put_array(out, fields[minor]);
     mp_put_u64(out, CHANGE_MAJOR);
-    mp_put_u64(out, latest ? CHANGE_MINOR : 0);
+    mp_put_u64(out, minor);
     mp_put_str(out, h->env);
     mp_put_u64(out, h->epoch);
     mp_put_u64(out, h->version);
@@ -26,8 +27,12 @@ static void header_put(const struct change_header *h, struct buf *out)
     mp_put_bin(out, slice_of(h->digest, sizeof h->digest));
     mp_put_bin(out, slice_of(h->request, sizeof h->request));
     mp_put_u64(out, h->old_epoch);
-    if (latest)
+    if (minor >= 1)
         mp_put_u64(out, h->restores);
+    if (minor == 2) {
+        mp_put_bin(out, h->proof);
+        mp_put_bin(out, h->certificate);
+    }
 }
 
 enum hoist_err change_encode(struct change_header *head, struct slice edits, struct slice signature,

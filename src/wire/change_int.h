@@ -4,7 +4,7 @@
 
 #include "wire/change.h"
 
-enum { CHANGE_FIELDS_0 = 16, CHANGE_FIELDS = 17 }; /* of minor 0, and now */
+enum { CHANGE_FIELDS_0 = 16, CHANGE_FIELDS_1 = 17, CHANGE_FIELDS = 19 }; /* of each minor */
 
 /* The first element of an edit. Numbers are on disk: add at the end, with a new CHANGE_MAJOR. */
 enum edit_op { EDIT_PUT = 1, EDIT_DELETE = 2 };

@@ -166,6 +166,16 @@ void heads_put(struct buf *out, const struct env_head *envs, uint32_t count)
     }
 }
 
+struct slice *given_get(struct frame_reader *f, uint32_t known, uint32_t *ret_count)
+{
+    uint32_t count = f->elements > known ? mp_array(&f->r, CERTIFICATES_GIVEN) : 0;
+    struct slice *list = frame_alloc(f, count, sizeof *list);
+    for (uint32_t i = 0; i < count && !f->r.bad; i++)
+        list[i] = mp_bin(&f->r);
+    *ret_count = count;
+    return list;
+}
+
 struct slice *changes_get(struct frame_reader *f, uint32_t *ret_count)
 {
     uint32_t count = mp_array(&f->r, FRAME_CHANGES_MAX);

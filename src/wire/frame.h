@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/slice.h"
+#include "wire/certificate.h"
 #include "wire/change.h"
 
 enum {
@@ -80,10 +81,12 @@ struct frame_changes {
     uint32_t count;
 };
 
-/* FRAME_HEARTBEAT: [kind, major, origin: bin, signature: bin, hop: bin]
+/* FRAME_HEARTBEAT: [kind, major, origin: bin, signature: bin, hop: bin, certificates]
  * origin = [counter, time_ms, [env_head, …]]    made by the primary, passed on byte for byte; no
  *          bytes at all, and then none of its fields below: the sender has heard none yet
- * hop    = [distance, id, [env_head, …]]        the sender's own heads */
+ * hop    = [distance, id, [env_head, …]]        the sender's own heads
+ * certificates = [bin, …]: those of the primary's keys, oldest first, which sign for themselves; not
+ *          there where there are none */
 #define HEARTBEAT_SIGNED "hoist-origin-1" /* what stands before the origin where it is signed */
 
 struct frame_heartbeat {
@@ -96,10 +99,12 @@ struct frame_heartbeat {
     struct slice id;
     struct env_head *hop_envs;
     uint32_t hop_count;
+    struct slice *certificates;
+    uint32_t certificate_count;
 };
 
 /* FRAME_HELLO and FRAME_HELLO_REPLY:
- * [kind, major, id, incarnation, software, format, role, [env_head, …], time_ms] */
+ * [kind, major, id, incarnation, software, format, role, [env_head, …], time_ms, certificates] */
 struct frame_hello {
     struct slice id;
     uint64_t incarnation; /* random, per start */
@@ -109,6 +114,8 @@ struct frame_hello {
     struct env_head *envs;
     uint32_t env_count;
     int64_t time_ms;
+    struct slice *certificates; /* as in a heartbeat */
+    uint32_t certificate_count;
 };
 
 /* FRAME_FETCH: [kind, major, env, epoch, after, offset, budget]
@@ -227,6 +234,9 @@ void heartbeat_put_hop(struct buf *out, uint32_t distance, struct slice id,
                        const struct env_head *envs, uint32_t count);
 void frame_put_heartbeat(struct buf *out, struct slice origin, struct slice signature,
                          struct slice hop);
+/* The same with certificates. */
+void frame_put_heartbeat_with(struct buf *out, struct slice origin, struct slice signature,
+                              struct slice hop, const struct slice *certificates, uint32_t count);
 void frame_put_hello(struct buf *out, enum frame_kind kind, const struct frame_hello *f);
 void frame_put_fetch(struct buf *out, const struct frame_fetch *f);
 void frame_put_fetch_reply(struct buf *out, const struct frame_fetch_reply *f);

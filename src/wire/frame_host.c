@@ -4,7 +4,8 @@
 #include "wire/frame_int.h"
 
 enum {
-    HELLO_FIELDS = 9,
+    HELLO_FIELDS_0 = 9, /* where there are no certificates */
+    HELLO_FIELDS = 10,
     STATUS_FIELDS = 8,
     STATUS_REPLY_FIELDS = 3,
     LABEL_FIELDS = 2,
@@ -14,7 +15,7 @@ enum {
 void frame_put_hello(struct buf *out, enum frame_kind kind, const struct frame_hello *f)
 {
     assert(kind == FRAME_HELLO || kind == FRAME_HELLO_REPLY);
-    frame_head(out, kind, HELLO_FIELDS);
+    frame_head(out, kind, f->certificate_count ? HELLO_FIELDS : HELLO_FIELDS_0);
     mp_put_str(out, f->id);
     mp_put_u64(out, f->incarnation);
     mp_put_str(out, f->software);
@@ -22,13 +23,15 @@ void frame_put_hello(struct buf *out, enum frame_kind kind, const struct frame_h
     mp_put_str(out, f->role);
     heads_put(out, f->envs, f->env_count);
     mp_put_i64(out, f->time_ms);
+    if (f->certificate_count)
+        certificates_put(out, f->certificates, f->certificate_count);
 }
 
 enum hoist_err frame_get_hello(struct slice in, enum frame_kind kind, struct arena *arena,
                                struct frame_hello *ret)
 {
     struct frame_reader f;
-    enum hoist_err err = frame_begin(in, kind, HELLO_FIELDS, "hello", arena, &f);
+    enum hoist_err err = frame_begin(in, kind, HELLO_FIELDS_0, "hello", arena, &f);
     if (err != HOIST_OK)
         return err;
     struct frame_hello h = {0};
@@ -39,6 +42,7 @@ enum hoist_err frame_get_hello(struct slice in, enum frame_kind kind, struct are
     h.role = mp_text(&f.r, FRAME_ID_MAX);
     h.envs = heads_get(&f, &h.env_count);
     h.time_ms = mp_i64(&f.r);
+    h.certificates = given_get(&f, HELLO_FIELDS_0, &h.certificate_count);
     err = frame_end(&f, HELLO_FIELDS);
     if (err == HOIST_OK)
         *ret = h;

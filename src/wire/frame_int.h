@@ -44,6 +44,9 @@ void heads_put(struct buf *out, const struct env_head *envs, uint32_t count);
 struct slice *changes_get(struct frame_reader *f, uint32_t *ret_count);
 void changes_put(struct buf *out, const struct slice *changes, uint32_t count);
 
+/* The certificates at a frame's end, if it goes on behind `known` elements. */
+struct slice *given_get(struct frame_reader *f, uint32_t known, uint32_t *ret_count);
+
 /* A sentence: cut to FRAME_TEXT_MAX, and made UTF-8 if it is not, since it may quote anything. */
 void sentence_put(struct buf *out, struct slice text);
 

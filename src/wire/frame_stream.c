@@ -3,7 +3,8 @@
 
 enum {
     CHANGES_FIELDS = 3,
-    HEARTBEAT_FIELDS = 5,
+    HEARTBEAT_FIELDS_0 = 5, /* where there are no certificates */
+    HEARTBEAT_FIELDS = 6,
     ORIGIN_FIELDS = 3,
     HOP_FIELDS = 3,
 };
@@ -46,13 +47,21 @@ void heartbeat_put_hop(struct buf *out, uint32_t distance, struct slice id,
     heads_put(out, envs, count);
 }
 
-void frame_put_heartbeat(struct buf *out, struct slice origin, struct slice signature,
-                         struct slice hop)
+void frame_put_heartbeat_with(struct buf *out, struct slice origin, struct slice signature,
+                              struct slice hop, const struct slice *certificates, uint32_t count)
 {
-    frame_head(out, FRAME_HEARTBEAT, HEARTBEAT_FIELDS);
+    frame_head(out, FRAME_HEARTBEAT, count ? HEARTBEAT_FIELDS : HEARTBEAT_FIELDS_0);
     mp_put_bin(out, origin);
     mp_put_bin(out, signature);
     mp_put_bin(out, hop);
+    if (count)
+        certificates_put(out, certificates, count);
+}
+
+void frame_put_heartbeat(struct buf *out, struct slice origin, struct slice signature,
+                         struct slice hop)
+{
+    frame_put_heartbeat_with(out, origin, signature, hop, NULL, 0);
 }
 
 static enum hoist_err origin_get(struct frame_heartbeat *h, struct arena *arena)
@@ -79,7 +88,8 @@ enum hoist_err frame_get_heartbeat(struct slice in, struct arena *arena,
                                    struct frame_heartbeat *ret)
 {
     struct frame_reader f;
-    enum hoist_err err = frame_begin(in, FRAME_HEARTBEAT, HEARTBEAT_FIELDS, "heartbeat", arena, &f);
+    enum hoist_err err =
+        frame_begin(in, FRAME_HEARTBEAT, HEARTBEAT_FIELDS_0, "heartbeat", arena, &f);
     if (err != HOIST_OK)
         return err;
     struct frame_heartbeat h = {0};
@@ -88,6 +98,7 @@ enum hoist_err frame_get_heartbeat(struct slice in, struct arena *arena,
     if (h.signature.len > CHANGE_SIGNATURE_MAX)
         mp_limit(&f.r, "a signature longer than allowed");
     h.hop = mp_bin(&f.r);
+    h.certificates = given_get(&f, HEARTBEAT_FIELDS_0, &h.certificate_count);
     err = frame_end(&f, HEARTBEAT_FIELDS);
     if (err == HOIST_OK && h.origin.len > 0) /* a relay may have heard none yet */
         err = origin_get(&h, arena);

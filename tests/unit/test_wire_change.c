@@ -176,11 +176,11 @@ static void the_hash_is_that_of_the_header_and_of_nothing_else(void **state)
 static void every_kind_has_a_name(void **state)
 {
     (void)state;
-    for (uint32_t kind = CHANGE_SET; kind <= CHANGE_CREATE; kind++)
+    for (uint32_t kind = CHANGE_SET; kind <= CHANGE_KEY; kind++)
         assert_string_not_equal(change_kind_name(kind), "unknown");
     assert_string_equal(change_kind_name(CHANGE_ROLLBACK), "rollback");
     assert_string_equal(change_kind_name(0), "unknown");
-    assert_string_equal(change_kind_name(CHANGE_CREATE + 1), "unknown");
+    assert_string_equal(change_kind_name(CHANGE_KEY + 1), "unknown");
     assert_string_equal(change_kind_name(UINT32_MAX), "unknown");
 }
 
@@ -227,9 +227,11 @@ static void elements_behind_the_known_ones_are_ignored(void **state)
 {
     struct buf body = header_body(), h = BUF_INIT(CHANGE_BYTES_MAX);
     (void)state;
-    mp_put_array(&h, 19);
+    mp_put_array(&h, 21);
     buf_add_slice(&h, buf_slice(&body));
     mp_put_u64(&h, 7); /* restores */
+    mp_put_bin(&h, SLICE("proof"));
+    mp_put_bin(&h, SLICE("certificate"));
     buf_add_slice(&h, SLICE("\x81\xa1x\x01\xd4\x01\x00"));
     assert_int_equal(judged(around(&h, no_edits_no_signature)), HOIST_OK);
     buf_clear(&h);
@@ -495,6 +497,26 @@ static void a_signature_of_other_bytes_does_not_count(void **state)
         buf_done(&bytes[k]);
 }
 
+static void a_proof_and_a_certificate_come_back(void **state)
+{
+    struct change_header h = sample_header();
+    struct change c;
+    uint8_t big[CHANGE_PROOF_MAX + 1] = {0};
+    (void)state;
+    h.edits_count = 0;
+    h.proof = SLICE("proof");
+    h.certificate = SLICE("certificate");
+    assert_int_equal(change_encode(&h, SLICE(""), SLICE(""), &out, NULL), HOIST_OK);
+    assert_int_equal(change_decode(buf_slice(&out), &c), HOIST_OK);
+    assert_true(slice_eq(c.head.proof, SLICE("proof")));
+    assert_true(slice_eq(c.head.certificate, SLICE("certificate")));
+    assert_int_equal(c.head.restores, 0);
+    buf_clear(&out);
+    h.proof = slice_of(big, sizeof big);
+    assert_int_equal(change_encode(&h, SLICE(""), SLICE(""), &out, NULL), HOIST_OK);
+    assert_int_equal(judged(buf_slice(&out)), HOIST_ELIMIT);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -520,6 +542,7 @@ int main(void)
         CASE(every_truncation_is_refused),
         CASE(every_changed_byte_decodes_or_is_refused),
         CASE(running_out_of_memory_while_encoding_is_said),
+        CASE(a_proof_and_a_certificate_come_back),
         CASE(a_signed_change_vouches_for_those_that_lead_to_it),
         CASE(a_signature_of_other_bytes_does_not_count),
     };
