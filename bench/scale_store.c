@@ -262,6 +262,30 @@ enum hoist_err store_head_get(struct store_read *r, const struct store_env *env,
     return HOIST_OK;
 }
 
+enum hoist_err store_keys_get(struct store_read *r, struct slice *ret)
+{
+    (void)r, (void)ret;
+    return HOIST_ENOTFOUND;
+}
+
+enum hoist_err store_keys_put(struct store_write *w, struct slice certificates)
+{
+    (void)w, (void)certificates;
+    return HOIST_OK;
+}
+
+enum hoist_err store_origin_get(struct store_read *r, uint64_t *ret)
+{
+    (void)r, (void)ret;
+    return HOIST_ENOTFOUND;
+}
+
+enum hoist_err store_origin_put(struct store_write *w, uint64_t counter)
+{
+    (void)w, (void)counter;
+    return HOIST_OK;
+}
+
 enum hoist_err store_record_next(struct store_read *r, uint16_t env, struct slice after,
                                  struct slice *ret_key, struct slice *ret_record)
 {

@@ -44,20 +44,28 @@ static bool follows(struct audit *a, const struct change *c)
 /* A signature that is there must be right; one that is missing is made up for by a later one. */
 static bool is_signed(struct audit *a, const struct change *c)
 {
-    if (!a->trust)
+    enum keyring_verdict verdict = KEYRING_KNOWN;
+    if (!a->ring)
         return true;
-    change_vouch(a->trust, c, 1, &a->last_signed);
+    change_vouch(&a->ring->trusted, c, 1, &a->last_signed);
     a->signed_count += a->last_signed;
     if (!a->last_signed && c->signature.len)
-        return breaks(a, c->head.version, "no key that is trusted has made its signature");
+        return breaks(a, c->head.version,
+                      "no key that is trusted has made its signature; keys are followed from the "
+                      "one that signed v%" PRIu64 " on",
+                      a->first);
+    if (c->head.certificate.len && keyring_take(a->ring, c->head.certificate, &verdict) != HOIST_OK)
+        return breaks(a, c->head.version, "%s", err_last());
+    if (verdict == KEYRING_FORGED)
+        return breaks(a, c->head.version, "its certificate is not signed by its signer");
     return true;
 }
 
 bool audit_end_signed(struct audit *a)
 {
-    if (!a->broken && a->trust && a->count == 0)
+    if (!a->broken && a->ring && a->count == 0)
         return breaks(a, 1, "it is missing, and so is all behind it");
-    if (!a->broken && a->trust && !a->last_signed)
+    if (!a->broken && a->ring && !a->last_signed)
         return breaks(a, a->last, "it is not signed, and no change behind it is");
     return !a->broken;
 }

@@ -10,12 +10,13 @@
 
 #include "base/err.h"
 #include "base/hash.h"
-#include "base/sign.h"
 #include "store/store.h"
+#include "wire/keyring.h"
 
 struct audit { /* all zero: nothing was seen yet, and signatures are not looked at */
-    const struct trust *trust; /* whose signatures count; a change that follows on a signed one's
-                                  way needs none of its own, the last one does */
+    struct keyring
+        *ring; /* whose signatures count, and whose from its certificates on; a change that
+                             follows on a signed one's way needs none of its own, the last one does */
     char env[STORE_ENV_NAME_MAX + 1];
     uint64_t first, last; /* versions seen; 0: none */
     uint64_t count;

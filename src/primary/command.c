@@ -181,17 +181,23 @@ enum hoist_err command_mark(struct store_write *w, const struct sign_key *key,
     return err;
 }
 
-static enum hoist_err commit_plan(struct command *c, struct store_write *w, enum change_kind kind,
-                                  struct plan *plan, struct answer *a)
+struct change_header command_next(const struct command *c, const struct store_env *env)
 {
-    struct change_header head = next_header(&c->env);
-    struct buf edits = BUF_INIT(CHANGE_BYTES_MAX);
+    struct change_header head = next_header(env);
     head.time_ms = c->wall_ms;
     head.author = c->author;
     head.message = slice_str(c->args.message);
+    memcpy(head.request, c->request, sizeof head.request);
+    return head;
+}
+
+static enum hoist_err commit_plan(struct command *c, struct store_write *w, enum change_kind kind,
+                                  struct plan *plan, struct answer *a)
+{
+    struct change_header head = command_next(c, &c->env);
+    struct buf edits = BUF_INIT(CHANGE_BYTES_MAX);
     head.kind = kind;
     head.restores = c->restores;
-    memcpy(head.request, c->request, sizeof head.request);
 
     enum hoist_err err = plan_edits(plan, &edits);
     if (err == HOIST_OK) {
@@ -349,7 +355,8 @@ enum hoist_err command_run(struct command *c, struct store_write *w, struct flee
     }
     if (answered_before(c, r, ret))
         return buf_err(&ret->body);
-    if (c->kind->run == command_env_create || c->kind->run == command_host_retire)
+    if (c->kind->run == command_env_create || c->kind->run == command_host_retire ||
+        c->kind->run == command_key_rotate || c->kind->run == command_key_revoke)
         return c->kind->run(c, w, ret);
     if (!find_env(c, r, ret))
         return HOIST_OK;

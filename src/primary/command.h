@@ -36,7 +36,7 @@ struct answer {
 void answer_done(struct answer *a);
 
 /* Whether `name` is a command: set, target, delete, apply, kill, restore, rollback, promote, env_create,
- * env_set, env_epoch, host_retire. */
+ * env_set, env_epoch, host_retire, key_rotate, key_revoke. */
 bool command_is(struct slice name);
 
 /*

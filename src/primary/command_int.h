@@ -58,6 +58,9 @@ MUST_USE enum hoist_err command_mark(struct store_write *w, const struct sign_ke
                                      struct change_header *head, const struct store_env *env,
                                      struct buf *change);
 
+/* The header of the next change of `env`, with all that comes from the command. */
+struct change_header command_next(const struct command *c, const struct store_env *env);
+
 /* An epoch: the time it begins, in seconds, then 24 random bits; always above `above`. */
 uint64_t command_new_epoch(int64_t wall_ms, uint64_t above);
 
@@ -105,6 +108,8 @@ enum hoist_err command_restore(struct command *c, struct store_write *w, struct 
 enum hoist_err command_rollback(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_promote(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_create(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_key_rotate(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_key_revoke(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_host_retire(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_set(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a);

@@ -24,6 +24,8 @@ static const struct command_kind kinds[] = {
      command_promote},
     {"env_create", " env message ", command_env_create},
     {"host_retire", " env host ", command_host_retire},
+    {"key_rotate", " env message key ", command_key_rotate},
+    {"key_revoke", " env message key ", command_key_revoke},
     {"env_set", " env message protected metadata ", command_env_set},
     {"env_epoch", " env message if_version new_epoch ", command_env_epoch},
 };

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "primary/keys.h"
 #include "primary/ledger.h"
 #include "primary/primary_int.h"
 #include "primary/query.h"
@@ -71,7 +72,7 @@ static enum hoist_err on_command(void *arg, struct server_request *request,
     struct primary *p = arg;
     bool change = command_is(frame->name);
     if (!change && !query_is(frame->name) && !fleet_is_question(frame->name) &&
-        !slice_eq(frame->name, SLICE("status")))
+        !slice_eq(frame->name, SLICE("status")) && !slice_eq(frame->name, SLICE("keys")))
         return err_set(HOIST_EINVAL, "this primary (%s) knows no command '%.*s'", p->software,
                        SLICE_ARG(frame->name));
     if (atomic_load(&p->stopping))
@@ -281,7 +282,9 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
                                    .command = on_command,
                                    .told = on_told,
                                    .arg = p};
-    err = succession_take_over(s, config->key);
+    err = keys_check_own(s, config->key);
+    if (err == HOIST_OK)
+        err = succession_take_over(s, config->key);
     if (err == HOIST_OK)
         err = make_envs(s, config);
     if (err == HOIST_OK)

@@ -1,6 +1,7 @@
 /* The reader's thread: questions, and long commands on their way to the writer. */
 #include "base/log.h"
 #include "flag/json_read.h"
+#include "primary/keys.h"
 #include "primary/primary_int.h"
 #include "primary/query.h"
 #include "primary/query_fleet.h"
@@ -15,6 +16,8 @@ static void ask(struct primary *p, struct job *j)
         err = store_read_begin(p->store, false, &r);
     if (err == HOIST_OK && fleet_is_question(j->frame.name))
         a->exit = fleet_answer(p->fleet, r, j->frame.name, args, &a->body);
+    else if (err == HOIST_OK && slice_eq(j->frame.name, SLICE("keys")))
+        a->exit = keys_answer(r, p->key, &a->body);
     else if (err == HOIST_OK)
         a->exit = query_run(r, j->frame.name, args, &a->body);
     else

@@ -147,6 +147,8 @@ static void finish_loop(struct agent *a)
     for (uint32_t i = 0; i < a->config.env_count; i++)
         store_load_abort(a->envs[i].load);
     if (!a->broken)
+        agent_keep_counter(a);
+    if (!a->broken)
         agent_status_leave(a);
 }
 
@@ -163,6 +165,10 @@ void agent_turn(struct agent *a, int64_t wait)
         tell_held(a);
     }
     leave_status(a, now);
+    if (now >= a->counter_ms && !a->broken) {
+        a->counter_ms = now + AGENT_COUNTER_MS;
+        agent_keep_counter(a);
+    }
 }
 
 static void *run(void *arg)
@@ -299,7 +305,9 @@ static enum hoist_err make_follower(struct agent *a)
         hash_random(&f.incarnation, sizeof f.incarnation);
         a->incarnation = f.incarnation;
         hash_random(&f.seed, sizeof f.seed);
-        err = follower_new(&f, clock_mono_ms(), &a->follower);
+        err = agent_kept(a, &arena, &f);
+        if (err == HOIST_OK)
+            err = follower_new(&f, clock_mono_ms(), &a->follower);
     }
     arena_done(&arena);
     return err;

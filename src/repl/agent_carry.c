@@ -336,10 +336,15 @@ static void count(struct agent *a, const struct follower_output *o)
 {
     struct agent_env *e = &a->envs[o->env < a->config.env_count ? o->env : 0];
     struct metric *const metrics[COUNT_END] = {
-        [COUNT_BAD_FRAME] = a->bad_frames, [COUNT_BAD_CHANGE] = a->bad_changes,
-        [COUNT_HOLE] = e->holes,           [COUNT_RESYNC] = e->snapshots,
-        [COUNT_DIVERGED] = e->diverged,    [COUNT_SWITCH] = a->switches,
-        [COUNT_STALE] = a->stale,          [COUNT_FORGED] = a->forged,
+        [COUNT_BAD_FRAME] = a->bad_frames,
+        [COUNT_BAD_CHANGE] = a->bad_changes,
+        [COUNT_HOLE] = e->holes,
+        [COUNT_RESYNC] = e->snapshots,
+        [COUNT_DIVERGED] = e->diverged,
+        [COUNT_SWITCH] = a->switches,
+        [COUNT_STALE] = a->stale,
+        [COUNT_FORGED] = a->forged,
+        [COUNT_KEY] = a->keys,
     };
     if (o->what < COUNT_END)
         metric_inc(metrics[o->what]);
@@ -369,6 +374,9 @@ void agent_carry_out(struct agent *a, const struct follower_outputs *outs)
         case OUT_LOAD_FINISH:
         case OUT_LOAD_ABORT:
             load(a, o);
+            break;
+        case OUT_KEYS:
+            agent_keep_keys(a, o->bytes);
             break;
         case OUT_LOG:
             log_line(o->level, "%.*s", SLICE_ARG(o->text));

@@ -3,6 +3,7 @@
  *   agent.c         start and stop; the loop, which feeds the follower what comes
  *   agent_carry.c   carries out what the follower wants: on the store, and upstream
  *   agent_held.c    tells the follower which flags the store holds back
+ *   agent_keep.c    keeps what is known of the primary: its keys, how far its heartbeats count
  *   agent_status.c  what it says about itself, as JSON and as metrics
  */
 #ifndef REPL_AGENT_INT_H
@@ -26,7 +27,8 @@ enum {
     AGENT_UPKEEP_MS = 100, /* between two store_tick() */
     AGENT_STATUS_MS = 250, /* between two status that differ, left in the store */
     AGENT_STATUS_IDLE_MS = 1000,
-    AGENT_ROUND_MS = 10000, /* for so long behind it a ring of relays counts as one */
+    AGENT_COUNTER_MS = 30000, /* between two times that the heartbeat counter is kept */
+    AGENT_ROUND_MS = 10000,   /* for so long behind it a ring of relays counts as one */
     AGENT_ROUND_QUIET_MS = 60000,
     AGENT_UNREACHABLE_MS = 30000, /* between two looks into why upstream is silent */
     AGENT_WHY_MAX = 256,
@@ -76,10 +78,12 @@ struct agent {
     uint32_t committed_cap;
     int64_t step_ms, upkeep_ms; /* when next */
     int64_t status_written_ms;
-    bool changed;    /* since the status was last left in the store */
-    bool tick_fails; /* and that was logged */
+    int64_t counter_ms; /* when the heartbeat counter is kept next */
+    uint64_t counter;   /* what was kept */
+    bool changed;       /* since the status was last left in the store */
+    bool tick_fails;    /* and that was logged */
 
-    struct metric *bad_frames, *bad_changes, *forged, *stale, *switches;
+    struct metric *bad_frames, *bad_changes, *forged, *stale, *switches, *keys;
 };
 
 /* One turn of the loop: wait up to `wait` ms for what comes, then do what is due. */
@@ -95,6 +99,12 @@ void agent_redial(struct agent *a);
  * `arena`; ENOTFOUND: it knows. */
 MUST_USE enum hoist_err agent_held(struct agent *a, uint32_t i, struct arena *arena,
                                    struct follower_input *ret);
+
+/* What was kept of the primary, for the follower; the certificates stand in `arena`. */
+MUST_USE enum hoist_err agent_kept(struct agent *a, struct arena *arena,
+                                   struct follower_config *ret);
+void agent_keep_keys(struct agent *a, struct slice certificates);
+void agent_keep_counter(struct agent *a); /* if it has moved */
 
 /* Register all counters at 0; bring gauges up to date whenever metrics are written. */
 void agent_metrics_begin(struct agent *a);

@@ -169,6 +169,9 @@ void agent_metrics_begin(struct agent *a)
     a->bad_frames = frames_refused("reason=\"frame\"");
     a->bad_changes = frames_refused("reason=\"change\"");
     a->forged = frames_refused("reason=\"forged\"");
+    a->keys =
+        metric_series(METRIC_COUNTER, "hoist_key_certificates_total",
+                      "Rotations and revocations of signing keys that were believed.", "", NULL);
     a->stale = frames_refused("reason=\"stale\"");
     a->switches =
         metric_series(METRIC_COUNTER, "hoist_upstream_switches_total",

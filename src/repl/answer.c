@@ -56,6 +56,25 @@ static enum hoist_err store_heads(struct store_read *r, struct arena *arena, str
     return HOIST_OK;
 }
 
+/* The newest of those that the store keeps, in `arena`. */
+static enum hoist_err store_certificates(struct store_read *r, struct arena *arena,
+                                         struct standing *s)
+{
+    struct slice list;
+    enum hoist_err err = store_keys_get(r, &list);
+    if (err == HOIST_ENOTFOUND)
+        return HOIST_OK;
+    if (err == HOIST_OK)
+        err = arena_own(arena, &list);
+    if (err == HOIST_OK)
+        err = certificates_get(list, arena, &s->certificates, &s->certificate_count);
+    if (err == HOIST_OK && s->certificate_count > CERTIFICATES_GIVEN) {
+        s->certificates += s->certificate_count - CERTIFICATES_GIVEN;
+        s->certificate_count = CERTIFICATES_GIVEN;
+    }
+    return err;
+}
+
 enum hoist_err answer_standing(const struct answerer *a, struct store_read *r, struct arena *arena,
                                struct standing *ret)
 {
@@ -63,6 +82,8 @@ enum hoist_err answer_standing(const struct answerer *a, struct store_read *r, s
     if (a->standing)
         return a->standing(a->standing_arg, arena, ret);
     enum hoist_err err = store_heads(r, arena, &s.heads, &s.head_count);
+    if (err == HOIST_OK)
+        err = store_certificates(r, arena, &s);
     if (err == HOIST_OK)
         *ret = s;
     return err;
@@ -113,6 +134,8 @@ void answer_hello(const struct answerer *a, struct buf *out)
         err = answer_standing(a, r, &arena, &standing);
     f.envs = standing.heads;
     f.env_count = standing.head_count;
+    f.certificates = standing.certificates;
+    f.certificate_count = standing.certificate_count;
     if (err == HOIST_OK)
         frame_put_hello(out, FRAME_HELLO_REPLY, &f);
     else if (err == HOIST_EAGAIN)

@@ -86,7 +86,9 @@ enum hoist_err follower_new(const struct follower_config *config, int64_t now_ms
     f->request_bytes = BUF_INIT(FRAME_REPLY_MAX);
     relay_drop_origin(f);
 
-    enum hoist_err err = own_config(f, config);
+    enum hoist_err err = keys_begin(f, config);
+    if (err == HOIST_OK)
+        err = own_config(f, config);
     for (uint32_t i = 0; i < config->env_count && err == HOIST_OK; i++)
         err = init_env(f, i, &config->envs[i]);
     if (err != HOIST_OK) {
@@ -119,6 +121,7 @@ void follower_free(struct follower *f)
     free_kept(f->spent);
     buf_done(&f->request_bytes);
     relay_drop_origin(f);
+    keys_end(f);
     mem_free(f->outputs);
     arena_done(&f->arena);
     arena_done(&f->own);
@@ -195,7 +198,8 @@ static void take_changes(struct follower *f, struct slice bytes)
         else
             upstream_garbage(f, COUNT_BAD_CHANGE, err_last());
     }
-    change_vouch(&f->config.trust, changes, count, vouched);
+    keys_of_changes(f, changes, count);
+    change_vouch(&f->ring.trusted, changes, count, vouched);
     for (uint32_t i = 0; i < count; i++) {
         struct fenv *e = follower_find(f, changes[i].head.env);
         if (e && vouched[i])

@@ -62,6 +62,7 @@ struct follower_config { /* copied by follower_new() */
     bool relay; /* others follow this host: it says so, and keeps what follower_standing() gives */
     struct trust
         trust; /* who may sign changes and origins; none: everything is taken as it comes */
+    struct slice certificates; /* kept of keys that were rotated and revoked; or empty */
     uint64_t seed;
     uint64_t counter; /* greatest heartbeat counter seen before; 0 */
 };
@@ -110,6 +111,7 @@ enum follower_out {
     OUT_LOAD_CHANGE,  /* replay `change` */
     OUT_LOAD_FINISH,  /* compare and switch */
     OUT_LOAD_ABORT,   /* forget the load of `env`; there may be none */
+    OUT_KEYS,         /* keep `bytes`, the certificates of the primary's keys, for the next start */
     OUT_LOG,          /* `level`, `text` */
     OUT_COUNT,        /* count one `what` (enum follower_count) */
 };
@@ -117,6 +119,7 @@ enum follower_out {
 enum follower_count {
     COUNT_BAD_FRAME,  /* a frame or reply that could not be read */
     COUNT_BAD_CHANGE, /* a change with a wrong envelope */
+    COUNT_KEY,        /* a signing key was rotated or revoked */
     COUNT_FORGED,     /* a change or heartbeat that no key which is trusted has signed */
     COUNT_HOLE,       /* a fetch because something was missed */
     COUNT_RESYNC,     /* a snapshot was loaded */
@@ -131,7 +134,7 @@ struct follower_output {
     uint32_t upstream;
     uint64_t tag;
     int64_t deadline_ms; /* how long to wait for the answer, from now */
-    struct slice bytes;  /* OUT_REQUEST */
+    struct slice bytes;  /* OUT_REQUEST, OUT_KEYS */
     uint32_t env;
     struct change change; /* borrowed, from the input's bytes too: carry it out, or copy it, */
     const struct edit *records; /* before those go and before the next step */

@@ -196,6 +196,10 @@ static bool take_fetched(struct follower *f, struct fenv *e, const struct change
     struct point *p = at(e);
     uint64_t next = p->version + 1;
 
+    if (!vouched && keys_were_trusted(f, &c)) {
+        load_want(f, e, "the changes up to here were signed by a key that is revoked now");
+        return false;
+    }
     if (!vouched) {
         upstream_forged(f, "a change");
         env_refuse(f, e, next, "no key that this host trusts has signed it");
@@ -232,7 +236,8 @@ static bool take_run(struct follower *f, struct fenv *e, const struct slice *byt
     struct slice why = slice_str(err_last());
     if (read < count && arena_own(&f->arena, &why) != HOIST_OK)
         f->no_memory = true;
-    change_vouch(&f->config.trust, changes, read, vouched);
+    keys_of_changes(f, changes, read);
+    change_vouch(&f->ring.trusted, changes, read, vouched);
     for (uint32_t i = 0; i < read; i++)
         if (!take_fetched(f, e, &changes[i], vouched[i]))
             return false;

@@ -6,6 +6,7 @@
  *   follower_env.c       one environment, live: what is published, fetched, applied, refused
  *   follower_trouble.c   asking again, and what stands in an environment's way
  *   follower_held.c      which flags are held back here
+ *   follower_keys.c      which keys may sign: certificates that are believed, kept, passed on
  *   follower_relay.c     what a relay tells those that follow it
  *   follower_load.c      one environment, loading: snapshot pages, replay, the switch
  *   follower_tell.c      what is told: outputs, log lines, the heads in hello and status, the view
@@ -19,6 +20,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "repl/follower.h"
+#include "wire/keyring.h"
 
 enum {
     RETRY_FIRST_MS = 200, /* the first wait after a failure is between zero and this */
@@ -151,7 +153,10 @@ struct follower {
     uint32_t distance;
     int64_t lags_since_ms; /* by its own word it has not what the primary has; NEVER: it has */
     uint64_t counter;
-    int64_t counter_ms;                  /* when it last moved */
+    int64_t counter_ms; /* when it last moved */
+    struct keyring ring;
+    struct buf given; /* a relay's: the certificates that it gives, a list */
+    bool strange_key; /* keys were rotated, and the trust file does not lead to the new one */
     struct buf origin, origin_signature; /* a relay's: of the newest heartbeat; empty: none yet */
     bool silence_told, mute_told, stale_told, upstream_told; /* log lines of this episode */
     int64_t garbage_ms, forged_ms; /* when garbage last came; NEVER: not yet */
@@ -243,6 +248,15 @@ void env_missing(struct follower *f, struct fenv *e);
 
 void held_take(struct follower *f, struct fenv *e, const struct follower_input *in);
 void held_done(struct fenv *e);
+
+/* ---------------------------------------------------------------- follower_keys.c */
+
+MUST_USE enum hoist_err keys_begin(struct follower *f, const struct follower_config *c);
+void keys_end(struct follower *f);
+void keys_heard(struct follower *f, const struct slice *certificates, uint32_t count);
+void keys_of_changes(struct follower *f, const struct change *changes, uint32_t count);
+/* Whether a key has signed it that was trusted once and is revoked. */
+bool keys_were_trusted(const struct follower *f, const struct change *c);
 
 /* ---------------------------------------------------------------- follower_relay.c */
 

@@ -99,7 +99,7 @@ static bool begin(struct follower *f, struct fenv *e, const struct frame_snapsho
         load_fail(f, e, "its first change cannot be read");
         return false;
     }
-    change_vouch(&f->config.trust, &base, 1, &vouched);
+    change_vouch(&f->ring.trusted, &base, 1, &vouched);
     if (!vouched) { /* its digest, and those of what is replayed, vouch for the records */
         upstream_forged(f, "a snapshot");
         load_fail(f, e, "no key that this host trusts has signed it");

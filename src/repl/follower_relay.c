@@ -40,6 +40,11 @@ enum hoist_err follower_standing(const struct follower *f, struct arena *arena,
         s.heads[i] = env_head_of(&f->envs[i]);
         whole = arena_own(arena, &s.heads[i].name) == HOIST_OK;
     }
+    if (whole && f->given.len > 0) {
+        struct slice given = buf_slice(&f->given);
+        whole = arena_own(arena, &given) == HOIST_OK &&
+                certificates_get(given, arena, &s.certificates, &s.certificate_count) == HOIST_OK;
+    }
     if (!whole)
         return err_set(HOIST_ENOMEM, "out of memory");
     *ret = s;

@@ -266,9 +266,13 @@ void upstream_forged(struct follower *f, const char *what)
     if (f->forged_ms == NEVER || f->now - f->forged_ms >= EPISODE_MS)
         tell_log(
             f, LOG_ERROR,
-            "repl: %s gives %s that no key signed which this host trusts; it is not taken. Either "
-            "that host is not to be trusted, or --trust names another primary's key",
-            upstream_name(f, f->follow), what);
+            "repl: %s gives %s that no key signed which this host trusts; it is not taken. %s",
+            upstream_name(f, f->follow), what,
+            f->strange_key
+                ? "The trust file is old: signing keys were rotated since, by keys that it does "
+                  "not "
+                  "lead to. Copy the present one: flagctl key list --raw at the primary"
+                : "Either that host is not to be trusted, or --trust names another primary's key");
     f->forged_ms = f->now;
     f->leave = true;
 }
@@ -316,12 +320,13 @@ static void note_lag(struct follower *f, const struct frame_heartbeat *h)
 /* What the sender says of itself nobody signs: it only leads to asking. */
 static bool is_signed(const struct follower *f, const struct frame_heartbeat *h)
 {
-    const struct trust *t = &f->config.trust;
+    const struct trust *t = &f->ring.trusted;
     return t->count == 0 || trust_check(t, HEARTBEAT_SIGNED, h->origin, h->signature);
 }
 
 void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h)
 {
+    keys_heard(f, h->certificates, h->certificate_count);
     bool news = h->origin.len > 0; /* else a relay that has heard nothing of the primary yet */
     upstream_heard(f);
     if (news && !is_signed(f, h)) {
@@ -350,6 +355,7 @@ void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h)
 
 void upstream_hello(struct follower *f, const struct frame_hello *h)
 {
+    keys_heard(f, h->certificates, h->certificate_count);
     f->hello_done = true;
     f->mute_told = false;
     f->hello_retry_ms = 0;

@@ -31,7 +31,8 @@ static enum hoist_err put_heartbeat(const struct answerer *who, uint32_t beat,
         signature = slice_of(own, sizeof own);
     }
     if (err == HOIST_OK)
-        frame_put_heartbeat(frame, buf_slice(&origin), signature, buf_slice(&hop));
+        frame_put_heartbeat_with(frame, buf_slice(&origin), signature, buf_slice(&hop),
+                                 s->certificates, s->certificate_count);
     buf_done(&origin);
     buf_done(&hop);
     return err;

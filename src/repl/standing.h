@@ -12,6 +12,8 @@ struct standing {
     uint32_t head_count;
     struct slice origin, signature; /* the primary's newest that a relay has heard, as they came;
                                        empty: it has heard none yet */
+    struct slice *certificates;     /* of the primary's keys, the newest CERTIFICATES_GIVEN */
+    uint32_t certificate_count;
 };
 
 /* A relay's, fresh; all of it in `arena`. Any thread. */

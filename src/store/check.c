@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "flag/flag.h"
 #include "store/pages.h"
+#include "wire/certificate.h"
 #include "wire/record.h"
 
 enum { ENVS_MAX = 1024 };
@@ -254,6 +255,27 @@ static void check_size(struct check *c, const struct walk *w, const char *name, 
         check_tell(c, DB_META, w->row_key, "it has %zu bytes, not %zu", w->row.len, size);
 }
 
+/* Certificates of signing keys: each decodes, and its signer has signed it. */
+static enum hoist_err check_keys(struct check *c, const struct walk *w)
+{
+    struct arena arena = {0};
+    struct slice *list;
+    struct certificate one;
+    uint32_t count = 0;
+    if (!slice_eq(w->key, SLICE(ROW_KEYS)))
+        return HOIST_OK;
+    enum hoist_err err = certificates_get(w->row, &arena, &list, &count);
+    if (err && err != HOIST_ENOMEM)
+        check_tell(c, DB_META, w->row_key, "%s", err_last());
+    for (uint32_t i = 0; i < count; i++)
+        if (certificate_decode(list[i], &one) != HOIST_OK)
+            check_tell(c, DB_META, w->row_key, "%s", err_last());
+        else if (!certificate_is_signed(&one))
+            check_tell(c, DB_META, w->row_key, "certificate %u is not signed by its signer", i + 1);
+    arena_done(&arena);
+    return err == HOIST_ENOMEM ? err : HOIST_OK;
+}
+
 static enum hoist_err read_meta(struct check *c, struct envs *envs)
 {
     struct walk w;
@@ -267,6 +289,8 @@ static enum hoist_err read_meta(struct check *c, struct envs *envs)
         check_size(c, &w, "store", STORE_ID_SIZE + 8);
         check_size(c, &w, "base", 8);
         check_size(c, &w, "answers", 8);
+        check_size(c, &w, ROW_ORIGIN, 8);
+        err = check_keys(c, &w);
         if (slice_eq(w.key, SLICE(ROW_ROLE)) && !slice_eq(w.row, SLICE(ROLE_PRIMARY_TEXT)) &&
             !slice_eq(w.row, SLICE(ROLE_FOLLOWER_TEXT)))
             check_tell(c, DB_META, w.row_key, "there is no such role");

@@ -4,6 +4,7 @@
  *             "first" → name of the environment that is named first, if one was
  *             "role" → "primary" or "follower": what its last writer was
  *             "about:NAME" → what was said about an environment
+ *             "keys" → certificates of signing keys · "origin" → u64, greatest heartbeat counter
  *             "sum:" id → state hash · "load:" id, "gone:" id, "cut:" id → work under way
  *   flags     id key → record             held      id key → version, why, last good record
  *   log       id version → change         baseline  id key → tag, record before the log
@@ -29,6 +30,8 @@ enum {
 
 #define ROW_FIRST "first" /* of meta */
 #define ROW_ROLE "role"
+#define ROW_KEYS "keys"
+#define ROW_ORIGIN "origin"
 #define ROLE_PRIMARY_TEXT "primary"
 #define ROLE_FOLLOWER_TEXT "follower"
 

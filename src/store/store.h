@@ -163,6 +163,12 @@ MUST_USE enum hoist_err store_host_get(struct store_read *r, struct slice *ret);
 MUST_USE enum hoist_err store_env_about_get(struct store_read *r, const char *env,
                                             struct slice *ret);
 
+/* The certificates of signing keys that were kept (store_keys_put()), a list. ENOTFOUND: none. */
+MUST_USE enum hoist_err store_keys_get(struct store_read *r, struct slice *ret);
+
+/* The greatest heartbeat counter that was noted (store_origin_put()); ENOTFOUND: none. */
+MUST_USE enum hoist_err store_origin_get(struct store_read *r, uint64_t *ret);
+
 /*
  * The record of a flag as this host evaluates it: where the newest is held back, the last good one.
  * Borrowed from the map until store_read_end(). ENOTFOUND. `any_held` is env.held > 0: it saves a
@@ -238,6 +244,9 @@ MUST_USE enum hoist_err store_env_create(struct store_write *w, const char *name
 /* Keep `about` beside an environment: the caller's bytes, no part of its history. */
 MUST_USE enum hoist_err store_env_about_put(struct store_write *w, const char *env,
                                             struct slice about);
+
+MUST_USE enum hoist_err store_keys_put(struct store_write *w, struct slice certificates);
+MUST_USE enum hoist_err store_origin_put(struct store_write *w, uint64_t counter);
 
 /* The order in which environments are named; those not in `names` come behind. Its own transaction.
  */

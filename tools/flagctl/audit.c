@@ -83,7 +83,7 @@ static void show_good(const struct call *c, const struct audit *a)
 {
     printf("%s%s: v%" PRIu64 " to v%" PRIu64 ", %" PRIu64 " changes, each follows the one before",
            look(c, LOOK_GOOD), a->env, a->first, a->last, a->count);
-    if (a->trust)
+    if (a->ring)
         printf(", the last one is signed by a key that is trusted%s\n", look(c, LOOK_PLAIN));
     else
         printf("%s; signatures were not looked at (--trust)\n", look(c, LOOK_PLAIN));
@@ -94,7 +94,7 @@ static int show_verdict(struct call *c, const struct audit *a)
     json_t *out = json_pack("{ss sb sI sI sI}", "env", a->env, "ok", !a->broken, "first",
                             (json_int_t)a->first, "last", (json_int_t)a->last, "changes",
                             (json_int_t)a->count);
-    if (a->trust)
+    if (a->ring)
         json_object_set_new(out, "signed", json_integer((json_int_t)a->signed_count));
     if (a->broken)
         json_object_set_new(out, "broken",
@@ -113,28 +113,30 @@ static int show_verdict(struct call *c, const struct audit *a)
 }
 
 /* --trust, where it is given. False: it cannot be read, which was shown. */
-static bool read_trust(struct call *c, struct audit *a, struct trust *room, int *ret_exit)
+static bool read_trust(struct call *c, struct audit *a, struct keyring *room, int *ret_exit)
 {
     const char *path = options_get(c->options, "trust");
-    if (path && trust_read(path, room) != HOIST_OK) {
+    struct trust trust = {0};
+    if (path && trust_read(path, &trust) != HOIST_OK) {
         *ret_exit = show_failure(c, EXIT_INPUT, "input",
                                  "a primary writes one: trust.key in its "
                                  "store's directory",
                                  "--trust: %s", err_last());
         return false;
     }
-    a->trust = path ? room : NULL;
+    keyring_init(room, &trust);
+    a->ring = path ? room : NULL;
     return true;
 }
 
 static int verify(struct call *c)
 {
     struct audit a = {0};
-    struct trust trust;
+    struct keyring ring;
     struct reply r;
     uint8_t head[HASH_SIZE];
     int exit = EXIT_DONE;
-    if (!read_trust(c, &a, &trust, &exit))
+    if (!read_trust(c, &a, &ring, &exit))
         return exit;
     if (!source_choose(c, false))
         return EXIT_INPUT;
@@ -146,19 +148,20 @@ static int verify(struct call *c)
         show_source(c, r.body);
     }
     reply_done(&r);
+    keyring_done(&ring);
     return exit;
 }
 
 static int verify_file(struct call *c, const char *path)
 {
     struct audit a = {0};
-    struct trust trust;
+    struct keyring ring;
     int exit = EXIT_DONE;
     char *line = NULL;
     size_t room = 0;
     ssize_t len;
     uint64_t number = 0;
-    if (!read_trust(c, &a, &trust, &exit))
+    if (!read_trust(c, &a, &ring, &exit))
         return exit;
     FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
     if (!in)
@@ -181,6 +184,7 @@ static int verify_file(struct call *c, const char *path)
         return show_failure(c, EXIT_INPUT, "input", "flagctl audit export writes one",
                             "%s has no changes", path);
     (void)audit_end_signed(&a);
+    keyring_done(&ring);
     return show_verdict(c, &a);
 }
 

@@ -204,6 +204,7 @@ int run_rollback(struct call *c);
 int run_promote(struct call *c);
 int run_fleet(struct call *c);
 int run_host(struct call *c);
+int run_key(struct call *c);
 int run_backup(struct call *c);
 int run_fsck(struct call *c);
 int run_completion(struct call *c);

@@ -83,6 +83,12 @@ const struct subcommand subcommands[] = {
     {"host", "retire ID", "Forget a host that is gone: it is not waited for nor listed.\n"
      "Should it speak again, it comes back as a new one.",
      READS, 2, 2, run_host, false},
+    {"key", "list | rotate NEW | revoke OLD",
+     "Show the keys that sign changes, have another one trusted, or an old one never again.\n"
+     "NEW and OLD are public keys: 64 hex digits, or a trust file with one. To rotate: rotate NEW\n"
+     "--wait, start the primary with the new --sign-key, revoke the old. list --raw prints the trust\n"
+     "file for hosts that are set up from now on.",
+     READS "author m wait raw ", 1, 2, run_key, false},
     {"env", "list | show NAME | create NAME | set NAME | diff NAME OTHER | epoch --new",
      "List environments, make one, say something about one, or compare two.\n"
      "In a protected environment a change needs a message (-m), a new flag --create, and nobody's\n"

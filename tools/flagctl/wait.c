@@ -114,17 +114,35 @@ static void pause_ms(int64_t ms)
     nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
 }
 
-static void wait_for_hosts(struct wait *w)
+static void wait_for_version(struct wait *w)
 {
     int64_t pause = ASK_FIRST_MS;
-    w->began_ms = clock_mono_ms();
-    w->until_ms = w->began_ms + w->call->timeout_ms;
     while (ask_once(w) && clock_mono_ms() < w->until_ms) {
         show_progress(w);
         pause_ms(pause);
         pause = pause < ASK_MOST_MS / 2 ? 2 * pause : ASK_MOST_MS;
     }
     end_progress(w);
+}
+
+/* For each environment's, where the change was one of several. */
+static void wait_for_hosts(struct wait *w)
+{
+    const json_t *change = w->change, *envs = json_object_get(change, "environments");
+    size_t i;
+    json_t *e;
+    w->began_ms = clock_mono_ms();
+    w->until_ms = w->began_ms + w->call->timeout_ms;
+    if (!envs)
+        wait_for_version(w);
+    json_array_foreach(envs, i, e)
+    {
+        w->change = e;
+        w->reached = false;
+        wait_for_version(w);
+        if (!w->reached)
+            return;
+    }
 }
 
 /* ------------------------------------------------------------------ what came of it */

@@ -1,0 +1,193 @@
+#include "primary/keys.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "primary/query_int.h"
+#include "wire/change.h"
+#include "wire/keyring.h"
+
+enum hoist_err keys_read(struct store_read *r, struct keys *ret)
+{
+    struct slice list;
+    struct keys k = {0};
+    enum hoist_err err = store_keys_get(r, &list);
+    if (err == HOIST_OK)
+        err = arena_own(&k.arena, &list);
+    if (err == HOIST_OK)
+        err = certificates_get(list, &k.arena, &k.list, &k.count);
+    if (err != HOIST_OK && err != HOIST_ENOTFOUND) {
+        arena_done(&k.arena);
+        return err;
+    }
+    *ret = k;
+    return HOIST_OK;
+}
+
+void keys_done(struct keys *k)
+{
+    arena_done(&k->arena);
+    *k = (struct keys){0};
+}
+
+enum hoist_err keys_add(const struct keys *k, struct store_write *w, struct slice certificate)
+{
+    struct slice list[CERTIFICATES_KEPT];
+    struct buf bytes = BUF_INIT(CERTIFICATES_BYTES_MAX);
+    uint32_t first = k->count == CERTIFICATES_KEPT, count = 0;
+    for (uint32_t i = first; i < k->count; i++)
+        list[count++] = k->list[i];
+    list[count++] = certificate;
+    certificates_put(&bytes, list, count);
+    enum hoist_err err = buf_err(&bytes);
+    if (err == HOIST_OK)
+        err = store_keys_put(w, buf_slice(&bytes));
+    buf_done(&bytes);
+    return err;
+}
+
+enum key_state keys_state(const struct keys *k, const uint8_t key[SIGN_PUBLIC_SIZE])
+{
+    enum key_state state = KEY_UNKNOWN;
+    struct certificate c;
+    for (uint32_t i = 0; i < k->count; i++) {
+        if (certificate_decode(k->list[i], &c) != HOIST_OK)
+            continue;
+        bool about = memcmp(c.key, key, SIGN_PUBLIC_SIZE) == 0;
+        if (about && c.kind == CERTIFICATE_REVOKE)
+            return KEY_REVOKED;
+        if (about || memcmp(c.by, key, SIGN_PUBLIC_SIZE) == 0)
+            state = KEY_TRUSTED;
+    }
+    return state;
+}
+
+/* ------------------------------------------------------------------ told */
+
+static void put_key(struct json_writer *w, const char *name, const uint8_t key[SIGN_PUBLIC_SIZE])
+{
+    json_key(w, name);
+    json_put_hex(w, slice_of(key, SIGN_PUBLIC_SIZE));
+}
+
+static void put_certificates(struct json_writer *w, const struct keys *k)
+{
+    struct certificate c;
+    json_key(w, "certificates");
+    json_array_begin(w);
+    for (uint32_t i = 0; i < k->count; i++) {
+        if (certificate_decode(k->list[i], &c) != HOIST_OK)
+            continue;
+        json_object_begin(w);
+        json_key(w, "kind");
+        json_put_str(w, c.kind == CERTIFICATE_ROTATE ? "rotate" : "revoke");
+        put_key(w, "key", c.key);
+        put_key(w, "by", c.by);
+        json_key(w, "time");
+        json_put_time(w, c.time_ms);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+/* Each key that is named, once: at its first certificate. */
+static bool is_first(const struct keys *k, uint32_t at, const struct certificate *c)
+{
+    struct certificate before;
+    for (uint32_t i = 0; i < at; i++)
+        if (certificate_decode(k->list[i], &before) == HOIST_OK &&
+            memcmp(before.key, c->key, SIGN_PUBLIC_SIZE) == 0)
+            return false;
+    return true;
+}
+
+static void put_keys(struct json_writer *w, const struct keys *k, const struct sign_key *own)
+{
+    struct certificate c;
+    json_key(w, "keys");
+    json_array_begin(w);
+    for (uint32_t i = 0; i < k->count; i++) {
+        if (certificate_decode(k->list[i], &c) != HOIST_OK || !is_first(k, i, &c) ||
+            (own && memcmp(c.key, own->public, SIGN_PUBLIC_SIZE) == 0))
+            continue;
+        json_object_begin(w);
+        put_key(w, "key", c.key);
+        json_key(w, "state");
+        json_put_str(w, keys_state(k, c.key) == KEY_REVOKED ? "revoked" : "trusted");
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+uint32_t keys_answer(struct store_read *r, const struct sign_key *own, struct buf *out)
+{
+    struct keys k;
+    enum hoist_err err = keys_read(r, &k);
+    if (err != HOIST_OK)
+        return query_fail(out, err, NULL);
+    struct json_writer w = JSON_WRITER(out, 0);
+    json_object_begin(&w);
+    if (own)
+        put_key(&w, "signs", own->public);
+    put_keys(&w, &k, own);
+    put_certificates(&w, &k);
+    json_object_end(&w);
+    keys_done(&k);
+    return query_done(out, EXIT_DONE);
+}
+
+/* ------------------------------------------------------------------ the primary's own */
+
+/* Whether the newest change of the first environment is signed, by another key. */
+static bool another_has_signed(struct store_read *r, const struct sign_key *key)
+{
+    struct store_env env;
+    struct slice bytes;
+    struct change c;
+    struct trust own = {.count = 1};
+    bool vouched = false;
+    memcpy(own.keys[0], key->public, SIGN_PUBLIC_SIZE);
+    if (store_env_at(r, 0, &env) != HOIST_OK || store_head_get(r, &env, &bytes) != HOIST_OK ||
+        change_decode(bytes, &c) != HOIST_OK || c.signature.len == 0)
+        return false;
+    change_vouch(&own, &c, 1, &vouched);
+    return !vouched;
+}
+
+static enum hoist_err judge(struct store_read *r, const struct keys *k, const struct sign_key *key)
+{
+    char name[KEY_SHORT_SIZE];
+    enum key_state state = keys_state(k, key->public);
+    key_short(key->public, name);
+    if (state == KEY_REVOKED)
+        return err_set(
+            HOIST_EINVAL,
+            "--sign-key: key %s was revoked, and hosts take nothing that it signs; start "
+            "with the key that was rotated to",
+            name);
+    if (state == KEY_UNKNOWN && another_has_signed(r, key))
+        log_warn("primary: the last change was signed by another key than %s, and no certificate "
+                 "leads from one to the other: hosts that trust the old key take nothing from this "
+                 "primary. Go back to the old --sign-key and rotate (flagctl key rotate), or "
+                 "give every host the new trust file",
+                 name);
+    return HOIST_OK;
+}
+
+enum hoist_err keys_check_own(struct store *s, const struct sign_key *key)
+{
+    struct store_read *r;
+    struct keys k;
+    if (!key)
+        return HOIST_OK;
+    enum hoist_err err = store_read_begin(s, false, &r);
+    if (err != HOIST_OK)
+        return err;
+    err = keys_read(r, &k);
+    if (err == HOIST_OK) {
+        err = judge(r, &k, key);
+        keys_done(&k);
+    }
+    store_read_end(r);
+    return err;
+}

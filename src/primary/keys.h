@@ -1,0 +1,39 @@
+/* keys.h - the primary's list of certificates: what it has said of the keys that sign for it. */
+#ifndef PRIMARY_KEYS_H
+#define PRIMARY_KEYS_H
+
+#include "base/arena.h"
+#include "store/store.h"
+#include "wire/certificate.h"
+
+struct keys { /* all zero: none */
+    struct arena arena;
+    struct slice *list; /* oldest first */
+    uint32_t count;
+};
+
+/* As the store has them. EIO, ECORRUPT, ENOMEM. */
+MUST_USE enum hoist_err keys_read(struct store_read *r, struct keys *ret);
+void keys_done(struct keys *k);
+
+/* Put one more into the store; where there is no room the oldest goes. */
+MUST_USE enum hoist_err keys_add(const struct keys *k, struct store_write *w,
+                                 struct slice certificate);
+
+enum key_state {
+    KEY_UNKNOWN, /* no certificate names it */
+    KEY_TRUSTED, /* it was rotated to, or has rotated or revoked another */
+    KEY_REVOKED,
+};
+enum key_state keys_state(const struct keys *k, const uint8_t key[SIGN_PUBLIC_SIZE]);
+
+/*
+ * Whether hosts will take what `key` signs. A key that is revoked: EINVAL. One that nothing leads to
+ * from the key that signed before it is warned of in the log.
+ */
+MUST_USE enum hoist_err keys_check_own(struct store *s, const struct sign_key *key);
+
+/* The question `keys`: {"signs", "keys": [{"key", "state"}], "certificates": […]}. Its exit code. */
+uint32_t keys_answer(struct store_read *r, const struct sign_key *own, struct buf *out);
+
+#endif

@@ -1,0 +1,121 @@
+/* follower_keys.c - which keys may sign: certificates that are believed, kept, and passed on.
+ *
+ * They come with every hello and heartbeat, so that a host which was away knows a new key before
+ * anything that it signed; and with the changes, so that a log tells the same.
+ */
+#include <string.h>
+
+#include "repl/follower_int.h"
+
+enum hoist_err keys_begin(struct follower *f, const struct follower_config *c)
+{
+    keyring_init(&f->ring, &c->trust);
+    f->given = BUF_INIT(CERTIFICATES_BYTES_MAX);
+    if (c->certificates.len == 0)
+        return HOIST_OK;
+    enum hoist_err err = keyring_get(&f->ring, c->certificates);
+    if (err == HOIST_OK)
+        keyring_put(&f->ring, CERTIFICATES_GIVEN, &f->given);
+    return err == HOIST_OK ? buf_err(&f->given) : err;
+}
+
+void keys_end(struct follower *f)
+{
+    keyring_done(&f->ring);
+    buf_done(&f->given);
+}
+
+static void tell_taken(struct follower *f, struct slice bytes)
+{
+    struct certificate c;
+    char key[KEY_SHORT_SIZE], by[KEY_SHORT_SIZE];
+    if (certificate_decode(bytes, &c) != HOIST_OK)
+        return;
+    key_short(c.key, key);
+    key_short(c.by, by);
+    tell_count(f, COUNT_KEY);
+    if (c.kind == CERTIFICATE_ROTATE)
+        tell_log(f, LOG_INFO, "repl: what key %s signs is taken from now on; key %s says so", key,
+                 by);
+    else
+        tell_log(f, LOG_WARN,
+                 "repl: key %s is revoked, key %s says so: what it signs is taken no more, also if "
+                 "the trust file has it",
+                 key, by);
+}
+
+/* True: it counts, and is new. */
+static bool take(struct follower *f, struct slice bytes)
+{
+    struct certificate c;
+    enum keyring_verdict verdict = KEYRING_KNOWN;
+    switch (keyring_take(&f->ring, bytes, &verdict)) {
+    case HOIST_OK:
+        break;
+    case HOIST_ENOMEM:
+        f->no_memory = true;
+        return false;
+    default:
+        upstream_garbage(f, COUNT_BAD_FRAME, err_last());
+        return false;
+    }
+    if (verdict == KEYRING_FORGED)
+        upstream_forged(f, "a certificate of a signing key");
+    if (verdict == KEYRING_STRANGE && certificate_decode(bytes, &c) == HOIST_OK)
+        f->strange_key = f->strange_key || c.kind == CERTIFICATE_ROTATE;
+    if (verdict == KEYRING_TAKEN)
+        tell_taken(f, bytes);
+    return verdict == KEYRING_TAKEN;
+}
+
+static void keep(struct follower *f)
+{
+    struct buf list = BUF_INIT(CERTIFICATES_BYTES_MAX);
+    keyring_put(&f->ring, CERTIFICATES_KEPT, &list);
+    struct slice bytes = buf_slice(&list);
+    if (buf_err(&list) == HOIST_OK && arena_own(&f->arena, &bytes) == HOIST_OK)
+        tell(f, OUT_KEYS)->bytes = bytes;
+    else
+        f->no_memory = true;
+    buf_done(&list);
+}
+
+/* Those that do not count here may count for hosts behind this one, with another trust file. */
+static void pass_on(struct follower *f, const struct slice *certificates, uint32_t count)
+{
+    buf_clear(&f->given);
+    certificates_put(&f->given, certificates, count);
+    if (buf_err(&f->given) != HOIST_OK)
+        f->no_memory = true;
+}
+
+void keys_heard(struct follower *f, const struct slice *certificates, uint32_t count)
+{
+    bool news = false;
+    for (uint32_t i = 0; i < count; i++)
+        news |= take(f, certificates[i]);
+    if (news)
+        keep(f);
+    if (f->config.relay && count > 0)
+        pass_on(f, certificates, count);
+}
+
+void keys_of_changes(struct follower *f, const struct change *changes, uint32_t count)
+{
+    bool news = false;
+    for (uint32_t i = 0; i < count; i++)
+        if (changes[i].head.certificate.len)
+            news |= take(f, changes[i].head.certificate);
+    if (news)
+        keep(f);
+}
+
+bool keys_were_trusted(const struct follower *f, const struct change *c)
+{
+    struct trust revoked;
+    bool vouched = false;
+    keyring_revoked(&f->ring, &revoked);
+    if (revoked.count > 0)
+        change_vouch(&revoked, c, 1, &vouched);
+    return vouched;
+}
