@@ -177,6 +177,9 @@ static void step(struct scale *w, struct node *n, const struct follower_input *i
         case OUT_APPLY:
             apply(w, n, o);
             break;
+        case OUT_PROBE:
+        case OUT_PROBED:
+        case OUT_KEYS:
         case OUT_LOG:
             break;
         case OUT_COUNT:

@@ -140,6 +140,8 @@ static int64_t wait_ms(const struct agent *a, int64_t now)
 static void finish_loop(struct agent *a)
 {
     queue_close(&a->queue);
+    for (uint32_t i = 0; i < a->config.upstream_count; i++)
+        agent_end_probe(a, i);
     if (!upstream_close(a->upstream))
         log_warn("repl: nng does not let go of a connection; it ends with this process");
     a->upstream = NULL;
@@ -205,12 +207,13 @@ static enum hoist_err own_config(struct agent *a, const struct agent_config *con
     a->config.upstreams = own_list(a, config->upstreams, config->upstream_count);
     a->config.envs = own_list(a, config->envs, config->env_count);
     a->config.labels = own_list(a, config->labels, config->label_count);
+    a->probes = arena_alloc(&a->own, config->upstream_count, sizeof *a->probes);
     a->envs = arena_alloc(&a->own, config->env_count, sizeof *a->envs);
     a->status_envs = arena_alloc(&a->own, config->env_count, sizeof *a->status_envs);
     if (a->config.heartbeat_ms == 0)
         a->config.heartbeat_ms = AGENT_HEARTBEAT_MS;
     if (!a->config.id || !a->config.software || !a->config.upstreams || !a->config.envs ||
-        !a->config.labels || !a->envs || !a->status_envs)
+        !a->config.labels || !a->probes || !a->envs || !a->status_envs)
         return err_set(HOIST_ENOMEM, "repl: out of memory");
     for (uint32_t i = 0; i < config->env_count; i++)
         a->envs[i].name = a->config.envs[i];

@@ -326,6 +326,24 @@ void agent_redial(struct agent *a)
         follow(a, a->upstream_number);
 }
 
+/* It listens beside the one that is followed; where it cannot be dialled nothing is heard. */
+static void probe(struct agent *a, uint32_t upstream)
+{
+    struct net_tls *tls = tls_now(a);
+    if (upstream_open(upstream, a->config.upstreams[upstream], tls, &a->queue,
+                      &a->probes[upstream]) != HOIST_OK)
+        log_debug("repl: %s", err_last());
+    net_tls_drop(tls);
+}
+
+void agent_end_probe(struct agent *a, uint32_t upstream)
+{
+    struct upstream *u = a->probes[upstream];
+    a->probes[upstream] = NULL;
+    if (!upstream_close(u))
+        log_warn("repl: nng does not let go of a connection; it ends with this process");
+}
+
 static void request(struct agent *a, const struct follower_output *o)
 {
     if (!a->upstream || upstream_request(a->upstream, o->tag, o->bytes, o->deadline_ms) != HOIST_OK)
@@ -335,7 +353,7 @@ static void request(struct agent *a, const struct follower_output *o)
 static void count(struct agent *a, const struct follower_output *o)
 {
     struct agent_env *e = &a->envs[o->env < a->config.env_count ? o->env : 0];
-    struct metric *const metrics[COUNT_END] = {
+    struct metric *const metrics[COUNT_FAULTS] = {
         [COUNT_BAD_FRAME] = a->bad_frames,
         [COUNT_BAD_CHANGE] = a->bad_changes,
         [COUNT_HOLE] = e->holes,
@@ -346,7 +364,9 @@ static void count(struct agent *a, const struct follower_output *o)
         [COUNT_FORGED] = a->forged,
         [COUNT_KEY] = a->keys,
     };
-    if (o->what < COUNT_END)
+    if (o->what >= COUNT_FAULTS && o->what < COUNT_END)
+        metric_inc(a->faults[o->what - COUNT_FAULTS]);
+    else if (o->what < COUNT_FAULTS)
         metric_inc(metrics[o->what]);
 }
 
@@ -356,6 +376,12 @@ void agent_carry_out(struct agent *a, const struct follower_outputs *outs)
         const struct follower_output *o = &outs->items[i];
         uint32_t n = 1;
         switch (o->kind) {
+        case OUT_PROBE:
+            probe(a, o->upstream);
+            break;
+        case OUT_PROBED:
+            agent_end_probe(a, o->upstream);
+            break;
         case OUT_FOLLOW:
             follow(a, o->upstream);
             break;

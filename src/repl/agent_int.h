@@ -70,6 +70,7 @@ struct agent {
 
     /* Of the loop alone. */
     struct upstream *upstream;
+    struct upstream **probes; /* as config.upstreams: beside it, at the start; or NULL */
     uint32_t upstream_number;
     int64_t asked_why_ms;   /* when it was last looked into why upstream is silent; 0: never */
     struct report *reports; /* to be fed, in order */
@@ -83,6 +84,7 @@ struct agent {
     bool changed;       /* since the status was last left in the store */
     bool tick_fails;    /* and that was logged */
 
+    struct metric *faults[COUNT_END - COUNT_FAULTS];
     struct metric *bad_frames, *bad_changes, *forged, *stale, *switches, *keys;
 };
 
@@ -99,6 +101,8 @@ void agent_redial(struct agent *a);
  * `arena`; ENOTFOUND: it knows. */
 MUST_USE enum hoist_err agent_held(struct agent *a, uint32_t i, struct arena *arena,
                                    struct follower_input *ret);
+
+void agent_end_probe(struct agent *a, uint32_t upstream);
 
 /* What was kept of the primary, for the follower; the certificates stand in `arena`. */
 MUST_USE enum hoist_err agent_kept(struct agent *a, struct arena *arena,

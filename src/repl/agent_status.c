@@ -33,6 +33,7 @@ static void status_fill(struct agent *a, struct status *ret)
         .stale = view.stale,
         .lags = view.lags,
         .news_ms = view.news_ms,
+        .signed_ms = view.signed_ms,
         .distance = view.distance,
         .ring = is_in_ring(a),
         .envs = a->status_envs,
@@ -164,8 +165,22 @@ static void env_metrics_begin(struct agent_env *e)
                              "Times that upstream's history was found to be another.", NULL, NULL);
 }
 
+static void faults_begin(struct agent *a)
+{
+    static const char *const reasons[] = {
+        "reason=\"silent\"",     "reason=\"mute\"",   "reason=\"frozen\"",
+        "reason=\"replay\"",     "reason=\"behind\"", "reason=\"forged\"",
+        "reason=\"unreadable\"", "reason=\"wrong\"",  "reason=\"older\""};
+    _Static_assert(sizeof reasons / sizeof *reasons == COUNT_END - COUNT_FAULTS, "one for each");
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        a->faults[i] = metric_series(
+            METRIC_COUNTER, "hoist_upstream_faults_total",
+            "Times that an upstream was found at fault, which the log names.", reasons[i], NULL);
+}
+
 void agent_metrics_begin(struct agent *a)
 {
+    faults_begin(a);
     a->bad_frames = frames_refused("reason=\"frame\"");
     a->bad_changes = frames_refused("reason=\"change\"");
     a->forged = frames_refused("reason=\"forged\"");

@@ -20,9 +20,10 @@ static enum hoist_err own_config(struct follower *f, const struct follower_confi
     struct label *labels = arena_alloc(&f->own, c->label_count, sizeof *labels);
     struct slice *names = arena_alloc(&f->own, c->upstreams, sizeof *names);
     f->shun_ms = arena_alloc(&f->own, c->upstreams, sizeof *f->shun_ms);
+    f->probed = arena_alloc(&f->own, c->upstreams, sizeof *f->probed);
     f->envs = arena_alloc(&f->own, c->env_count, sizeof *f->envs);
     f->view = arena_alloc(&f->own, c->env_count, sizeof *f->view);
-    if (!labels || !names || !f->shun_ms || !f->envs || !f->view)
+    if (!labels || !names || !f->shun_ms || !f->probed || !f->envs || !f->view)
         return err_set(HOIST_ENOMEM, "out of memory");
     f->config.labels = labels;
     f->config.upstream_names = names;
@@ -78,6 +79,8 @@ enum hoist_err follower_new(const struct follower_config *config, int64_t now_ms
     f->random = config->seed;
     f->counter = config->counter;
     f->counter_ms = now_ms;
+    f->signed_ms = INT64_MIN;
+    f->probe_until_ms = NEVER;
     f->word_ms = f->garbage_ms = f->forged_ms = NEVER;
     f->hello_due_ms = f->lags_since_ms = NEVER;
     f->status_due_ms = now_ms;
@@ -214,6 +217,8 @@ static void take_message(struct follower *f, const struct follower_input *in)
     enum frame_kind kind;
     struct frame_heartbeat h;
 
+    if (f->started && in->upstream != f->follow)
+        probe_message(f, in->upstream, in->bytes);
     if (!f->started || in->upstream != f->follow)
         return; /* left over from one that was left */
     if (!is_readable(f, frame_kind_of(in->bytes, &kind)))
@@ -308,7 +313,7 @@ static void take_reply(struct follower *f, const struct follower_input *in)
         read = read_reply(f, &r, in->bytes);
     }
     if (read)
-        f->failures = 0;
+        upstream_answered(f, r.kind);
     else
         no_answer(f, &r);
 }
@@ -320,7 +325,7 @@ static void take_no_reply(struct follower *f, uint64_t tag)
         return;
     follower_forget_request(f);
     no_answer(f, &r);
-    upstream_no_answer(f);
+    upstream_no_answer(f, r.kind);
 }
 
 static void take(struct follower *f, const struct follower_input *in)
@@ -391,6 +396,7 @@ enum hoist_err follower_step(struct follower *f, int64_t now_ms, const struct fo
         mend(f);
     take(f, in);
     upstream_keep(f);
+    probe_keep(f);
     if (f->request.kind != REQUEST_NONE && f->request.give_up_ms <= f->now)
         take_no_reply(f, f->request.tag);
     request_send_next(f);
@@ -398,7 +404,9 @@ enum hoist_err follower_step(struct follower *f, int64_t now_ms, const struct fo
         f->broken = true;
         return err_set(HOIST_ENOMEM, "out of memory");
     }
-    int64_t next = request_next_ms(f);
+    int64_t next = request_next_ms(f), probe = probe_next_ms(f);
+    if (probe < next)
+        next = probe;
     *ret = (struct follower_outputs){
         .items = f->outputs,
         .count = f->output_count,

@@ -9,7 +9,8 @@
  * A life: hello → (epochs differ, or too far behind) snapshot, else fetch → live: apply each change
  * whose version is its own plus one, drop those it has, and on a hole (a change, or a heartbeat's
  * hop head beyond its own) fetch the missing ones. One upstream is followed at a time, in the order
- * given; after five heartbeats of silence it is dialled again, or the next is tried; one that has no
+ * given, but for one that, when the host starts, is found to know less of the primary than another;
+ * after five heartbeats of silence it is dialled again, or the next is tried; one that has no
  * news of the primary, or is itself behind, for 5 s is left where there is another; from another
  * than the first, the first is tried again after a minute. One request is outstanding at a time.
  */
@@ -33,9 +34,10 @@ enum {
     FOLLOWER_REQUEST_DEADLINE_MS = 5000,
     FOLLOWER_SILENT_HEARTBEATS = 5,
     FOLLOWER_PRIMARY_RETURN_MS = 60000,
-    FOLLOWER_STATUS_MS = 2000,      /* at least so often; at once (coalesced 5 ms) on a change */
-    FOLLOWER_STALE_MS = 5000,       /* an origin that has not moved, or an upstream that has been
+    FOLLOWER_STATUS_MS = 2000, /* at least so often; at once (coalesced 5 ms) on a change */
+    FOLLOWER_STALE_MS = 5000,  /* an origin that has not moved, or an upstream that has been
                                        behind, for so long is stale */
+    FOLLOWER_PROBE_MS = 1500,  /* at its start a host listens to its other upstreams, for so long */
     FOLLOWER_BUFFER_MAX = 64 << 20, /* changes kept while snapshots load, of all environments */
 };
 
@@ -100,6 +102,8 @@ struct follower_input {
 };
 
 enum follower_out {
+    OUT_PROBE,   /* dial `upstream` beside the one that is followed, to hear its stream … */
+    OUT_PROBED,  /* … and close that again */
     OUT_FOLLOW,  /* close what is open (a request that waits is forgotten); dial `upstream` (rpc and
                     stream), without blocking */
     OUT_REQUEST, /* send `bytes`; answer by IN_REPLY or, after deadline_ms, IN_NO_REPLY with `tag`
@@ -126,6 +130,16 @@ enum follower_count {
     COUNT_DIVERGED,
     COUNT_SWITCH, /* another upstream, or dialled anew */
     COUNT_STALE,  /* a heartbeat with a counter below the greatest */
+    COUNT_FAULTS, /* from here on: upstream was found at fault, once for each log line */
+    COUNT_SILENT = COUNT_FAULTS,
+    COUNT_MUTE,       /* it does not answer requests */
+    COUNT_FROZEN,     /* what the primary says through it does not move */
+    COUNT_REPLAYED,   /* the same, and it repeats what was heard before */
+    COUNT_LAGS,       /* by its own word it is behind */
+    COUNT_LIES,       /* what it gives is not signed as it should be */
+    COUNT_UNREADABLE, /* what it sends cannot be read */
+    COUNT_WRONG,      /* a change that does not fit, or a snapshot that is not what it says */
+    COUNT_OLDER,      /* it is at an older epoch, or has less than another */
     COUNT_END,
 };
 
@@ -177,6 +191,7 @@ struct follower_view {
     bool stale;           /* its origin has not moved for 5 s */
     bool lags;            /* it says that it has not what the primary has */
     int64_t last_word_ms; /* since anything was heard from upstream; -1: never */
+    int64_t signed_ms;    /* the primary's time in the newest origin; INT64_MIN: none was heard */
     int64_t news_ms;      /* since its origin moved, which is how old "current" is; -1: never */
     uint32_t distance;    /* of the upstream: 0 is the primary */
     uint64_t counter;

@@ -3,6 +3,7 @@
  *   follower.c           the step: what came in goes to whom it concerns, then requests are sent
  *   follower_request.c   what is asked of upstream, and when
  *   follower_upstream.c  whom to follow: dialling, silence, hello, heartbeats
+ *   follower_probe.c     at the start: which upstream knows most of the primary
  *   follower_env.c       one environment, live: what is published, fetched, applied, refused
  *   follower_trouble.c   asking again, and what stands in an environment's way
  *   follower_held.c      which flags are held back here
@@ -33,6 +34,8 @@ enum {
     DEAF_DIALS = 8,       /* of so many dials in a row that are not heard, one asks all the same */
     REQUEST_FAILURES = 3, /* unanswered requests in a row until upstream counts as silent */
     LOAD_FAILURES = 5,    /* unanswered requests in a row until a load begins anew */
+    PROBES_MAX = 16,
+    PROBE_SLACK_MS = 3000, /* who is behind by less is as good as the others */
     WHY_SIZE = 256,
 };
 
@@ -150,15 +153,22 @@ struct follower {
     bool returns; /* hello waits until its stream is heard, and some more */
     int64_t hello_due_ms, hello_sent_ms, hello_retry_ms;
     uint32_t failures; /* requests in a row without an answer */
+    uint32_t withheld; /* the same of those that ask for changes and records alone */
     uint32_t distance;
     int64_t lags_since_ms; /* by its own word it has not what the primary has; NEVER: it has */
     uint64_t counter;
-    int64_t counter_ms; /* when it last moved */
+    int64_t signed_ms;      /* the primary's time at it; INT64_MIN: none */
+    uint32_t repeated;      /* heartbeats below the counter since it moved */
+    uint64_t *probed;       /* for each upstream: the greatest counter heard while it is probed */
+    int64_t probe_until_ms; /* NEVER: not begun; 0: over */
+    uint32_t probes;        /* that are open; a bit for each upstream of the first PROBES_MAX */
+    int64_t counter_ms;     /* when it last moved */
     struct keyring ring;
     struct buf given; /* a relay's: the certificates that it gives, a list */
     bool strange_key; /* keys were rotated, and the trust file does not lead to the new one */
     struct buf origin, origin_signature; /* a relay's: of the newest heartbeat; empty: none yet */
-    bool silence_told, mute_told, stale_told, upstream_told; /* log lines of this episode */
+    bool silence_told, mute_told, withheld_told, stale_told,
+        upstream_told;             /* log lines of this episode */
     int64_t garbage_ms, forged_ms; /* when garbage last came; NEVER: not yet */
 
     struct request request;
@@ -199,7 +209,8 @@ int64_t upstream_next_ms(const struct follower *f);
 void upstream_follow(struct follower *f, uint32_t upstream);
 void upstream_word(struct follower *f);  /* anything came from it */
 void upstream_heard(struct follower *f); /* its stream was heard */
-void upstream_no_answer(struct follower *f);
+void upstream_answered(struct follower *f, enum request_kind kind);
+void upstream_no_answer(struct follower *f, enum request_kind kind);
 void upstream_doubt(struct follower *f); /* ask hello before judging */
 /* Count something unreadable, and say so once per episode. */
 /* Upstream gave `what`, which is not signed by whom it should be: it is left. */
@@ -207,7 +218,17 @@ void upstream_forged(struct follower *f, const char *what);
 void upstream_garbage(struct follower *f, enum follower_count what, const char *why);
 void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h);
 void upstream_hello(struct follower *f, const struct frame_hello *h);
+bool upstream_is_signed(const struct follower *f, const struct frame_heartbeat *h);
+/* Another one is better: go there, and ask the present one again in a minute. */
+void upstream_leave_for(struct follower *f, uint32_t next);
 const char *upstream_name(struct follower *f, uint32_t upstream); /* for this step */
+
+/* ---------------------------------------------------------------- follower_probe.c */
+
+void probe_begin(struct follower *f);
+void probe_message(struct follower *f, uint32_t upstream, struct slice bytes);
+void probe_keep(struct follower *f); /* ends it when it is time */
+int64_t probe_next_ms(const struct follower *f);
 
 /* ---------------------------------------------------------------- follower_env.c */
 

@@ -111,6 +111,12 @@ static bool begin(struct follower *f, struct fenv *e, const struct frame_snapsho
         load_fail(f, e, "it names two versions");
         return false;
     }
+    if (e->hop_known && p->epoch < e->hop_epoch) {
+        tell_count(f, COUNT_WRONG);
+        f->leave = true;
+        load_fail(f, e, "it is of an older epoch than upstream says it has");
+        return false;
+    }
     if (e->present && p->epoch < e->committed.epoch) {
         env_upstream_is_behind(f, e, p->epoch);
         load_fail(f, e, "it is of an older epoch");
@@ -331,8 +337,10 @@ void load_failed(struct follower *f, struct fenv *e, const struct follower_input
         return;
     int why_len = (int)(in->why.len < 150 ? in->why.len : 150);
     const char *why = (const char *)in->why.ptr;
-    if (in->err == HOIST_ECORRUPT)
-        f->leave = true; /* what it gave is not what it says it is */
+    if (in->err == HOIST_ECORRUPT) { /* what it gave is not what it says it is */
+        tell_count(f, COUNT_WRONG);
+        f->leave = true;
+    }
     env_set_trouble(f, e, in->err == HOIST_ECORRUPT ? TROUBLE_CHANGE : TROUBLE_STORE,
                     e->load.at.version, "the snapshot of version %" PRIu64 " is refused: %.*s",
                     e->load.at.version, why_len, why);

@@ -131,6 +131,7 @@ void env_end_trouble(struct follower *f, struct fenv *e)
 void env_refuse(struct follower *f, struct fenv *e, uint64_t version, const char *why)
 {
     tell_count(f, COUNT_BAD_CHANGE);
+    tell_count(f, COUNT_WRONG);
     env_set_trouble(f, e, TROUBLE_CHANGE, version, "change %" PRIu64 " is refused: %s", version,
                     why);
     f->leave = true;
@@ -158,6 +159,7 @@ void env_diverge(struct follower *f, struct fenv *e, const char *how)
 void env_upstream_is_behind(struct follower *f, struct fenv *e, uint64_t epoch)
 {
     e->due_ms = NEVER;
+    tell_count(f, COUNT_OLDER);
     env_set_trouble(f, e, TROUBLE_UPSTREAM, 0,
                     "%s is at the older epoch %016" PRIx64
                     ", which is not gone back to from %016" PRIx64,

@@ -67,7 +67,7 @@ void upstream_follow(struct follower *f, uint32_t upstream)
     f->upstream_told = f->upstream_told && !other;
     f->hello_due_ms = f->now;
     f->hello_retry_ms = 0;
-    f->failures = 0;
+    f->failures = f->withheld = 0;
 }
 
 /* The next upstream in order, whoever has been left of late only if `any`; else the same one. */
@@ -93,7 +93,7 @@ static void return_slowly(struct follower *f)
 }
 
 /* Nothing comes from upstream: dial anew, or go to the next. *told: this was said already. */
-static void go_on(struct follower *f, const char *what, bool *told)
+static void go_on(struct follower *f, enum follower_count fault, const char *what, bool *told)
 {
     bool trying = f->trying_first;
     uint32_t next = trying ? f->came_from : next_upstream(f, true);
@@ -104,6 +104,7 @@ static void go_on(struct follower *f, const char *what, bool *told)
                  same ? "dialling it again until it answers" : "going to ",
                  same ? "" : upstream_name(f, next));
         *told = true;
+        tell_count(f, fault);
     }
     f->trying_first = false;
     f->silences = f->heard ? 0 : f->silences + 1;
@@ -151,6 +152,24 @@ static void try_first(struct follower *f)
     upstream_follow(f, 0);
 }
 
+void upstream_leave_for(struct follower *f, uint32_t next)
+{
+    f->shun_ms[f->follow] = f->now + SHUN_MS;
+    upstream_follow(f, next);
+}
+
+static void tell_stale(struct follower *f)
+{
+    bool replayed = f->repeated > 0;
+    tell_count(f, replayed ? COUNT_REPLAYED : COUNT_FROZEN);
+    tell_log(f, LOG_WARN,
+             "repl: %s answers, but has had no news from the primary for %d s%s; the flags served "
+             "may be old%s",
+             upstream_name(f, f->follow), FOLLOWER_STALE_MS / 1000,
+             replayed ? ", and repeats heartbeats that were heard before" : "",
+             f->config.upstreams > 1 ? "; asking the others" : "");
+}
+
 /* The connection lives, but what the primary says of itself does not move: another upstream may be
  * nearer to it. Said once, however many turn out to be no better. */
 static void leave_stale(struct follower *f)
@@ -159,18 +178,12 @@ static void leave_stale(struct follower *f)
     if (!f->heard || f->now - since < FOLLOWER_STALE_MS)
         return;
     if (!f->stale_told)
-        tell_log(
-            f, LOG_WARN,
-            "repl: %s answers, but has had no news from the primary for %d s; the flags served "
-            "may be old%s",
-            upstream_name(f, f->follow), FOLLOWER_STALE_MS / 1000,
-            f->config.upstreams > 1 ? "; asking the others" : "");
+        tell_stale(f);
     f->stale_told = true;
     uint32_t next = next_upstream(f, false);
     if (next == f->follow || is_loading(f))
         return;
-    f->shun_ms[f->follow] = f->now + SHUN_MS;
-    upstream_follow(f, next);
+    upstream_leave_for(f, next);
     f->upstream_told = true;
 }
 
@@ -184,21 +197,24 @@ static bool leave_lagging(struct follower *f)
     uint32_t next = next_upstream(f, false);
     if (next == f->follow)
         return false;
+    tell_count(f, COUNT_LAGS);
     tell_log(f, LOG_WARN, "repl: %s has been behind for %d s; going to %s",
              upstream_name(f, f->follow), FOLLOWER_STALE_MS / 1000, upstream_name(f, next));
-    f->shun_ms[f->follow] = f->now + SHUN_MS;
-    upstream_follow(f, next);
+    upstream_leave_for(f, next);
     return true;
 }
 
 void upstream_keep(struct follower *f)
 {
-    if (!f->started)
+    if (!f->started) {
         upstream_follow(f, f->follow);
-    else if (silent_at(f) <= f->now)
-        go_on(f, "is silent", &f->silence_told);
+        probe_begin(f);
+    } else if (silent_at(f) <= f->now)
+        go_on(f, COUNT_SILENT, "is silent", &f->silence_told);
     else if (f->failures >= REQUEST_FAILURES)
-        go_on(f, "does not answer requests", &f->mute_told);
+        go_on(f, COUNT_MUTE, "does not answer requests", &f->mute_told);
+    else if (f->withheld >= REQUEST_FAILURES)
+        go_on(f, COUNT_MUTE, "does not answer when it is asked for changes", &f->withheld_told);
     else if (f->leave)
         leave(f);
     else if (f->now - f->follow_ms >= FOLLOWER_PRIMARY_RETURN_MS && may_return(f))
@@ -237,9 +253,24 @@ void upstream_heard(struct follower *f)
     f->silence_told = false;
 }
 
-void upstream_no_answer(struct follower *f)
+static bool asks_for_data(enum request_kind kind)
+{
+    return kind == REQUEST_FETCH || kind == REQUEST_SNAPSHOT;
+}
+
+void upstream_answered(struct follower *f, enum request_kind kind)
+{
+    f->failures = 0;
+    if (asks_for_data(kind)) {
+        f->withheld = 0;
+        f->withheld_told = false;
+    }
+}
+
+void upstream_no_answer(struct follower *f, enum request_kind kind)
 {
     f->failures++;
+    f->withheld += asks_for_data(kind);
 }
 
 void upstream_doubt(struct follower *f)
@@ -254,16 +285,19 @@ void upstream_doubt(struct follower *f)
 void upstream_garbage(struct follower *f, enum follower_count what, const char *why)
 {
     tell_count(f, what);
-    if (f->garbage_ms == NEVER || f->now - f->garbage_ms >= EPISODE_MS)
+    if (f->garbage_ms == NEVER || f->now - f->garbage_ms >= EPISODE_MS) {
+        tell_count(f, COUNT_UNREADABLE);
         tell_log(f, LOG_WARN, "repl: %s sends what cannot be read (%s); dropped, and counted",
                  upstream_name(f, f->follow), why);
+    }
     f->garbage_ms = f->now;
 }
 
 void upstream_forged(struct follower *f, const char *what)
 {
     tell_count(f, COUNT_FORGED);
-    if (f->forged_ms == NEVER || f->now - f->forged_ms >= EPISODE_MS)
+    if (f->forged_ms == NEVER || f->now - f->forged_ms >= EPISODE_MS) {
+        tell_count(f, COUNT_LIES);
         tell_log(
             f, LOG_ERROR,
             "repl: %s gives %s that no key signed which this host trusts; it is not taken. %s",
@@ -273,6 +307,7 @@ void upstream_forged(struct follower *f, const char *what)
                   "not "
                   "lead to. Copy the present one: flagctl key list --raw at the primary"
                 : "Either that host is not to be trusted, or --trust names another primary's key");
+    }
     f->forged_ms = f->now;
     f->leave = true;
 }
@@ -292,11 +327,13 @@ static bool take_counter(struct follower *f, uint64_t counter)
 {
     if (counter < f->counter) {
         tell_count(f, COUNT_STALE);
+        f->repeated++;
         return false;
     }
     if (counter > f->counter) {
         f->counter = counter;
         f->counter_ms = f->now;
+        f->repeated = 0;
         f->stale_told = false;
         return true;
     }
@@ -318,7 +355,7 @@ static void note_lag(struct follower *f, const struct frame_heartbeat *h)
 }
 
 /* What the sender says of itself nobody signs: it only leads to asking. */
-static bool is_signed(const struct follower *f, const struct frame_heartbeat *h)
+bool upstream_is_signed(const struct follower *f, const struct frame_heartbeat *h)
 {
     const struct trust *t = &f->ring.trusted;
     return t->count == 0 || trust_check(t, HEARTBEAT_SIGNED, h->origin, h->signature);
@@ -329,12 +366,14 @@ void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h)
     keys_heard(f, h->certificates, h->certificate_count);
     bool news = h->origin.len > 0; /* else a relay that has heard nothing of the primary yet */
     upstream_heard(f);
-    if (news && !is_signed(f, h)) {
+    if (news && !upstream_is_signed(f, h)) {
         upstream_forged(f, "a heartbeat");
         return;
     }
     bool old = news && h->counter < f->counter;
     bool moved = news && take_counter(f, h->counter);
+    if (moved)
+        f->signed_ms = h->time_ms;
     if (moved || !news) /* in a ring of relays it would grow while nothing moves */
         f->distance = h->distance;
     note_lag(f, h);

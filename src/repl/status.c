@@ -280,6 +280,11 @@ static void put_upstream(struct json_writer *w, const struct status *status)
     json_key(w, "lags");
     json_put_bool(w, status->lags);
     put_since(w, "news_ms", status->news_ms);
+    json_key(w, "signed_age_ms"); /* by this host's clock, so the clocks' difference is in it */
+    if (status->signed_ms == INT64_MIN)
+        json_put_null(w);
+    else
+        json_put_i64(w, clock_wall_ms() - status->signed_ms);
     json_key(w, "distance");
     json_put_u64(w, status->distance);
     json_key(w, "ring");

@@ -33,6 +33,7 @@ struct status {
     const char *unreachable;       /* why upstream is not connected, if that is known; or NULL */
     bool stale;                    /* upstream is there, but what it tells does not move */
     bool lags;                     /* by upstream's own word it has not what the primary has */
+    int64_t signed_ms;             /* the primary's time as it signed it last; INT64_MIN: none */
     int64_t news_ms;               /* since the primary last moved, as seen here; -1: never */
     uint32_t distance;             /* of upstream: 0 is the primary */
     bool ring;                     /* a relay that follows itself, through others */

@@ -423,6 +423,7 @@ struct host {
 
     /* what the follower wanted, newest */
     uint32_t upstream, follows;
+    uint32_t probes;    /* upstreams that it listens to beside that one, a bit for each */
     struct buf request; /* empty: none is outstanding */
     uint64_t tag;
     uint32_t requests, fetches, snapshots, statuses, hellos;
@@ -554,6 +555,15 @@ static inline bool host_carry_out(struct host *h, const struct follower_output *
     case OUT_LOAD_ABORT:
         h->aborts += e->loading;
         e->loading = false;
+        return false;
+    case OUT_PROBE:
+        h->probes |= 1u << o->upstream;
+        return false;
+    case OUT_PROBED:
+        assert_true(h->probes >> o->upstream & 1);
+        h->probes &= ~(1u << o->upstream);
+        return false;
+    case OUT_KEYS:
         return false;
     case OUT_LOG:
         buf_add_slice(&h->log, o->text);

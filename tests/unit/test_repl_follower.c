@@ -883,6 +883,128 @@ static void a_stale_upstream_is_left_for_one_with_news(void **state)
     (void)state;
 }
 
+/* ---------------------------------------------------------------- which upstream is nearest */
+
+/* Upstream `u` is heard beside the one that is followed. */
+static void probe_hears(struct rig *r, uint32_t u, uint64_t counter)
+{
+    buf_clear(&r->b);
+    kit_heartbeat(&r->s, &r->s, counter, &r->b);
+    host_step(&r->host, (struct follower_input){
+                            .kind = IN_MESSAGE, .upstream = u, .bytes = buf_slice(&r->b)});
+}
+
+static void begin_with_upstreams(struct rig *r, uint32_t upstreams, uint64_t counter)
+{
+    rig_init(r, 3, 3);
+    r->host.upstreams = upstreams;
+    r->counter = counter;
+    host_start(&r->host);
+    host_tick(&r->host);
+}
+
+static void at_its_start_a_host_goes_to_the_upstream_that_knows_most(void **state)
+{
+    struct rig r;
+    begin_with_upstreams(&r, 3, 100);
+    assert_int_equal(r.host.probes, 6);
+    beat(&r);
+    probe_hears(&r, 1, 5000);
+    assert_int_equal(r.host.probes, 4);
+    assert_int_equal(r.host.upstream, 0);
+    probe_hears(&r, 2, 6000);
+    assert_int_equal(r.host.probes, 0);
+    assert_int_equal(r.host.upstream, 2);
+    assert_true(host_said(&r.host, "has heard less of the primary"));
+    assert_int_equal(r.host.counts[COUNT_OLDER], 1);
+    rig_done(&r);
+    (void)state;
+}
+
+static void the_first_in_order_is_kept_where_the_others_know_about_as_much(void **state)
+{
+    struct rig r;
+    begin_with_upstreams(&r, 2, 100);
+    probe_hears(&r, 1, 105);
+    assert_int_equal(r.host.upstream, 0);
+    beat(&r);
+    live(&r, 3000);
+    assert_int_equal(r.host.upstream, 0);
+    assert_int_equal(r.host.follows, 1);
+    assert_int_equal(r.host.counts[COUNT_OLDER], 0);
+    rig_done(&r);
+    (void)state;
+}
+
+static void others_are_listened_to_for_a_moment_and_at_the_start_alone(void **state)
+{
+    struct rig r;
+    begin_with_upstreams(&r, 2, 100);
+    live(&r, FOLLOWER_PROBE_MS - 100);
+    assert_int_equal(r.host.probes, 2);
+    live(&r, 200);
+    assert_int_equal(r.host.probes, 0);
+    probe_hears(&r, 1, 5000);
+    live(&r, 10000);
+    assert_int_equal(r.host.probes, 0);
+    assert_int_equal(r.host.upstream, 0);
+    rig_done(&r);
+    (void)state;
+}
+
+static void with_one_upstream_there_is_nobody_to_compare(void **state)
+{
+    struct rig r;
+    begin_with_upstreams(&r, 1, 100);
+    assert_int_equal(r.host.probes, 0);
+    live(&r, 3000);
+    assert_int_equal(r.host.follows, 1);
+    rig_done(&r);
+    (void)state;
+}
+
+static void a_counter_from_before_the_start_is_not_gone_below(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 3);
+    r.host.counter = 500;
+    r.counter = 100;
+    connect_up(&r);
+    assert_int_equal(r.host.counts[COUNT_STALE], 1);
+    assert_int_equal(host_view(&r.host).counter, 500);
+    live(&r, FOLLOWER_STALE_MS + 1000);
+    assert_true(host_view(&r.host).stale);
+    assert_true(host_said(&r.host, "repeats heartbeats that were heard before"));
+    assert_int_equal(r.host.counts[COUNT_REPLAYED], 1);
+    assert_int_equal(r.host.counts[COUNT_FROZEN], 0);
+    rig_done(&r);
+    (void)state;
+}
+
+static void an_upstream_that_claims_an_epoch_which_it_has_not_is_left(void **state)
+{
+    struct rig r;
+    struct env_head head = {.name = SLICE("production"), .epoch = 99, .version = 3};
+    struct buf origin = BUF_INIT(1 << 16), hop = BUF_INIT(1 << 16);
+    rig_init(&r, 3, 3);
+    r.host.upstreams = 2;
+    connect_up(&r);
+    heartbeat_put_hop(&hop, 1, SLICE("liar"), &head, 1);
+    for (int i = 0; i < 40 && r.host.upstream == 0; i++) {
+        buf_clear(&r.b);
+        frame_put_heartbeat(&r.b, buf_slice(&origin), (struct slice){0}, buf_slice(&hop));
+        host_message(&r.host, buf_slice(&r.b));
+        pass(&r, 100);
+        settle(&r);
+    }
+    assert_int_equal(r.host.upstream, 1);
+    assert_int_equal(r.host.counts[COUNT_WRONG], 1);
+    assert_int_equal(version_of(&r), 3);
+    buf_done(&hop);
+    rig_done(&r);
+    (void)state;
+}
+
 /* ---------------------------------------------------------------- epochs, divergence, digests */
 
 static void a_greater_epoch_is_loaded_within_2_s(void **state)
@@ -1932,6 +2054,12 @@ int main(void)
         cmocka_unit_test(a_smaller_counter_is_counted_and_its_origin_not_taken),
         cmocka_unit_test(an_origin_that_does_not_move_for_5_s_is_stale),
         cmocka_unit_test(a_stale_upstream_is_left_for_one_with_news),
+        cmocka_unit_test(at_its_start_a_host_goes_to_the_upstream_that_knows_most),
+        cmocka_unit_test(the_first_in_order_is_kept_where_the_others_know_about_as_much),
+        cmocka_unit_test(others_are_listened_to_for_a_moment_and_at_the_start_alone),
+        cmocka_unit_test(with_one_upstream_there_is_nobody_to_compare),
+        cmocka_unit_test(a_counter_from_before_the_start_is_not_gone_below),
+        cmocka_unit_test(an_upstream_that_claims_an_epoch_which_it_has_not_is_left),
         cmocka_unit_test(a_greater_epoch_is_loaded_within_2_s),
         cmocka_unit_test(an_older_epoch_is_never_taken),
         cmocka_unit_test(an_upstream_at_an_older_epoch_is_left_and_asked_again_later),

@@ -1,0 +1,66 @@
+"""A relay that lies: it stands between a host and its upstream, knows the messages (docs/protocol.md, Transport), and
+passes each on, alters it, or keeps it."""
+import socket
+import struct
+import threading
+
+SP_HELLO = 8  # each side of a connection begins with so many bytes of its own
+REQUEST_ID = 4  # a request's id, which its reply repeats
+CHANGES, HEARTBEAT, FETCH_REPLY, SNAPSHOT_REPLY = 1, 2, 21, 22
+
+
+def kind(frame):
+    """The first element of a frame, an array of fewer than 16."""
+    return frame[1]
+
+
+class MessageProxy:
+    """Listens at `port` and the next; `stream` and `reply` make of each frame a list of frames to be passed on."""
+
+    def __init__(self, port, target):
+        self.url = f"tcp://127.0.0.1:{port}"
+        self.stream = self.reply = lambda frame: [frame]
+        self.listeners = []
+        for i in range(2):
+            listener = socket.create_server(("127.0.0.1", port + i))
+            self.listeners.append(listener)
+            threading.Thread(target=self._accept, args=(listener, target + i, i == 1), daemon=True).start()
+
+    def _accept(self, listener, target, is_stream):
+        while True:
+            try:
+                client, _ = listener.accept()
+                server = socket.create_connection(("127.0.0.1", target), timeout=5)
+            except OSError:
+                return
+            server.settimeout(None)
+            threading.Thread(target=self._copy, args=(client, server, None), daemon=True).start()
+            threading.Thread(target=self._copy, args=(server, client, is_stream), daemon=True).start()
+
+    def _pass_on(self, source, sink, is_stream):
+        sink.sendall(source.read(SP_HELLO))
+        while head := source.read(8):
+            message = source.read(struct.unpack(">Q", head)[0])
+            if is_stream is None:
+                made = [message]
+            elif is_stream:
+                made = self.stream(message)
+            else:
+                made = [message[:REQUEST_ID] + frame for frame in self.reply(message[REQUEST_ID:])]
+            for m in made:
+                sink.sendall(struct.pack(">Q", len(m)) + m)
+
+    def _copy(self, source, sink, is_stream):
+        try:
+            self._pass_on(source.makefile("rb"), sink, is_stream)
+        except (OSError, struct.error):
+            pass
+        for s in (source, sink):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        for listener in self.listeners:
+            listener.close()

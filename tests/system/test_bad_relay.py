@@ -1,0 +1,192 @@
+"""A relay that forges, drops, reorders, replays, cuts, freezes or serves an old snapshot is found out, named, and left."""
+import json
+import time
+
+import pytest
+
+from hoist import free_port, wait_until
+from message_proxy import CHANGES, FETCH_REPLY, HEARTBEAT, SNAPSHOT_REPLY, MessageProxy, kind
+from test_trust import trust_of
+
+
+def forge(proxy):
+    """Other values in changes, the same length; and so in whatever is asked for."""
+    def alter(frame):
+        return [frame.replace(b"genuine", b"forgery") if kind(frame) in (CHANGES, FETCH_REPLY, SNAPSHOT_REPLY) else frame]
+    proxy.stream = proxy.reply = alter
+
+
+def drop(proxy):
+    """Neither changes nor what they are asked for by."""
+    proxy.stream = lambda frame: [] if kind(frame) == CHANGES else [frame]
+    proxy.reply = lambda frame: [] if kind(frame) == FETCH_REPLY else [frame]
+
+
+def replay(proxy):
+    """Each heartbeat is one that was heard before, the oldest again and again."""
+    heard = []
+
+    def again(frame):
+        if kind(frame) != HEARTBEAT:
+            return []
+        heard.append(frame)
+        return [heard[len(heard) % min(3, len(heard))]]
+    proxy.stream = again
+
+
+def freeze(proxy):
+    """One heartbeat for ever."""
+    heard = []
+
+    def again(frame):
+        heard.append(frame)
+        return [heard[0]] if kind(heard[0]) == HEARTBEAT else heard.clear() or []
+    proxy.stream = again
+
+
+def cut(proxy):
+    proxy.stream = lambda frame: [frame[:-1]]
+    proxy.reply = lambda frame: [frame[:-1]]
+
+
+def silence(proxy):
+    proxy.stream = lambda frame: []
+
+
+BAD = {"forge": (forge, "unreadable|wrong"), "drop": (drop, "mute"), "replay": (replay, "replay|frozen"), "freeze": (freeze, "frozen"),
+       "cut": (cut, "unreadable"), "silence": (silence, "silent")}
+
+
+def faults(daemon, reasons):
+    return sum(daemon.metric(f'hoist_upstream_faults_total{{reason="{r}"}}') for r in reasons.split("|"))
+
+
+def upstream(daemon):
+    return json.loads(daemon.get("/status"))["upstream"]
+
+
+class Scene:
+    def __init__(self, lab):
+        self.lab = lab
+        self.primary = lab.primary()
+        lab.ok("set", "k", "genuine", "--type", "string")
+        self.relay = lab.relay("--trust", trust_of(self.primary))
+        self.proxy = MessageProxy(free_port(2), self.relay.port)
+        self.n = 0
+
+    def agent(self, name, *upstreams, **kwargs):
+        return self.lab.agent("--trust", trust_of(self.primary), name=name, upstream=list(upstreams), **kwargs)
+
+    def set(self):
+        self.n += 1
+        self.lab.ok("set", "k", f"genuine {self.n}")
+
+    def set_until(self, condition, what):
+        """Changes go on while we wait: what is bad shows when there is something to be bad at."""
+        def step():
+            self.set()
+            return condition()
+        wait_until(step, 30000, what=what)
+
+
+@pytest.fixture
+def scene(lab):
+    s = Scene(lab)
+    yield s
+    s.proxy.close()
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_it_is_named_and_left_for_another(scene, how):
+    make_bad, reasons = BAD[how]
+    agent = scene.agent("agent", scene.proxy.url, scene.primary.url)
+    scene.lab.wait_equal(scene.primary, agent)
+    make_bad(scene.proxy)
+    scene.set_until(lambda: upstream(agent)["url"] == scene.primary.url, "it goes to the other upstream")
+    scene.lab.wait_equal(scene.primary, agent)
+    assert faults(agent, reasons) > 0, agent.text()
+    named = [line for line in agent.text().splitlines() if scene.proxy.url in line and "level=warn" in line]
+    assert 1 <= len(named) <= 6, agent.text()
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_with_it_alone_a_host_serves_on_and_says_how_it_stands(scene, how):
+    make_bad, reasons = BAD[how]
+    agent = scene.agent("agent", scene.proxy.url)
+    scene.lab.wait_equal(scene.primary, agent)
+    make_bad(scene.proxy)
+    scene.set_until(lambda: faults(agent, reasons) > 0, "it is found out")
+
+    def says_so():
+        u, env = upstream(agent), scene.lab.state(agent)
+        return u["stale"] or not u["connected"] or env["state"] in ("behind", "refusing")
+    wait_until(says_so, 15000, what="its status says so")
+    assert scene.lab.ok("get", "k", store=agent.store)["value"].startswith("genuine")
+    scene.proxy.stream = scene.proxy.reply = lambda frame: [frame]
+    scene.set()
+    scene.lab.wait_equal(scene.primary, agent, limit_ms=60000)
+
+
+def test_changes_in_another_order_and_twice_are_put_right(scene):
+    kept = []
+
+    def mix(frame):
+        if kind(frame) != CHANGES:
+            return [frame]
+        kept.append(frame)
+        return [kept.pop(), kept.pop(), frame] if len(kept) == 2 else []
+    scene.proxy.stream = mix
+    agent = scene.agent("agent", scene.proxy.url)
+    for _ in range(21):
+        scene.set()
+    scene.lab.wait_equal(scene.primary, agent)
+    assert agent.metric('hoist_changes_total{env="production",result="rejected"}') == 0
+
+
+class OldWorld:
+    """All that one host was told, which is what all hosts are told ever after."""
+
+    def __init__(self, scene):
+        self.replies, self.heartbeats, self.old = {}, [], False
+        scene.proxy.stream, scene.proxy.reply = self.stream, self.reply
+        first = scene.agent("first", scene.proxy.url)
+        wait_until(lambda: self.heartbeats)
+        first.stop()
+        self.old = True
+
+    def stream(self, frame):
+        if not self.old:
+            self.heartbeats += [frame] if kind(frame) == HEARTBEAT else []
+            return [frame]
+        return self.heartbeats[-1:]
+
+    def reply(self, frame):
+        if not self.old:
+            self.replies[kind(frame)] = frame
+        return [self.replies.get(kind(frame), frame)]
+
+
+def test_a_new_host_behind_an_old_world_goes_where_more_is_known(scene):
+    world = OldWorld(scene)
+    scene.set()
+    time.sleep(4)  # a host cannot tell an old world from a slow one before it is some heartbeats behind
+    agent = scene.agent("second", scene.proxy.url, scene.primary.url)
+    scene.lab.wait_equal(scene.primary, agent)
+    assert faults(agent, "older") == 1, agent.text()
+    assert "has heard less of the primary" in agent.text()
+    alone = scene.agent("alone", scene.proxy.url)
+    wait_until(lambda: upstream(alone)["stale"] and upstream(alone)["signed_age_ms"] > 4000)
+    assert scene.lab.ok("get", "k", store=alone.store)["value"] == "genuine"
+
+
+def test_a_host_never_goes_back_to_an_old_world_also_after_a_start(scene):
+    world = OldWorld(scene)
+    agent = scene.agent("agent", scene.primary.url)
+    for _ in range(5):
+        scene.set()
+    version = scene.lab.wait_equal(scene.primary, agent)
+    agent.stop()
+    agent = scene.agent("agent", scene.proxy.url, store=agent.store)
+    wait_until(lambda: faults(agent, "replay") == 1, 15000)
+    assert scene.lab.state(agent)["version"] == version and upstream(agent)["stale"]
+    assert scene.lab.ok("get", "k", store=agent.store)["value"] == "genuine 5"
