@@ -263,17 +263,17 @@ static enum hoist_err start_threads(struct primary *p)
     return err;
 }
 
-enum hoist_err primary_start(struct store *s, const struct primary_config *config,
-                             struct primary **ret)
+static enum hoist_err start_server(struct primary *p, struct store *s,
+                                   const struct primary_config *config,
+                                   const struct private_listener *at)
 {
-    struct primary *p = NULL;
-    enum hoist_err err = primary_new(s, config, &p);
-    if (err != HOIST_OK)
-        return err;
-    struct server_config server = {.listen = config->listen,
-                                   .listen_count = config->listen_count,
-                                   .stream = config->stream,
+    struct server_config server = {.listen = at ? &at->url : config->listen,
+                                   .listen_count = at ? 1 : config->listen_count,
+                                   .stream = at ? NULL : config->stream,
+                                   .hidden = at ? at->hidden : p->privates.envs,
+                                   .hidden_count = at ? at->hidden_count : p->privates.env_count,
                                    .tls = config->tls,
+                                   .beats = &p->beats,
                                    .id = p->id,
                                    .software = p->software,
                                    .heartbeat_ms = config->heartbeat_ms,
@@ -282,6 +282,44 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
                                    .command = on_command,
                                    .told = on_told,
                                    .arg = p};
+    enum hoist_err err = server_start(s, &server, &p->servers[p->server_count]);
+    p->server_count += err == HOIST_OK;
+    return err;
+}
+
+static enum hoist_err start_servers(struct primary *p, struct store *s,
+                                    const struct primary_config *config)
+{
+    enum hoist_err err = privates_read(config->privates, config->private_count, &p->privates);
+    if (err != HOIST_OK)
+        return err;
+    p->servers = mem_zalloc(1 + p->privates.listener_count, sizeof *p->servers);
+    if (!p->servers)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    err = start_server(p, s, config, NULL);
+    for (uint32_t i = 0; i < p->privates.listener_count && err == HOIST_OK; i++)
+        err = start_server(p, s, config, &p->privates.listeners[i]);
+    for (uint32_t i = 0; i < config->private_count && err == HOIST_OK; i++)
+        log_info("primary: private is %s: it is given out there and nowhere else",
+                 config->privates[i]);
+    return err;
+}
+
+static void stop_servers(struct primary *p)
+{
+    for (uint32_t i = 0; i < p->server_count; i++)
+        server_stop(p->servers[i]);
+    mem_free(p->servers);
+    privates_done(&p->privates);
+}
+
+enum hoist_err primary_start(struct store *s, const struct primary_config *config,
+                             struct primary **ret)
+{
+    struct primary *p = NULL;
+    enum hoist_err err = primary_new(s, config, &p);
+    if (err != HOIST_OK)
+        return err;
     err = keys_check_own(s, config->key);
     if (err == HOIST_OK)
         err = succession_take_over(s, config->key);
@@ -292,13 +330,13 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
     if (err == HOIST_OK)
         err = ledger_load(p->fleet, s, clock_mono_ns());
     if (err == HOIST_OK)
-        err = server_start(s, &server, &p->server);
+        err = start_servers(p, s, config);
     if (err == HOIST_OK)
         err = start_threads(p);
     if (err != HOIST_OK) {
         drop_all(&p->questions);
         drop_all(&p->changes);
-        server_stop(p->server);
+        stop_servers(p);
         primary_free(p);
         return err;
     }
@@ -309,7 +347,10 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
 
 enum hoist_err primary_renew(struct primary *p, struct net_tls *tls)
 {
-    return server_renew(p->server, tls);
+    enum hoist_err err = HOIST_OK;
+    for (uint32_t i = 0; i < p->server_count && err == HOIST_OK; i++)
+        err = server_renew(p->servers[i], tls);
+    return err;
 }
 
 void primary_stop(struct primary *p)
@@ -323,7 +364,7 @@ void primary_stop(struct primary *p)
     pthread_join(p->reader, NULL);
     queue_close(&p->changes);
     pthread_join(p->writer, NULL);
-    server_stop(p->server);
+    stop_servers(p);
     primary_free(p);
 }
 

@@ -25,6 +25,8 @@ struct primary_config {
     uint32_t listen_count;
     const char *stream;
     struct net_tls *tls; /* for the tls+tcp addresses; NULL: there are none */
+    const char *const *privates; /* "ENV=URL": ENV is given out at URL, and nowhere else */
+    uint32_t private_count;
     const char *id;
     const char *software;
     const char *role; /* "primary" or "dev", as status says it */

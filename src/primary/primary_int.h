@@ -15,6 +15,7 @@
 #include "base/queue.h"
 #include "primary/command.h"
 #include "primary/primary.h"
+#include "primary/private.h"
 
 enum { JOBS_MAX = 8192, JOBS_BYTES_MAX = 512 << 20, PEER_SIZE = 32 };
 
@@ -40,7 +41,10 @@ struct env_metrics {
 
 struct primary {
     struct store *store;
-    struct server *server;
+    struct server **servers; /* the ordinary one first, then one for each private listener */
+    uint32_t server_count;
+    struct privates privates;
+    _Atomic uint32_t beats; /* of all of them */
     struct fleet *fleet;
     char *id, *software, *role;
     const struct sign_key *key; /* NULL: nothing is signed */

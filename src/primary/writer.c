@@ -82,10 +82,10 @@ static void publish(struct primary *p, const struct batch *b)
             changes[count++] = buf_slice(&a->change);
         announce |= a->announce;
     }
-    if (count)
-        server_publish(p->server, changes, count);
-    if (announce)
-        server_heartbeat(p->server);
+    for (uint32_t i = 0; i < p->server_count && count; i++)
+        server_publish(p->servers[i], changes, count);
+    for (uint32_t i = 0; i < p->server_count && announce; i++)
+        server_heartbeat(p->servers[i]);
 }
 
 /* The commits of a batch, by where they are measured: versions that were committed together land

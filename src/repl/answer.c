@@ -14,6 +14,20 @@ static uint32_t bounded_budget(uint32_t budget)
     return budget == 0 || budget > FRAME_PAGE ? FRAME_PAGE : budget;
 }
 
+static bool is_among(const char *const *names, uint32_t count, struct slice env)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (slice_eq(slice_str(names[i]), env))
+            return true;
+    return false;
+}
+
+bool answer_gives(const struct answerer *a, struct slice env)
+{
+    return (!a->envs || is_among(a->envs, a->env_count, env)) &&
+           !is_among(a->hidden, a->hidden_count, env);
+}
+
 static struct env_head head_of(const struct store_env *e, struct slice name)
 {
     struct env_head h = {
@@ -28,12 +42,12 @@ static struct env_head head_of(const struct store_env *e, struct slice name)
     return h;
 }
 
-/* Of all environments in `r`. */
-static enum hoist_err store_heads(struct store_read *r, struct arena *arena, struct env_head **ret,
-                                  uint32_t *ret_count)
+/* Of all environments in `r` that are given out. */
+static enum hoist_err store_heads(const struct answerer *a, struct store_read *r,
+                                  struct arena *arena, struct env_head **ret, uint32_t *ret_count)
 {
     struct store_env env;
-    uint32_t count = 0;
+    uint32_t count = 0, given = 0;
     enum hoist_err err;
     while (count < FRAME_ENVS_MAX && (err = store_env_at(r, count, &env)) == HOIST_OK)
         count++;
@@ -47,12 +61,14 @@ static enum hoist_err store_heads(struct store_read *r, struct arena *arena, str
         if ((err = store_env_at(r, i, &env)) != HOIST_OK)
             return err;
         struct slice name = slice_str(env.name);
+        if (!answer_gives(a, name))
+            continue;
         if ((err = arena_own(arena, &name)) != HOIST_OK)
             return err;
-        heads[i] = head_of(&env, name);
+        heads[given++] = head_of(&env, name);
     }
     *ret = heads;
-    *ret_count = count;
+    *ret_count = given;
     return HOIST_OK;
 }
 
@@ -81,20 +97,12 @@ enum hoist_err answer_standing(const struct answerer *a, struct store_read *r, s
     struct standing s = {0};
     if (a->standing)
         return a->standing(a->standing_arg, arena, ret);
-    enum hoist_err err = store_heads(r, arena, &s.heads, &s.head_count);
+    enum hoist_err err = store_heads(a, r, arena, &s.heads, &s.head_count);
     if (err == HOIST_OK)
         err = store_certificates(r, arena, &s);
     if (err == HOIST_OK)
         *ret = s;
     return err;
-}
-
-static bool is_given(const struct answerer *a, struct slice env)
-{
-    for (uint32_t i = 0; i < a->env_count; i++)
-        if (slice_eq(slice_str(a->envs[i]), env))
-            return true;
-    return !a->envs;
 }
 
 /* ENOTFOUND also for an environment that has nothing yet: there is nothing to give of it. One that a
@@ -103,7 +111,7 @@ static enum hoist_err find_env(const struct answerer *a, struct store_read *r, s
                                struct store_env *ret)
 {
     char str[STORE_ENV_NAME_MAX + 1];
-    if (name.len == 0 || name.len >= sizeof str || !is_given(a, name))
+    if (name.len == 0 || name.len >= sizeof str || !answer_gives(a, name))
         return HOIST_ENOTFOUND;
     memcpy(str, name.ptr, name.len);
     str[name.len] = '\0';

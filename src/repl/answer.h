@@ -6,6 +6,9 @@
 #ifndef REPL_ANSWER_H
 #define REPL_ANSWER_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "repl/downloads.h"
@@ -28,7 +31,13 @@ struct answerer { /* who answers; all borrowed */
     void *standing_arg;
     const char *const *envs; /* what there is to be had; NULL: all that the store has */
     uint32_t env_count;
+    const char *const *hidden; /* nor these */
+    uint32_t hidden_count;
+    _Atomic uint32_t *beats; /* heartbeats sent */
 };
+
+/* Whether anything of environment `env` is given out and told. */
+bool answer_gives(const struct answerer *a, struct slice env);
 
 void answer_hello(const struct answerer *a, struct buf *out);
 void answer_fetch(const struct answerer *a, const struct frame_fetch *f, struct buf *out);

@@ -21,7 +21,6 @@ struct publisher {
     nng_socket socket;
     struct listeners *listeners;
     pthread_mutex_t lock; /* heartbeats leave in the order of their counters */
-    uint32_t beats;
     struct metric *errors;
 };
 
@@ -118,7 +117,7 @@ static void send_header(struct publisher *p, struct slice change)
     buf_done(&header);
 }
 
-void publisher_changes(struct publisher *p, const struct slice *changes, uint32_t count)
+static void publish_all(struct publisher *p, const struct slice *changes, uint32_t count)
 {
     const size_t room = FRAME_PUB_MAX - MESSAGE_OVERHEAD;
     uint32_t i = 0;
@@ -138,11 +137,39 @@ void publisher_changes(struct publisher *p, const struct slice *changes, uint32_
     }
 }
 
+/* Those of environments that are told of here, into `out`; how many there are. */
+static uint32_t told_here(const struct answerer *who, const struct slice *changes, uint32_t count,
+                          struct slice *out)
+{
+    uint32_t n = 0;
+    struct change c;
+    for (uint32_t i = 0; i < count; i++)
+        if (change_decode(changes[i], &c) == HOIST_OK && answer_gives(who, c.head.env))
+            out[n++] = changes[i];
+    return n;
+}
+
+void publisher_changes(struct publisher *p, const struct slice *changes, uint32_t count)
+{
+    struct slice *told = NULL;
+    if (p->who->hidden_count > 0) {
+        told = mem_zalloc(count, sizeof *told);
+        if (!told) {
+            metric_inc(p->errors); /* the next heartbeat shows what there is to fetch */
+            return;
+        }
+        count = told_here(p->who, changes, count, told);
+        changes = told;
+    }
+    publish_all(p, changes, count);
+    mem_free(told);
+}
+
 void publisher_heartbeat(struct publisher *p)
 {
     struct buf frame = BUF_INIT(NET_STREAM_MAX);
     pthread_mutex_lock(&p->lock);
-    if (heartbeat_make(p->who, ++p->beats, &frame) == HOIST_OK)
+    if (heartbeat_make(p->who, atomic_fetch_add(p->who->beats, 1) + 1, &frame) == HOIST_OK)
         send_frame(p, &frame);
     else
         metric_inc(p->errors);

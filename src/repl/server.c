@@ -56,6 +56,7 @@ struct server {
     struct server_config config;
     char *id, *software;
     struct answerer answerer;
+    _Atomic uint32_t beats; /* where the configuration has none */
     struct downloads *downloads;
     struct publisher *publisher;
     nng_socket rep;
@@ -495,6 +496,9 @@ static enum hoist_err prepare(struct server *v)
         .standing_arg = v->config.standing_arg,
         .envs = v->config.envs,
         .env_count = v->config.env_count,
+        .hidden = v->config.hidden,
+        .hidden_count = v->config.hidden_count,
+        .beats = v->config.beats ? v->config.beats : &v->beats,
     };
     hash_random(&v->answerer.incarnation, sizeof v->answerer.incarnation);
     err = publisher_open(&v->answerer, v->quota, v->config.tls, &v->publisher);

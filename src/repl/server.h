@@ -8,6 +8,7 @@
 #ifndef REPL_SERVER_H
 #define REPL_SERVER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,6 +39,10 @@ struct server_config {
     const char *const *envs; /* of these alone there is something to be had; NULL: of all; borrowed
                                 as long as the server runs */
     uint32_t env_count;
+    const char *const *hidden; /* of these nothing is to be had, nor told; borrowed as well */
+    uint32_t hidden_count;
+    _Atomic uint32_t
+        *beats; /* the heartbeats of all servers of a primary; NULL: of this one alone */
     /* NULL: this server takes none, and says to ask the primary. A command came; `peer` is "uid:1000" over ipc, else "". Called on any thread, must not block:
      * queue it. Returns an error when it cannot be taken (EBUSY): the asker is told so. What it
      * took is answered or dropped, once; until then what `command` points to stays. */

@@ -117,6 +117,8 @@ static enum hoist_err start_primary(struct daemon *d)
         .listen_count = d->listen_count,
         .stream = s->stream,
         .tls = d->tls,
+        .privates = s->privates,
+        .private_count = (uint32_t)s->private_count,
         .id = s->id,
         .software = HOIST_VERSION,
         .role = roles[s->role].name,

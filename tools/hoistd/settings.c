@@ -66,6 +66,10 @@
      .help = "a bundle, from hoistd certs: stands for the three\n" \
              "--tls-*; taken anew at SIGHUP"}, \
     TLS, \
+    {.name = "private", .arg = "ENV=URL", .many = true, \
+     .help = "give environment ENV out at URL (which has the others as\n" \
+             "well) and nowhere else: hosts that may follow it have\n" \
+             "URL as their --upstream"}, \
     {.name = "sign-key", .arg = "FILE", \
      .help = "the secret key that signs changes and heartbeats; by\n" \
              "default sign.key in the store's directory, made if it is\n" \
@@ -544,6 +548,7 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     s.upstream_count = options_list(s.options, "upstream", &s.upstreams);
     s.label_count = options_list(s.options, "label", &s.labels);
     s.stream = options_get(s.options, "stream");
+    s.private_count = options_list(s.options, "private", &s.privates);
     s.sign_key = options_get(s.options, "sign-key");
     s.ofrep.context_count = options_list(s.options, "context", &s.ofrep.context);
     s.ofrep.header_count = options_list(s.options, "context-from-header", &s.ofrep.headers);

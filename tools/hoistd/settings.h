@@ -37,6 +37,8 @@ struct settings { /* text belongs to `options`, but for store and id */
     const char *const *listen; /* NULL: the default ones */
     size_t listen_count;
     const char *stream;
+    const char *const *privates; /* "ENV=URL" */
+    size_t private_count;
     const char *const *upstreams;
     size_t upstream_count;
     const char *const *labels;
