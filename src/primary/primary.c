@@ -273,6 +273,7 @@ static enum hoist_err start_server(struct primary *p, struct store *s,
                                    .hidden = at ? at->hidden : p->privates.envs,
                                    .hidden_count = at ? at->hidden_count : p->privates.env_count,
                                    .tls = config->tls,
+                                   .downloads = p->downloads,
                                    .beats = &p->beats,
                                    .id = p->id,
                                    .software = p->software,
@@ -296,7 +297,9 @@ static enum hoist_err start_servers(struct primary *p, struct store *s,
     p->servers = mem_zalloc(1 + p->privates.listener_count, sizeof *p->servers);
     if (!p->servers)
         return err_set(HOIST_ENOMEM, "out of memory");
-    err = start_server(p, s, config, NULL);
+    err = downloads_new(s, &p->downloads);
+    if (err == HOIST_OK)
+        err = start_server(p, s, config, NULL);
     for (uint32_t i = 0; i < p->privates.listener_count && err == HOIST_OK; i++)
         err = start_server(p, s, config, &p->privates.listeners[i]);
     for (uint32_t i = 0; i < config->private_count && err == HOIST_OK; i++)
@@ -310,6 +313,7 @@ static void stop_servers(struct primary *p)
     for (uint32_t i = 0; i < p->server_count; i++)
         server_stop(p->servers[i]);
     mem_free(p->servers);
+    downloads_free(p->downloads);
     privates_done(&p->privates);
 }
 

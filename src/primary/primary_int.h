@@ -44,7 +44,8 @@ struct primary {
     struct server **servers; /* the ordinary one first, then one for each private listener */
     uint32_t server_count;
     struct privates privates;
-    _Atomic uint32_t beats; /* of all of them */
+    struct downloads *downloads; /* at all of them */
+    _Atomic uint32_t beats;
     struct fleet *fleet;
     char *id, *software, *role;
     const struct sign_key *key; /* NULL: nothing is signed */

@@ -56,8 +56,8 @@ struct server {
     struct server_config config;
     char *id, *software;
     struct answerer answerer;
-    _Atomic uint32_t beats; /* where the configuration has none */
-    struct downloads *downloads;
+    _Atomic uint32_t beats;      /* where the configuration has none */
+    struct downloads *downloads; /* its own; or NULL */
     struct publisher *publisher;
     nng_socket rep;
     bool rep_is_open;
@@ -422,7 +422,7 @@ static void beat(void *arg)
 {
     struct server *v = arg;
     publisher_heartbeat(v->publisher);
-    downloads_tick(v->downloads, clock_mono_ms());
+    downloads_tick(v->answerer.downloads, clock_mono_ms());
 }
 
 /* ---------------------------------------------------------------- start and stop */
@@ -479,7 +479,7 @@ static enum hoist_err prepare(struct server *v)
     v->software = mem_dup_str(v->config.software);
     if (!v->id || !v->software)
         return err_set(HOIST_ENOMEM, "repl: out of memory");
-    enum hoist_err err = downloads_new(v->store, &v->downloads);
+    enum hoist_err err = v->config.downloads ? HOIST_OK : downloads_new(v->store, &v->downloads);
     if (err == HOIST_OK)
         err = quota_new(&v->config.quota, &v->quota);
     if (err == HOIST_OK)
@@ -488,7 +488,7 @@ static enum hoist_err prepare(struct server *v)
         return err;
     v->answerer = (struct answerer){
         .store = v->store,
-        .downloads = v->downloads,
+        .downloads = v->config.downloads ? v->config.downloads : v->downloads,
         .id = slice_str(v->id),
         .software = slice_str(v->software),
         .key = v->config.key,

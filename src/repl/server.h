@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "repl/downloads.h"
 #include "repl/net_tls.h"
 #include "repl/quota.h"
 #include "repl/standing.h"
@@ -41,8 +42,9 @@ struct server_config {
     uint32_t env_count;
     const char *const *hidden; /* of these nothing is to be had, nor told; borrowed as well */
     uint32_t hidden_count;
-    _Atomic uint32_t
-        *beats; /* the heartbeats of all servers of a primary; NULL: of this one alone */
+    /* What all servers of a primary have in common; NULL: this one has its own. */
+    struct downloads *downloads;
+    _Atomic uint32_t *beats; /* heartbeats sent */
     /* NULL: this server takes none, and says to ask the primary. A command came; `peer` is "uid:1000" over ipc, else "". Called on any thread, must not block:
      * queue it. Returns an error when it cannot be taken (EBUSY): the asker is told so. What it
      * took is answered or dropped, once; until then what `command` points to stays. */

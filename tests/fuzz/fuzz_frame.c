@@ -1,8 +1,9 @@
-/* Any bytes as each kind of frame, as a change, and as edits: what decodes must come out the same
+/* Any bytes as each kind of frame, as a change, as edits, and as certificates of keys: what decodes must come out the same
  * when it is encoded and decoded again. */
 #include <assert.h>
 
 #include "../wire_again.h"
+#include "wire/keyring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,6 +28,26 @@ static enum hoist_err edits_only(struct slice in, struct arena *a, struct buf *o
     return edits_again(in, out);
 }
 
+/* One certificate, or a list of them, at a host that trusts a key. */
+static void into_a_keyring(struct slice in)
+{
+    struct trust file = {.count = 1};
+    struct keyring ring;
+    struct sign_key key;
+    enum keyring_verdict verdict;
+    uint8_t seed[SIGN_PUBLIC_SIZE];
+    for (size_t i = 0; i < sizeof seed; i++)
+        seed[i] = (uint8_t)(3 + i); /* the one that has signed those of the corpus */
+    sign_key_from_seed(seed, &key);
+    memcpy(file.keys[0], key.public, sizeof key.public);
+    keyring_init(&ring, &file);
+    if (keyring_take(&ring, in, &verdict) == HOIST_OK)
+        assert(verdict != KEYRING_TAKEN || ring.count == 1);
+    if (keyring_get(&ring, in) == HOIST_OK)
+        assert(ring.trusted.count > 0);
+    keyring_done(&ring);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = {data, size};
@@ -36,5 +57,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         twice(frames_again[kind], in);
     twice(change_again, in);
     twice(edits_only, in);
+    into_a_keyring(in);
     return 0;
 }

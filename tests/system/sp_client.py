@@ -50,11 +50,12 @@ def snapshot(port, env):
 
 
 def listen(port, seconds, meanwhile):
-    """All that a stream says in that time, while `meanwhile` is done."""
+    """All that a stream says while `meanwhile` is done, and for so long behind it."""
     s, f = connect(port, SUB)
-    said, end = [], time.monotonic() + seconds
+    said = []
     with s:
         meanwhile()
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             said.append(read_message(f))
     return said
