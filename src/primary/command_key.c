@@ -118,6 +118,8 @@ static enum hoist_err find_envs(struct store_read *r, struct arena *arena, struc
     struct store_env env;
     while (store_env_at(r, k->env_count, &env) == HOIST_OK)
         k->env_count++;
+    if (k->env_count == 0)
+        return err_set(HOIST_EINVAL, "there is no environment whose history could say so");
     k->envs = arena_alloc(arena, k->env_count, sizeof *k->envs);
     if (!k->envs)
         return err_set(HOIST_ENOMEM, "out of memory");

@@ -47,7 +47,6 @@ static void tell_taken(struct follower *f, struct slice bytes)
 /* True: it counts, and is new. */
 static bool take(struct follower *f, struct slice bytes)
 {
-    struct certificate c;
     enum keyring_verdict verdict = KEYRING_KNOWN;
     switch (keyring_take(&f->ring, bytes, &verdict)) {
     case HOIST_OK:
@@ -61,8 +60,6 @@ static bool take(struct follower *f, struct slice bytes)
     }
     if (verdict == KEYRING_FORGED)
         upstream_forged(f, "a certificate of a signing key");
-    if (verdict == KEYRING_STRANGE && certificate_decode(bytes, &c) == HOIST_OK)
-        f->strange_key = f->strange_key || c.kind == CERTIFICATE_ROTATE;
     if (verdict == KEYRING_TAKEN)
         tell_taken(f, bytes);
     return verdict == KEYRING_TAKEN;
@@ -89,6 +86,21 @@ static void pass_on(struct follower *f, const struct slice *certificates, uint32
         f->no_memory = true;
 }
 
+/* Whether keys were rotated and none of them is trusted here, neither before nor behind. */
+static bool are_strange(const struct follower *f, const struct slice *certificates, uint32_t count)
+{
+    struct certificate c;
+    bool strange = false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (certificate_decode(certificates[i], &c) != HOIST_OK)
+            continue;
+        if (keyring_trusts(&f->ring, c.by) || keyring_trusts(&f->ring, c.key))
+            return false;
+        strange = true;
+    }
+    return strange;
+}
+
 void keys_heard(struct follower *f, const struct slice *certificates, uint32_t count)
 {
     bool news = false;
@@ -96,6 +108,7 @@ void keys_heard(struct follower *f, const struct slice *certificates, uint32_t c
         news |= take(f, certificates[i]);
     if (news)
         keep(f);
+    f->strange_key = are_strange(f, certificates, count);
     if (f->config.relay && count > 0)
         pass_on(f, certificates, count);
 }

@@ -20,6 +20,11 @@ static int find(const struct keyring *k, const uint8_t key[SIGN_PUBLIC_SIZE])
     return -1;
 }
 
+bool keyring_trusts(const struct keyring *k, const uint8_t key[SIGN_PUBLIC_SIZE])
+{
+    return find(k, key) >= 0;
+}
+
 /* ------------------------------------------------------------------ where trust leads to */
 
 static void begin(struct keyring *k)
@@ -107,11 +112,9 @@ static bool is_kept(const struct keyring *k, struct slice bytes)
     return false;
 }
 
-/* When there is no room the oldest one goes: a trust file from before it then leads nowhere. */
 static enum hoist_err keep(struct keyring *k, struct slice bytes)
 {
-    if (k->count == CERTIFICATES_KEPT)
-        memmove(k->kept, k->kept + 1, --k->count * sizeof *k->kept);
+    assert(k->count < CERTIFICATES_KEPT);
     if (k->count == k->cap) {
         struct kept_certificate *more = mem_grow(k->kept, &k->cap, 4, sizeof *more);
         if (!more)
@@ -146,7 +149,9 @@ static enum keyring_verdict judge(const struct keyring *k, const struct certific
         return trusted && c->kind == CERTIFICATE_ROTATE ? KEYRING_KNOWN : KEYRING_STRANGE;
     if (c->kind == CERTIFICATE_ROTATE ? trusted || revoked : revoked && !trusted)
         return KEYRING_KNOWN;
-    if (c->kind == CERTIFICATE_ROTATE && k->trusted.count == TRUST_KEYS_MAX)
+    /* None may go to make room: without its revocation an old key would be trusted again. */
+    if (k->count == CERTIFICATES_KEPT ||
+        (c->kind == CERTIFICATE_ROTATE && k->trusted.count == TRUST_KEYS_MAX))
         return KEYRING_STRANGE;
     return certificate_is_signed(c) ? KEYRING_TAKEN : KEYRING_FORGED;
 }

@@ -30,7 +30,8 @@ void keyring_done(struct keyring *k);
 enum keyring_verdict {
     KEYRING_KNOWN,   /* it says nothing new */
     KEYRING_TAKEN,   /* it counts, and is kept */
-    KEYRING_STRANGE, /* by a key that is not trusted here: the trust file is older or newer */
+    KEYRING_STRANGE, /* by a key that is not trusted here, or there is no more room: the trust file
+                        is too old, or newer */
     KEYRING_FORGED,  /* its signature is not its signer's */
 };
 
@@ -41,6 +42,8 @@ MUST_USE enum hoist_err keyring_take(struct keyring *k, struct slice certificate
 /* The keys that were revoked: what they signed before is genuine if it leads to what is trusted. At
  * most TRUST_KEYS_MAX, the newest. */
 void keyring_revoked(const struct keyring *k, struct trust *ret);
+
+bool keyring_trusts(const struct keyring *k, const uint8_t key[SIGN_PUBLIC_SIZE]);
 
 /* Whether there is a revocation of `key`. */
 bool keyring_has_revoked(const struct keyring *k, const uint8_t key[SIGN_PUBLIC_SIZE]);

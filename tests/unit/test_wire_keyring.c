@@ -220,11 +220,13 @@ static void what_is_kept_leads_there_again(void **state)
     buf_done(&newest);
 }
 
-static void only_so_many_are_kept_and_the_newest_count(void **state)
+static void only_so_many_are_kept_and_no_revocation_is_forgotten(void **state)
 {
+    uint8_t first[SIGN_PUBLIC_SIZE];
     (void)state;
+    memcpy(first, keys[0].public, sizeof first);
     trust_in(0);
-    for (int i = 0; i < CERTIFICATES_KEPT; i++) { /* to and fro by keys that nobody has seen */
+    for (int i = 0; i < CERTIFICATES_KEPT / 2; i++) { /* to and fro by keys that nobody has seen */
         struct sign_key next;
         sign_key_random(&next);
         keys[1] = next;
@@ -233,8 +235,10 @@ static void only_so_many_are_kept_and_the_newest_count(void **state)
         keys[0] = next;
     }
     assert_int_equal(ring.count, CERTIFICATES_KEPT);
+    assert_int_equal(take(CERTIFICATE_ROTATE, 2, 0), KEYRING_STRANGE);
     assert_int_equal(ring.trusted.count, 1);
     assert_memory_equal(ring.trusted.keys[0], keys[0].public, SIGN_PUBLIC_SIZE);
+    assert_true(keyring_has_revoked(&ring, first));
 }
 
 static void no_more_keys_are_trusted_than_there_is_room_for(void **state)
@@ -279,7 +283,7 @@ int main(void)
         TEST(a_signature_that_is_not_its_signers_is_forged),
         TEST(without_a_trust_file_nothing_is_kept),
         TEST(what_is_kept_leads_there_again),
-        TEST(only_so_many_are_kept_and_the_newest_count),
+        TEST(only_so_many_are_kept_and_no_revocation_is_forgotten),
         TEST(no_more_keys_are_trusted_than_there_is_room_for),
         TEST(without_memory_nothing_is_taken),
     };
