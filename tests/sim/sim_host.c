@@ -210,6 +210,8 @@ static void let_go(struct sim_node *n)
 {
     struct agent *a = n->agent;
     site_close(n);
+    for (uint32_t i = 0; i < a->config.upstream_count; i++)
+        agent_end_probe(a, i);
     if (!upstream_close(a->upstream))
         sim_wrong("a connection that cannot be closed");
     for (struct queue_item *item = queue_take(&a->queue, 0); item;) {

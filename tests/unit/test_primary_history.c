@@ -243,8 +243,9 @@ static void every_changed_byte_breaks_the_chain(void **state)
 
 static void nothing_at_all_is_signed_by_nobody(void **state)
 {
-    struct trust trust = {.count = 1};
-    struct audit a = {.trust = &trust};
+    struct keyring ring;
+    struct audit a = {.ring = &ring};
+    keyring_init(&ring, &(struct trust){.count = 1});
     assert_false(audit_end_signed(&a));
     assert_int_equal(a.broken, 1);
     assert_string_not_equal(a.why, "");
