@@ -17,7 +17,7 @@ MUST_USE enum hoist_err heartbeat_make(const struct answerer *who, uint32_t beat
  * was before, in this store, and in the one that its epochs, or its last writer's upstream, were of.
  * EIO, ECORRUPT.
  */
-MUST_USE enum hoist_err heartbeat_counter(const struct store *s, struct store_read *r, uint32_t beat,
-                                          uint64_t *ret);
+MUST_USE enum hoist_err heartbeat_counter(const struct store *s, struct store_read *r,
+                                          uint32_t beat, uint64_t *ret);
 
 #endif

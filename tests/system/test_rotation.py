@@ -102,7 +102,7 @@ def test_what_a_revoked_key_signs_is_not_taken_even_if_the_file_has_it(lab):
     fleet.primary.stop()
     shutil.copytree(fleet.primary.store, copy, symlinks=True)
     fleet.primary.again()
-    fleet.rotate()
+    fleet.rotate("--wait")
     thief = lab.primary(name="stolen")
     assert lab.flagctl("env", "epoch", "--new", "--env", "production", primary=thief.url).code == 0
     assert lab.flagctl("set", "k", "stolen", "--env", "production", primary=thief.url).code == 0
