@@ -57,9 +57,11 @@ static struct slice take(struct slice *in, const struct audit *a, struct buf *ma
 
 static void walk(struct slice in, const struct trust *t)
 {
-    struct audit a = {.trust = t};
+    struct keyring ring;
+    struct audit a = {.ring = t ? &ring : NULL};
     struct buf made = BUF_INIT(1 << 16);
     bool holds = true;
+    keyring_init(&ring, t ? t : &(struct trust){0});
     while (holds && in.len >= 2) {
         uint64_t before = a.count;
         holds = audit_step(&a, take(&in, &a, &made));
@@ -69,6 +71,7 @@ static void walk(struct slice in, const struct trust *t)
         assert(audit_end(&a, a.last, a.hash));
     if (!audit_end_signed(&a))
         assert(a.broken > 0 && *a.why);
+    keyring_done(&ring);
     buf_done(&made);
 }
 

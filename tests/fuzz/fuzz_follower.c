@@ -110,6 +110,10 @@ static void told(struct told *t, enum follower_in kind)
 static void carry_out(struct play *p, const struct follower_output *o, struct told *t)
 {
     switch (o->kind) {
+    case OUT_PROBE:
+    case OUT_PROBED:
+    case OUT_KEYS:
+        break;
     case OUT_FOLLOW:
         p->upstream = o->upstream;
         buf_clear(&p->request);
