@@ -109,7 +109,8 @@ void show_logged(const struct call *c, const json_t *change);
 /* An answer with "edits": exit 0 when there are none, 1 when there are. */
 int show_difference(struct call *c, struct reply *r);
 
-/* A JSON value as one line of text; strings bare if `bare`. To be freed with mem_free(). */
+/* A JSON value as one line of text; strings bare if `bare`. To be freed with mem_free().
+ * Ends the program where there is no memory for it: half a line would be taken for an answer. */
 char *value_text(const json_t *value, bool bare);
 
 /* "3 min ago" for an RFC 3339 time; "" for none. */

@@ -206,6 +206,8 @@ static int show(struct call *c, struct fsck *f, uint64_t faults)
         json_object_set_new(f->sums, "faults", json_integer((json_int_t)faults));
         json_t *out = json_pack("{ss sb sO sO}", "store", f->dir, "ok", faults == 0, "counts",
                                 f->sums, "faults", f->list);
+        if (!out)
+            return show_failure(c, EXIT_NO_ANSWER, "failed", NULL, "no memory for the answer");
         char *text = value_text(out, false);
         if (text)
             puts(text);

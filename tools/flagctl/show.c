@@ -155,6 +155,13 @@ static void put_value(struct json_writer *w, const json_t *v)
     }
 }
 
+/* Half an answer would be read as a whole one. */
+static _Noreturn void end_without_room(void)
+{
+    fputs("flagctl: no memory for the answer; it is not known whether it was done\n", stderr);
+    exit(EXIT_NO_ANSWER);
+}
+
 char *value_text(const json_t *value, bool bare)
 {
     struct buf text = BUF_INIT(FRAME_COMMAND_MAX);
@@ -163,7 +170,9 @@ char *value_text(const json_t *value, bool bare)
         buf_add(&text, json_string_value(value), json_string_length(value));
     else if (value)
         put_value(&w, value);
-    char *copy = mem_dup(buf_slice(&text));
+    char *copy = buf_err(&text) != HOIST_OK ? NULL : mem_dup(buf_slice(&text));
+    if (!copy)
+        end_without_room();
     buf_done(&text);
     return copy;
 }
