@@ -65,8 +65,9 @@ static void ask(struct store_read *r, const char *name, const char *text)
     struct buf out = BUF_INIT(64 << 20);
     json_t *args = json_loads(text, 0, NULL);
     (void)query_run(r, slice_str(name), args, &out);
-    /* Jansson's integers end at 2^63, and a version in a bad row need not. */
-    json_t *answer = json_loadb((const char *)out.ptr, out.len, JSON_DECODE_INT_AS_REAL, NULL);
+    /* Jansson's integers end at 2^63, and a version in a bad row need not; nor is a key without NULs. */
+    json_t *answer =
+        json_loadb((const char *)out.ptr, out.len, JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
     assert(json_is_object(answer));
     json_decref(answer);
     json_decref(args);
