@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "wire_again.h"
+#include "wire/statement.h"
 
 #define TEXT(s)                                                                                    \
     {                                                                                              \
@@ -501,6 +502,42 @@ static inline void sample_command(struct buf *out)
     frame_put_command(out, &f);
 }
 
+/* With a signature that is none: what is looked at is where it stands. */
+static inline struct frame_command sample_signed(void)
+{
+    static uint8_t key[SIGN_PUBLIC_SIZE], signature[SIGNATURE_SIZE];
+    struct frame_command f = {.name = SLICE("set"),
+                              .body = SLICE("{\"key\":\"enable-sync\",\"value\":\"on\"}"),
+                              .epoch = UINT64_C(1700000000) << 24,
+                              .time_ms = 1700000000123,
+                              .key = {key, sizeof key},
+                              .signature = {signature, sizeof signature}};
+    fill(f.request, sizeof f.request, 3);
+    fill(key, sizeof key, 17);
+    fill(signature, sizeof signature, 99);
+    return f;
+}
+
+static inline void sample_command_signed(struct buf *out)
+{
+    struct frame_command f = sample_signed();
+    frame_put_command(out, &f);
+}
+
+static inline void sample_change_proved(struct buf *out)
+{
+    struct frame_command f = sample_signed();
+    struct change_header h = sample_header();
+    struct buf proof = BUF_INIT(CHANGE_PROOF_MAX);
+    if (proof_put(&f, &proof) != HOIST_OK)
+        abort();
+    h.proof = buf_slice(&proof);
+    h.edits_count = 0;
+    if (change_encode(&h, SLICE(""), SLICE(""), out, NULL) != HOIST_OK)
+        abort();
+    buf_done(&proof);
+}
+
 static inline void sample_command_reply(struct buf *out)
 {
     struct frame_command_reply f = {.exit = 3, .body = SLICE("{\"error\":{\"exit\":3}}")};
@@ -521,7 +558,7 @@ struct sample {
     again_fn *again;
 };
 
-enum { SAMPLES_FRAMES = 8 }; /* where the frames begin */
+enum { SAMPLES_FRAMES = 9 }; /* where the frames begin */
 
 static const struct sample samples[] = {
     {"record-boolean", sample_record_boolean, record_again},
@@ -532,6 +569,7 @@ static const struct sample samples[] = {
     {"change-epoch", sample_change_epoch, change_again},
     {"change-without-edits", sample_change_bare, change_again},
     {"change-rollback", sample_change_rollback, change_again},
+    {"change-proved", sample_change_proved, change_again},
     {"frame-changes", sample_changes, changes_again},
     {"frame-heartbeat", sample_heartbeat, heartbeat_again},
     {"frame-hello", sample_hello, hello_again},
@@ -551,6 +589,7 @@ static const struct sample samples[] = {
     {"frame-changes-key", sample_changes_key, changes_again},
     {"frame-heartbeat-certificates", sample_heartbeat_certificates, heartbeat_again},
     {"frame-hello-reply-certificates", sample_hello_certificates, hello_reply_again},
+    {"frame-command-signed", sample_command_signed, command_again},
 };
 
 enum { SAMPLES = sizeof samples / sizeof *samples };

@@ -105,12 +105,14 @@ struct frame_heartbeat {
 
 /* FRAME_HELLO and FRAME_HELLO_REPLY:
  * [kind, major, id, incarnation, software, format, role, [env_head, …], time_ms, certificates] */
+#define FRAME_ROLE_ASKER "flagctl" /* the role of one that follows nothing: it is no host */
+
 struct frame_hello {
     struct slice id;
     uint64_t incarnation; /* random, per start */
     struct slice software;
     uint32_t format;   /* record major it can read */
-    struct slice role; /* "primary", "relay", "agent" */
+    struct slice role; /* "primary", "relay", "agent", or FRAME_ROLE_ASKER */
     struct env_head *envs;
     uint32_t env_count;
     int64_t time_ms;
@@ -204,12 +206,16 @@ struct frame_subtree {
     uint32_t count;
 };
 
-/* FRAME_COMMAND: [kind, major, request, name, author, body]; body: a JSON object of arguments */
+/* FRAME_COMMAND: [kind, major, request, name, author, body, epoch, time_ms, key: bin, signature: bin]
+ * body: a JSON object of arguments. The last four are not there when nobody signed it. */
 struct frame_command {
     uint8_t request[REQUEST_ID_SIZE];
     struct slice name;
     struct slice author; /* "" : the peer's user */
     struct slice body;
+    uint64_t epoch; /* these are said with a signature alone: see statement.h */
+    int64_t time_ms;
+    struct slice key, signature; /* both empty: it is not signed */
 };
 
 /* FRAME_COMMAND_REPLY: [kind, major, request, exit, body]; exit: flagctl's exit code; body: the

@@ -1,15 +1,38 @@
 /* What is asked of a primary, the answer, and the answer to a request that could not be read. */
 #include "wire/frame_int.h"
 
-enum { COMMAND_FIELDS = 6, COMMAND_REPLY_FIELDS = 5, ERROR_REPLY_FIELDS = 3 };
+enum {
+    COMMAND_FIELDS = 6,
+    COMMAND_FIELDS_SIGNED = 10,
+    COMMAND_REPLY_FIELDS = 5,
+    ERROR_REPLY_FIELDS = 3
+};
 
 void frame_put_command(struct buf *out, const struct frame_command *f)
 {
-    frame_head(out, FRAME_COMMAND, COMMAND_FIELDS);
+    bool is_signed = f->key.len > 0;
+    frame_head(out, FRAME_COMMAND, is_signed ? COMMAND_FIELDS_SIGNED : COMMAND_FIELDS);
     mp_put_bin(out, slice_of(f->request, sizeof f->request));
     mp_put_str(out, f->name);
     mp_put_str(out, f->author);
     mp_put_bin(out, f->body);
+    if (!is_signed)
+        return;
+    mp_put_u64(out, f->epoch);
+    mp_put_i64(out, f->time_ms);
+    mp_put_bin(out, f->key);
+    mp_put_bin(out, f->signature);
+}
+
+static void signature_get(struct mp_reader *r, struct frame_command *c)
+{
+    c->epoch = mp_u64(r);
+    c->time_ms = mp_i64(r);
+    c->key = mp_bin(r);
+    c->signature = mp_bin(r);
+    bool none = c->key.len == 0 && c->signature.len == 0;
+    if (!r->bad && !none && (c->key.len != SIGN_PUBLIC_SIZE || c->signature.len != SIGNATURE_SIZE))
+        mp_fail(r, "a key or a signature of another length");
 }
 
 enum hoist_err frame_get_command(struct slice in, struct frame_command *ret)
@@ -23,7 +46,10 @@ enum hoist_err frame_get_command(struct slice in, struct frame_command *ret)
     c.name = some_text_get(&f.r, FRAME_ID_MAX);
     c.author = mp_text(&f.r, CHANGE_AUTHOR_MAX);
     c.body = mp_bin(&f.r);
-    err = frame_end(&f, COMMAND_FIELDS);
+    bool is_signed = f.elements >= COMMAND_FIELDS_SIGNED;
+    if (is_signed)
+        signature_get(&f.r, &c);
+    err = frame_end(&f, is_signed ? COMMAND_FIELDS_SIGNED : COMMAND_FIELDS);
     if (err == HOIST_OK)
         *ret = c;
     return err;

@@ -1,9 +1,10 @@
-/* Any bytes as each kind of frame, as a change, as edits, and as certificates of keys: what decodes must come out the same
+/* Any bytes as each kind of frame, as a change, as edits, as a proof, and as certificates of keys: what decodes must come out the same
  * when it is encoded and decoded again. */
 #include <assert.h>
 
 #include "../wire_again.h"
 #include "wire/keyring.h"
+#include "wire/statement.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -52,11 +53,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = {data, size};
     enum frame_kind kind;
+    struct proof proof;
     hash_init();
     if (frame_kind_of(in, &kind) == HOIST_OK)
         twice(frames_again[kind], in);
     twice(change_again, in);
     twice(edits_only, in);
     into_a_keyring(in);
+    if (proof_get(in, &proof) == HOIST_OK)
+        (void)proof_holds(&proof);
     return 0;
 }
