@@ -123,6 +123,17 @@ static enum hoist_err make_key(const char *path, const char *trust_path, struct 
     return err;
 }
 
+enum hoist_err sign_key_make(const char *path, struct sign_key *ret)
+{
+    uint8_t seed[SIGN_PUBLIC_SIZE];
+    randombytes_buf(seed, sizeof seed);
+    enum hoist_err err = write_line(path, secret_word, seed, 0600);
+    if (!err)
+        sign_key_from_seed(seed, ret);
+    sodium_memzero(seed, sizeof seed);
+    return err;
+}
+
 enum hoist_err sign_key_open(const char *path, bool make, const char *trust_path,
                              struct sign_key *ret)
 {

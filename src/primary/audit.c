@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "wire/change.h"
+#include "wire/statement.h"
 
 PRINTF_LIKE(3, 4)
 static bool breaks(struct audit *a, uint64_t version, const char *fmt, ...)
@@ -61,6 +61,22 @@ static bool is_signed(struct audit *a, const struct change *c)
     return true;
 }
 
+/* A proof that is there must be one, and of this very command. */
+static bool is_proved(struct audit *a, const struct change *c)
+{
+    struct proof proof;
+    if (c->head.proof.len == 0)
+        return true;
+    if (proof_get(c->head.proof, &proof) != HOIST_OK)
+        return breaks(a, c->head.version, "the proof of its author cannot be read: %s", err_last());
+    if (memcmp(proof.said.request, c->head.request, REQUEST_ID_SIZE) != 0)
+        return breaks(a, c->head.version, "the proof of its author is that of another command");
+    if (!proof_holds(&proof))
+        return breaks(a, c->head.version, "the key that its proof names has not signed it");
+    a->proved_count++;
+    return true;
+}
+
 bool audit_end_signed(struct audit *a)
 {
     if (!a->broken && a->ring && a->count == 0)
@@ -79,7 +95,7 @@ bool audit_step(struct audit *a, struct slice change)
         return breaks(a, a->last + 1, "%s", err_last());
     if (!c.edits.ptr)
         return breaks(a, c.head.version, "its edits are missing");
-    if (!follows(a, &c) || !is_signed(a, &c))
+    if (!follows(a, &c) || !is_signed(a, &c) || !is_proved(a, &c))
         return false;
     a->last = c.head.version;
     a->count++;

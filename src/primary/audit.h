@@ -21,6 +21,7 @@ struct audit { /* all zero: nothing was seen yet, and signatures are not looked 
     uint64_t first, last; /* versions seen; 0: none */
     uint64_t count;
     uint8_t hash[HASH_SIZE]; /* of the last */
+    uint64_t proved_count;   /* changes that say whose key signed the command, which it did */
     uint64_t signed_count;   /* changes that a trusted key has signed */
     bool last_signed;
     uint64_t broken; /* the version at which the chain breaks; 0: it holds */

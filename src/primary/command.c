@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "primary/command_int.h"
 #include "primary/env_about.h"
@@ -18,13 +19,32 @@ void answer_done(struct answer *a)
 
 /* ------------------------------------------------------------------ answers given before */
 
-/* An answer as it is kept: the exit code, then the JSON. */
-enum { KEPT_HEADER = 4 };
+/* An answer as it is kept: the exit code with KEPT_PRINT, the command's print, then the JSON.
+ * Earlier versions kept no print, and the exit code alone before the JSON. */
+enum { KEPT_HEADER = 4, KEPT_HEADER_PRINT = KEPT_HEADER + HASH_SIZE };
+static const uint32_t KEPT_PRINT = UINT32_C(1) << 31;
 
 static bool has_request(const struct command *c)
 {
     static const uint8_t none[REQUEST_ID_SIZE];
     return memcmp(c->request, none, sizeof none) != 0;
+}
+
+/* Whoever repeats a command gets its answer; whoever has its id alone gets none. */
+static void give_kept(const struct command *c, struct slice kept, struct answer *a)
+{
+    uint32_t exit = be32_read(kept.ptr);
+    bool has_print = exit & KEPT_PRINT && kept.len >= KEPT_HEADER_PRINT;
+    size_t head = has_print ? KEPT_HEADER_PRINT : KEPT_HEADER;
+    if (has_print && memcmp(kept.ptr + KEPT_HEADER, c->print, HASH_SIZE) != 0) {
+        a->exit = query_error(&a->body, EXIT_REFUSED, "request-used", NULL,
+                              "nothing was done; give each command an id of its own", NULL,
+                              "another command had this request id before");
+        return;
+    }
+    buf_clear(&a->body);
+    buf_add(&a->body, kept.ptr + head, kept.len - head);
+    a->exit = exit & ~KEPT_PRINT;
 }
 
 static bool answered_before(struct command *c, struct store_read *r, struct answer *a)
@@ -33,22 +53,22 @@ static bool answered_before(struct command *c, struct store_read *r, struct answ
     if (!has_request(c) || store_command_get(r, c->request, &kept) != HOIST_OK ||
         kept.len < KEPT_HEADER)
         return false;
-    buf_clear(&a->body);
-    buf_add(&a->body, kept.ptr + KEPT_HEADER, kept.len - KEPT_HEADER);
-    a->exit = be32_read(kept.ptr);
+    give_kept(c, kept, a);
     return true;
 }
 
-/* Only what changed something is kept: a refusal, or "unchanged", may be judged anew. */
+/* What changed something is kept, and of what was signed also that nothing changed, since somebody
+ * who recorded it could send it again when it would. A refusal may be judged anew. */
 enum hoist_err command_keep_answer(struct command *c, struct store_write *w, const struct answer *a)
 {
     enum hoist_err err = buf_err(&a->body);
     if (err != HOIST_OK || !has_request(c))
         return err;
-    struct buf kept = BUF_INIT(FRAME_COMMAND_MAX + KEPT_HEADER);
+    struct buf kept = BUF_INIT(FRAME_COMMAND_MAX + KEPT_HEADER_PRINT);
     uint8_t exit[KEPT_HEADER];
-    be32_write(exit, a->exit);
+    be32_write(exit, a->exit | KEPT_PRINT);
     buf_add(&kept, exit, sizeof exit);
+    buf_add(&kept, c->print, sizeof c->print);
     buf_add_slice(&kept, buf_slice(&a->body));
     err = buf_err(&kept);
     if (err == HOIST_OK)
@@ -187,6 +207,7 @@ struct change_header command_next(const struct command *c, const struct store_en
     head.time_ms = c->wall_ms;
     head.author = c->author;
     head.message = slice_str(c->args.message);
+    head.proof = buf_slice(&c->proof);
     memcpy(head.request, c->request, sizeof head.request);
     return head;
 }
@@ -213,11 +234,34 @@ static enum hoist_err commit_plan(struct command *c, struct store_write *w, enum
     return err;
 }
 
+/* Each flag that would change has to be within the reach of who asks. */
+static bool may_edit_all(struct command *c, const struct plan *plan, struct answer *a)
+{
+    for (size_t i = 0; c->gate && i < plan->count; i++)
+        if (!gate_allows(c->gate, &c->person, c->need, slice_str(c->env.name), plan->items[i].key,
+                         &a->body, &a->exit))
+            return false;
+    return true;
+}
+
+static enum hoist_err stay_unchanged(struct command *c, struct store_write *w,
+                                     const struct plan *plan, struct answer *a)
+{
+    command_put_result(c, &c->env, c->env.head, "unchanged", plan, a);
+    if (!c->claim.is_signed || !has_request(c))
+        return buf_err(&a->body);
+    enum hoist_err err = command_keep_answer(c, w, a);
+    a->wrote = err == HOIST_OK;
+    return err;
+}
+
 enum hoist_err command_carry_out(struct command *c, struct store_write *w, enum change_kind kind,
                                  struct plan *plan, struct answer *a)
 {
     char mend[512] = "";
     enum hoist_err err = HOIST_OK;
+    if (!may_edit_all(c, plan, a))
+        return HOIST_OK;
     if (c->fast)
         plan_sort(plan);
     else
@@ -229,7 +273,7 @@ enum hoist_err command_carry_out(struct command *c, struct store_write *w, enum 
     if (c->args.dry_run)
         command_put_result(c, &c->env, c->env.head, "dry-run", plan, a);
     else if (plan->count == 0)
-        command_put_result(c, &c->env, c->env.head, "unchanged", plan, a);
+        return stay_unchanged(c, w, plan, a);
     else
         return commit_plan(c, w, kind, plan, a);
     return buf_err(&a->body);
@@ -237,12 +281,21 @@ enum hoist_err command_carry_out(struct command *c, struct store_write *w, enum 
 
 /* ------------------------------------------------------------------ running */
 
+/* Whether there is no more than one environment beside Hoist's own. */
+static bool is_only_one(struct store_read *r)
+{
+    struct store_env env;
+    uint32_t count = 0;
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
+        count += !access_env_is_own(slice_str(env.name));
+    return count <= 1;
+}
+
 /* The environment that a write is about: named, unless there is but one. A kill goes on in the
  * first, and its answer says so: who has to stop something has no time for a second try. */
 static bool find_env(struct command *c, struct store_read *r, struct answer *a)
 {
-    struct store_env second;
-    if (!c->args.env && c->kind->run != command_kill && store_env_at(r, 1, &second) == HOIST_OK) {
+    if (!c->args.env && c->kind->run != command_kill && !is_only_one(r)) {
         struct buf mend = BUF_INIT(8192);
         buf_add_str(&mend, "name one by --env or HOIST_ENV: ");
         query_env_names(r, &mend);
@@ -328,7 +381,7 @@ static enum hoist_err look_about(struct command *c, struct store_read *r)
     return HOIST_OK;
 }
 
-static bool check_set_back(struct command *c, struct answer *a)
+bool command_check_set_back(struct command *c, struct answer *a)
 {
     char why[FLEET_WHY_SIZE], mend[256];
     if (!c->fleet || c->kind->run == command_env_epoch ||
@@ -339,6 +392,98 @@ static bool check_set_back(struct command *c, struct answer *a)
              c->env.name);
     a->exit = query_error(&a->body, EXIT_REFUSED, "set-back", NULL, mend, NULL, "%s", why);
     return false;
+}
+
+/* ------------------------------------------------------------------ who may */
+
+bool command_may(struct command *c, const struct access_need *need, const char *env,
+                 struct answer *a)
+{
+    return !c->gate || gate_allows(c->gate, &c->person, need, slice_str(env), (struct slice){0},
+                                   &a->body, &a->exit);
+}
+
+static enum hoist_err set_author(struct command *c, const char *name)
+{
+    char *copy = mem_dup_str(name);
+    if (!copy)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    mem_free((void *)c->author.ptr);
+    c->author = slice_str(copy);
+    return HOIST_OK;
+}
+
+/* The author of what somebody signed is who was granted that key, and nobody else. */
+static enum hoist_err settle_author(struct command *c, struct answer *a)
+{
+    char key[sizeof "key " + 16];
+    if (*c->person.author && c->author_said && !slice_eq(c->author, slice_str(c->person.author))) {
+        a->exit = query_error(&a->body, EXIT_REFUSED, "denied", "author",
+                              "leave --author out: the key says who it is by", NULL,
+                              "%s cannot sign as '%.*s'", c->person.author, SLICE_ARG(c->author));
+        return HOIST_OK;
+    }
+    if (*c->person.author)
+        return set_author(c, c->person.author);
+    if (!c->claim.is_signed || c->author_said)
+        return HOIST_OK;
+    snprintf(key, sizeof key, "key ");
+    text_hex(key + strlen(key), slice_of(c->claim.key, 8));
+    return set_author(c, key);
+}
+
+/* Who it is, and whether they may do this anywhere at all; where, is for later. a->exit: they may
+ * not. */
+static enum hoist_err admit(struct command *c, struct store_read *r, struct answer *a)
+{
+    if (!c->gate)
+        return HOIST_OK;
+    enum hoist_err err = gate_look(c->gate, r);
+    if (err != HOIST_OK)
+        return err;
+    if (!gate_check_signature(c->gate, &c->claim, c->need, r, c->wall_ms, &a->body, &a->exit))
+        return HOIST_OK;
+    gate_person(c->gate, &c->claim, &c->person);
+    return command_may(c, c->need, NULL, a) ? settle_author(c, a) : HOIST_OK;
+}
+
+/* What only `flagctl access` changes, no other command does. */
+static bool check_own(struct command *c, struct answer *a)
+{
+    if (!access_env_is_own(slice_str(c->env.name)) || c->kind->run == command_env_epoch)
+        return true;
+    a->exit =
+        query_error(&a->body, EXIT_INPUT, "input", "env",
+                    "flagctl access grant, revoke, token create, token revoke", NULL,
+                    "%s is Hoist's own: '%s' changes nothing there", c->env.name, c->kind->name);
+    return false;
+}
+
+/* Whether it is about no environment, or finds its own. */
+static bool finds_env_itself(const struct command *c)
+{
+    return c->kind->run == command_env_create || c->kind->run == command_host_retire ||
+           c->kind->run == command_key_rotate || c->kind->run == command_key_revoke ||
+           c->kind->run == command_access_grant || c->kind->run == command_access_revoke ||
+           c->kind->run == command_token_create || c->kind->run == command_token_revoke;
+}
+
+static enum hoist_err run_admitted(struct command *c, struct store_write *w, struct answer *a)
+{
+    struct store_read *r = store_write_read(w);
+    if (finds_env_itself(c))
+        return c->kind->run(c, w, a);
+    if (!find_env(c, r, a))
+        return HOIST_OK;
+    snprintf(a->env, sizeof a->env, "%s", c->env.name);
+    if (!command_may(c, c->need, c->env.name, a) || !check_own(c, a))
+        return HOIST_OK;
+    enum hoist_err err = look_about(c, r);
+    if (err != HOIST_OK)
+        return err;
+    if (!command_check_set_back(c, a) || !check_version(c, a) || !check_protected(c, a))
+        return HOIST_OK;
+    return c->kind->run(c, w, a);
 }
 
 enum hoist_err command_run(struct command *c, struct store_write *w, struct fleet *fleet,
@@ -355,16 +500,7 @@ enum hoist_err command_run(struct command *c, struct store_write *w, struct flee
     }
     if (answered_before(c, r, ret))
         return buf_err(&ret->body);
-    if (c->kind->run == command_env_create || c->kind->run == command_host_retire ||
-        c->kind->run == command_key_rotate || c->kind->run == command_key_revoke)
-        return c->kind->run(c, w, ret);
-    if (!find_env(c, r, ret))
-        return HOIST_OK;
-    snprintf(ret->env, sizeof ret->env, "%s", c->env.name);
-    enum hoist_err err = look_about(c, r);
-    if (err != HOIST_OK)
-        return err;
-    if (!check_set_back(c, ret) || !check_version(c, ret) || !check_protected(c, ret))
-        return HOIST_OK;
-    return c->kind->run(c, w, ret);
+    ret->exit = EXIT_DONE;
+    enum hoist_err err = admit(c, r, ret);
+    return err != HOIST_OK || ret->exit != EXIT_DONE ? err : run_admitted(c, w, ret);
 }

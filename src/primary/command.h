@@ -18,6 +18,7 @@
 #include "wire/frame.h"
 
 struct command;
+struct gate;
 
 /* What came of a command. */
 struct answer {
@@ -36,8 +37,10 @@ struct answer {
 void answer_done(struct answer *a);
 
 /* Whether `name` is a command: set, target, delete, apply, kill, restore, rollback, promote, env_create,
- * env_set, env_epoch, host_retire, key_rotate, key_revoke. */
+ * env_set, env_epoch, host_retire, key_rotate, key_revoke, access_grant, access_revoke, token_create,
+ * token_revoke. */
 bool command_is(struct slice name);
+size_t command_count(void); /* how many there are */
 
 /*
  * Read a command; `author` is used where it names none. Whatever is wrong with it, command_run()
@@ -46,6 +49,14 @@ bool command_is(struct slice name);
 MUST_USE enum hoist_err command_new(const struct frame_command *frame, const char *author,
                                     struct command **ret);
 void command_free(struct command *c);
+
+/* Who gave it: `frame` as in command_new(), `peer` as net_peer() has it. Looks at its signature.
+ * Errors: ENOMEM. */
+MUST_USE enum hoist_err command_claim(struct command *c, const struct frame_command *frame,
+                                      const char *peer);
+
+/* Let `gate` judge who may; it stays the caller's. NULL: nobody is asked who they are. */
+void command_judge_by(struct command *c, struct gate *gate);
 
 /* What its change is to be signed with; NULL: it is not. `key` stays the caller's. */
 void command_sign_with(struct command *c, const struct sign_key *key);

@@ -40,7 +40,11 @@ enum hoist_err command_make_env(struct store_write *w, const struct sign_key *ke
 static struct change_header header_of(const struct command *c)
 {
     struct change_header head = {
-        .time_ms = c->wall_ms, .author = c->author, .message = slice_str(c->args.message)};
+        .time_ms = c->wall_ms,
+        .author = c->author,
+        .message = slice_str(c->args.message),
+        .proof = buf_slice(&c->proof),
+    };
     memcpy(head.request, c->request, sizeof head.request);
     return head;
 }
@@ -54,6 +58,12 @@ enum hoist_err command_env_create(struct command *c, struct store_write *w, stru
                               "a name is 1 to 63 of a-z, 0-9, '.', '_' and '-', and begins with a "
                               "letter or digit",
                               NULL, "%s", name ? err_last() : "'env_create' needs a name");
+        return HOIST_OK;
+    }
+    if (access_env_is_own(slice_str(name))) {
+        a->exit =
+            query_error(&a->body, EXIT_INPUT, "input", "env", "choose another name", NULL,
+                        "'%s': names that begin with " ACCESS_OWN_PREFIX " are Hoist's own", name);
         return HOIST_OK;
     }
     if (store_env_get(store_write_read(w), name, &there) == HOIST_OK) {
@@ -98,9 +108,10 @@ enum hoist_err command_env_set(struct command *c, struct store_write *w, struct 
     command_put_result(c, &c->env, c->env.head, changed ? "changed" : "unchanged", NULL, a);
     if (changed)
         err = env_about_write(w, c->env.name, &about);
-    if (err == HOIST_OK && changed)
+    bool keep = changed || c->claim.is_signed;
+    if (err == HOIST_OK && keep)
         err = command_keep_answer(c, w, a);
-    a->wrote = changed && err == HOIST_OK;
+    a->wrote = keep && err == HOIST_OK;
 out:
     env_about_done(&about);
     return err;

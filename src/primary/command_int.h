@@ -6,6 +6,7 @@
 
 #include "flag/json.h"
 #include "primary/command.h"
+#include "primary/gate.h"
 #include "primary/plan.h"
 
 struct command_args { /* all that any command takes; absent is NULL or 0 */
@@ -34,10 +35,17 @@ struct command {
     struct problems problems; /* of its flags that are left out */
     struct tree rule;         /* what a target carries, in rule_arena; count 0: none */
     struct arena rule_arena;
-    struct answer refused; /* refused.exit: what was wrong with it as it came */
+    struct answer refused;    /* refused.exit: what was wrong with it as it came */
+    uint8_t print[HASH_SIZE]; /* of its name, body and key: two commands are not of one id */
+    bool author_said;         /* by the asker, not guessed here */
+    struct claim claim;
+    struct buf proof; /* for the change; empty: it was not signed */
+    const struct access_need *need;
 
     /* while it runs */
     struct fleet *fleet;
+    struct gate *gate; /* NULL: everybody may */
+    struct person person;
     const struct sign_key *key; /* NULL: changes are not signed */
     int64_t wall_ms;
     struct store_env env;
@@ -52,6 +60,13 @@ struct command {
 MUST_USE enum hoist_err command_carry_out(struct command *c, struct store_write *w,
                                           enum change_kind kind, struct plan *plan,
                                           struct answer *a);
+
+/* Whether the asker may do this in `env`; ptr NULL: anywhere at all. False: that is answered. */
+bool command_may(struct command *c, const struct access_need *need, const char *env,
+                 struct answer *a);
+
+/* Whether the environment was not set back. False: that is answered. */
+bool command_check_set_back(struct command *c, struct answer *a);
 
 /* Put a change without edits: an environment's first, an epoch's. */
 MUST_USE enum hoist_err command_mark(struct store_write *w, const struct sign_key *key,
@@ -113,5 +128,10 @@ enum hoist_err command_key_revoke(struct command *c, struct store_write *w, stru
 enum hoist_err command_host_retire(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_set(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a);
+
+enum hoist_err command_access_grant(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_access_revoke(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_token_create(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_token_revoke(struct command *c, struct store_write *w, struct answer *a);
 
 #endif

@@ -128,6 +128,8 @@ enum hoist_err command_promote(struct command *c, struct store_write *w, struct 
     }
     if (!query_env(r, c->args.from, &p.from, &a->body, &a->exit) || !check_args(c, &p, a))
         return HOIST_OK;
+    if (!command_may(c, access_need_of(SLICE("export")), p.from.name, a))
+        return HOIST_OK;
     plan_begin(&p.plan, r, &c->env);
     enum hoist_err err = c->args.keys ? promote_keys(&p, c->args.keys, a) : promote_all(&p);
     if (err == HOIST_OK && c->args.prune)

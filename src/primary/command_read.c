@@ -7,6 +7,7 @@
 #include "flag/json_read.h"
 #include "primary/command_int.h"
 #include "primary/query_int.h"
+#include "wire/statement.h"
 
 static const struct command_kind kinds[] = {
     {"set",
@@ -28,6 +29,10 @@ static const struct command_kind kinds[] = {
     {"key_revoke", " env message key ", command_key_revoke},
     {"env_set", " env message protected metadata ", command_env_set},
     {"env_epoch", " env message if_version new_epoch ", command_env_epoch},
+    {"access_grant", " message name role key uid envs prefixes ", command_access_grant},
+    {"access_revoke", " message name role ", command_access_revoke},
+    {"token_create", " message name role hash envs prefixes expires_ms ", command_token_create},
+    {"token_revoke", " message name ", command_token_revoke},
 };
 
 static const struct command_kind *find_kind(struct slice name)
@@ -41,6 +46,11 @@ static const struct command_kind *find_kind(struct slice name)
 bool command_is(struct slice name)
 {
     return find_kind(name) != NULL;
+}
+
+size_t command_count(void)
+{
+    return sizeof kinds / sizeof *kinds;
 }
 
 /* ------------------------------------------------------------------ reading what was sent */
@@ -171,6 +181,19 @@ static enum hoist_err read_command(struct command *c, const struct frame_command
     return read_file(c);
 }
 
+/* What tells a repeated command from another that has its request id. */
+static void take_print(const struct frame_command *frame, uint8_t ret[HASH_SIZE])
+{
+    struct hash_stream h;
+    uint8_t body[HASH_SIZE];
+    hash_blake2b(body, frame->body);
+    hash_begin(&h);
+    hash_add(&h, body, sizeof body);
+    hash_add(&h, frame->key.ptr, frame->key.len);
+    hash_add(&h, frame->name.ptr, frame->name.len);
+    hash_end(&h, ret);
+}
+
 enum hoist_err command_new(const struct frame_command *frame, const char *author,
                            struct command **ret)
 {
@@ -179,10 +202,14 @@ enum hoist_err command_new(const struct frame_command *frame, const char *author
         return err_set(HOIST_ENOMEM, "out of memory");
     c->refused = ANSWER_INIT;
     memcpy(c->request, frame->request, sizeof c->request);
-    c->author = frame->author.len ? frame->author : slice_str(author);
+    take_print(frame, c->print);
+    c->author_said = frame->author.len > 0;
+    c->author = c->author_said ? frame->author : slice_str(author);
     char *copy = mem_dup(c->author);
     c->author.ptr = (const uint8_t *)copy;
     c->kind = find_kind(frame->name);
+    c->need = access_need_of(frame->name);
+    c->proof = BUF_INIT(CHANGE_PROOF_MAX);
     enum hoist_err err = copy ? HOIST_OK : err_set(HOIST_ENOMEM, "out of memory");
     if (err == HOIST_OK && !c->kind)
         c->refused.exit = query_error(&c->refused.body, EXIT_INPUT, "input", NULL, NULL, NULL,
@@ -195,6 +222,17 @@ enum hoist_err command_new(const struct frame_command *frame, const char *author
     }
     *ret = c;
     return HOIST_OK;
+}
+
+enum hoist_err command_claim(struct command *c, const struct frame_command *frame, const char *peer)
+{
+    claim_read(frame, peer, &c->claim);
+    return c->claim.is_signed && !c->claim.forged ? proof_put(frame, &c->proof) : HOIST_OK;
+}
+
+void command_judge_by(struct command *c, struct gate *gate)
+{
+    c->gate = gate;
 }
 
 void command_sign_with(struct command *c, const struct sign_key *key)
@@ -212,5 +250,6 @@ void command_free(struct command *c)
     problems_done(&c->problems);
     arena_done(&c->rule_arena);
     answer_done(&c->refused);
+    buf_done(&c->proof);
     mem_free(c);
 }

@@ -50,7 +50,8 @@ enum hoist_err job_read(struct primary *p, struct job *j)
         return HOIST_OK;
     if (strncmp(j->peer, "uid:", 4) == 0 && text_u64(j->peer + 4, &uid) == HOIST_OK)
         user_name(p, (uid_t)uid, author);
-    return command_new(&j->frame, author, &j->command);
+    enum hoist_err err = command_new(&j->frame, author, &j->command);
+    return err == HOIST_OK ? command_claim(j->command, &j->frame, j->peer) : err;
 }
 
 void job_answer(struct job *j)
@@ -114,6 +115,8 @@ static enum hoist_err make_env(struct store *s, const struct sign_key *key, cons
     struct buf change = BUF_INIT(4096);
     struct change_header head = {.time_ms = clock_wall_ms(), .author = SLICE("hoistd")};
     enum hoist_err err = flag_env_check(slice_str(name));
+    if (err == HOIST_OK && access_env_is_own(slice_str(name)))
+        err = err_set(HOIST_EINVAL, "names that begin with " ACCESS_OWN_PREFIX " are Hoist's own");
     if (err == HOIST_OK)
         err = store_write_begin(s, &w);
     if (err != HOIST_OK)
@@ -176,6 +179,9 @@ static enum hoist_err look_at_envs(struct primary *p)
 static void primary_free(struct primary *p)
 {
     fleet_free(p->fleet);
+    gate_done(&p->reader_gate);
+    gate_done(&p->writer_gate);
+    denials_free(p->denials);
     mem_free(p->env_metrics);
     mem_free(p->id);
     mem_free(p->software);
@@ -214,10 +220,14 @@ static enum hoist_err primary_new(struct store *s, const struct primary_config *
         "Time of a write transaction, from its begin to the end of its commit.", "", txn_buckets);
     err = p->id && p->software && p->role ? fleet_new(&p->fleet)
                                           : err_set(HOIST_ENOMEM, "out of memory");
+    if (err == HOIST_OK)
+        err = denials_new(&p->denials);
     if (err != HOIST_OK) {
         primary_free(p);
         return err;
     }
+    p->reader_gate = (struct gate){.anonymous = config->anonymous, .denials = p->denials};
+    p->writer_gate = p->reader_gate;
     *ret = p;
     return HOIST_OK;
 }

@@ -18,13 +18,21 @@
 
 struct primary;
 
+/* What somebody may do who signs nothing and is no user with a grant. */
+enum anonymous {
+    ANONYMOUS_OPEN, /* until the first grant everything, from then on reading; over TLS from
+                       another machine reading alone, ever */
+    ANONYMOUS_VIEWER,
+    ANONYMOUS_NONE,
+};
+
 struct primary_config {
     const char *const *envs; /* made if they are not there; none and none there: "production" */
     uint32_t env_count;
     const char *const *listen;
     uint32_t listen_count;
     const char *stream;
-    struct net_tls *tls; /* for the tls+tcp addresses; NULL: there are none */
+    struct net_tls *tls;         /* for the tls+tcp addresses; NULL: there are none */
     const char *const *privates; /* "ENV=URL": ENV is given out at URL, and nowhere else */
     uint32_t private_count;
     const char *id;
@@ -32,6 +40,7 @@ struct primary_config {
     const char *role; /* "primary" or "dev", as status says it */
     uint32_t heartbeat_ms;
     struct quota_limits quota;
+    enum anonymous anonymous;
     const struct sign_key *key; /* signs changes and heartbeats; stays the caller's; NULL: none */
 };
 

@@ -14,6 +14,7 @@
 #include "base/metrics.h"
 #include "base/queue.h"
 #include "primary/command.h"
+#include "primary/gate.h"
 #include "primary/primary.h"
 #include "primary/private.h"
 
@@ -49,6 +50,9 @@ struct primary {
     struct fleet *fleet;
     char *id, *software, *role;
     const struct sign_key *key; /* NULL: nothing is signed */
+
+    struct denials *denials;
+    struct gate reader_gate, writer_gate; /* each its thread's own */
 
     struct queue changes;   /* to the writer */
     struct queue questions; /* to the reader */

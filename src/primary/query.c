@@ -4,16 +4,27 @@
 #include "primary/env_about.h"
 #include "primary/query_int.h"
 #include "wire/record.h"
+#include "wire/statement.h"
 
 static const struct question {
     const char *name;
     uint32_t (*answer)(struct store_read *r, const json_t *args, struct buf *out);
 } questions[] = {
-    {"eval", query_eval},       {"get", query_get},           {"is", query_is_on},
-    {"list", query_list},       {"export", query_export},     {"log", query_log},
-    {"history", query_history}, {"show", query_show},         {"diff", query_diff},
-    {"audit", query_audit},     {"env_diff", query_env_diff}, {"env_show", query_env_show},
+    {"eval", query_eval},
+    {"get", query_get},
+    {"is", query_is_on},
+    {"list", query_list},
+    {"export", query_export},
+    {"log", query_log},
+    {"history", query_history},
+    {"show", query_show},
+    {"diff", query_diff},
+    {"audit", query_audit},
+    {"env_diff", query_env_diff},
+    {"env_show", query_env_show},
     {"envs", query_envs},
+    {"access_list", query_access_list},
+    {"access_denied", query_access_denied},
 };
 
 static const struct question *find(struct slice name)
@@ -27,6 +38,11 @@ static const struct question *find(struct slice name)
 bool query_is(struct slice name)
 {
     return find(name) != NULL;
+}
+
+size_t query_count(void)
+{
+    return sizeof questions / sizeof *questions;
 }
 
 uint32_t query_run(struct store_read *r, struct slice name, const json_t *args, struct buf *out)
@@ -142,6 +158,19 @@ const char *query_type_name(enum hoist_type type)
     return "unknown";
 }
 
+/* Whose key signed the command; nothing where nobody's did, or that cannot be read. */
+static void put_by(struct json_writer *w, const struct change *c)
+{
+    struct proof proof;
+    if (c->head.proof.len == 0 || proof_get(c->head.proof, &proof) != HOIST_OK)
+        return;
+    json_key(w, "by");
+    json_object_begin(w);
+    json_key(w, "key");
+    json_put_hex(w, proof.key);
+    json_object_end(w);
+}
+
 void query_put_header(struct json_writer *w, const struct change *c)
 {
     json_key(w, "version");
@@ -160,6 +189,7 @@ void query_put_header(struct json_writer *w, const struct change *c)
         json_key(w, "restores");
         json_put_u64(w, c->head.restores);
     }
+    put_by(w, c);
     json_key(w, "hash");
     json_put_hex(w, slice_of(c->hash, HASH_SIZE));
     json_key(w, "prev");

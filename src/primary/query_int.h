@@ -70,6 +70,8 @@ uint32_t query_diff(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_env_diff(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_env_show(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_audit(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_access_list(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_access_denied(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_envs(struct store_read *r, const json_t *args, struct buf *out);
 
 #endif

@@ -1,4 +1,5 @@
 /* The reader's thread: questions, and long commands on their way to the writer. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "flag/json_read.h"
 #include "primary/keys.h"
@@ -6,31 +7,69 @@
 #include "primary/query.h"
 #include "primary/query_fleet.h"
 
-static void ask(struct primary *p, struct job *j)
+/* Whether somebody may ask that of environment `env`; NULL: of the one that is named first. */
+static bool may_ask_of(struct gate *g, const struct person *who, const struct access_need *need,
+                       struct store_read *r, const json_t *args, const char *env, struct answer *a)
+{
+    struct store_env first;
+    if (!env && need->reach != REACH_NONE && store_env_get(r, NULL, &first) == HOIST_OK)
+        env = first.name;
+    return gate_allows(g, who, need, slice_str(env),
+                       slice_str(json_string_value(json_object_get(args, "key"))), &a->body,
+                       &a->exit);
+}
+
+static bool may_ask(struct primary *p, const struct job *j, struct store_read *r,
+                    const json_t *args, struct answer *a)
+{
+    const struct access_need *need = access_need_of(j->frame.name);
+    struct gate *g = &p->reader_gate;
+    struct claim claim;
+    struct person who;
+    const char *other = json_string_value(json_object_get(args, "other"));
+    enum hoist_err err = gate_look(g, r);
+    if (err != HOIST_OK) {
+        a->exit = query_fail(&a->body, err, NULL);
+        return false;
+    }
+    claim_read(&j->frame, j->peer, &claim);
+    if (!gate_check_signature(g, &claim, need, r, clock_wall_ms(), &a->body, &a->exit))
+        return false;
+    gate_person(g, &claim, &who);
+    return may_ask_of(g, &who, need, r, args, json_string_value(json_object_get(args, "env")), a) &&
+           (!other || may_ask_of(g, &who, need, r, args, other, a));
+}
+
+static void answer(struct primary *p, struct job *j, struct store_read *r, const json_t *args)
 {
     struct answer *a = &j->answer;
+    if (!may_ask(p, j, r, args, a))
+        return;
+    if (fleet_is_question(j->frame.name)) {
+        a->exit = fleet_answer(p->fleet, r, j->frame.name, args, &a->body);
+    } else if (slice_eq(j->frame.name, SLICE("status"))) {
+        enum hoist_err err = primary_status(p, &a->body);
+        a->exit = err == HOIST_OK ? EXIT_DONE : query_fail(&a->body, err, NULL);
+    } else if (slice_eq(j->frame.name, SLICE("keys"))) {
+        a->exit = keys_answer(r, p->key, &a->body);
+    } else {
+        a->exit = query_run(r, j->frame.name, args, &a->body);
+    }
+}
+
+static void ask(struct primary *p, struct job *j)
+{
     struct store_read *r = NULL;
     json_t *args = NULL;
     enum hoist_err err = json_read(j->frame.body.len ? j->frame.body : SLICE("{}"), &args);
     if (err == HOIST_OK)
         err = store_read_begin(p->store, false, &r);
-    if (err == HOIST_OK && fleet_is_question(j->frame.name))
-        a->exit = fleet_answer(p->fleet, r, j->frame.name, args, &a->body);
-    else if (err == HOIST_OK && slice_eq(j->frame.name, SLICE("keys")))
-        a->exit = keys_answer(r, p->key, &a->body);
-    else if (err == HOIST_OK)
-        a->exit = query_run(r, j->frame.name, args, &a->body);
+    if (err == HOIST_OK)
+        answer(p, j, r, args);
     else
-        a->exit = query_fail(&a->body, err, NULL);
+        j->answer.exit = query_fail(&j->answer.body, err, NULL);
     store_read_end(r);
     json_decref(args);
-}
-
-static void ask_status(struct primary *p, struct job *j)
-{
-    struct answer *a = &j->answer;
-    enum hoist_err err = primary_status(p, &a->body);
-    a->exit = err == HOIST_OK ? EXIT_DONE : query_fail(&a->body, err, NULL);
 }
 
 /* Read the command here, where nothing waits behind it, and hand it on. */
@@ -60,10 +99,7 @@ void *reader_main(void *primary)
                 pass_on(p, j);
                 continue;
             }
-            if (slice_eq(j->frame.name, SLICE("status")))
-                ask_status(p, j);
-            else
-                ask(p, j);
+            ask(p, j);
             job_answer(j);
         }
     }

@@ -39,10 +39,11 @@ static enum hoist_err run_jobs(struct primary *p, struct store_write *w, struct 
         answer_done(&j->answer);
         j->answer = ANSWER_INIT;
         enum hoist_err err = job_read(p, j);
-        if (err == HOIST_OK)
+        if (err == HOIST_OK) {
             command_sign_with(j->command, p->key);
-        if (err == HOIST_OK)
+            command_judge_by(j->command, &p->writer_gate);
             err = command_run(j->command, w, p->fleet, now_ms, &j->answer);
+        }
         if (err != HOIST_OK)
             return err;
         *ret_changed |= j->answer.changed || j->answer.wrote;
@@ -257,6 +258,17 @@ static void keep_ledger(struct primary *p, bool *ret_more)
     }
 }
 
+static void keep_denials(struct primary *p)
+{
+    enum hoist_err err = denials_write(p->denials, p->store);
+    if (err == HOIST_EUNKNOWN) {
+        log_error("primary: %s; no changes are taken until the store was opened again", err_last());
+        atomic_store(&p->broken, true);
+    } else if (err != HOIST_OK) {
+        log_warn("primary: what was denied is not kept: %s; it is in the log alone", err_last());
+    }
+}
+
 /* What is due. Returns how long there is time until the next. */
 static int64_t upkeep(struct primary *p)
 {
@@ -278,6 +290,7 @@ static int64_t upkeep(struct primary *p)
         p->tick_ms = more && err == HOIST_OK ? now_ms : now_ms + TICK_MS;
     }
     if (now_ms >= p->status_ms) {
+        keep_denials(p);
         put_status(p);
         p->status_ms = now_ms + STATUS_MS;
     }
@@ -294,6 +307,9 @@ void *writer_main(void *primary)
         if (first)
             run_all(p, first);
         else if (closed)
-            return NULL;
+            break;
     }
+    if (!atomic_load(&p->broken))
+        keep_denials(p);
+    return NULL;
 }

@@ -1,5 +1,6 @@
 #include "repl/net.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -295,4 +296,34 @@ nng_msg *net_msg(struct slice bytes)
 struct slice net_msg_bytes(nng_msg *m)
 {
     return slice_of(nng_msg_body(m), nng_msg_len(m));
+}
+
+static bool is_loopback(const nng_sockaddr *a)
+{
+    static const uint8_t own6[16] = {[15] = 1};
+    if (a->s_family == NNG_AF_INET)
+        return ntohl(a->s_in.sa_addr) >> 24 == 127;
+    return a->s_family == NNG_AF_INET6 && memcmp(a->s_in6.sa_addr, own6, sizeof own6) == 0;
+}
+
+static bool came_by_tls(nng_pipe pipe)
+{
+    char *url = NULL;
+    bool is = nng_listener_get_string(nng_pipe_listener(pipe), NNG_OPT_URL, &url) == 0 &&
+              strncmp(url, "tls", 3) == 0;
+    nng_strfree(url);
+    return is;
+}
+
+void net_peer(nng_msg *m, char out[NET_PEER_SIZE])
+{
+    nng_pipe pipe = nng_msg_get_pipe(m);
+    nng_sockaddr from;
+    uint64_t uid;
+    *out = '\0';
+    if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) == 0)
+        snprintf(out, NET_PEER_SIZE, "uid:%llu", (unsigned long long)uid);
+    else if (came_by_tls(pipe) &&
+             (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &from) != 0 || !is_loopback(&from)))
+        snprintf(out, NET_PEER_SIZE, "tls");
 }

@@ -66,6 +66,12 @@ MUST_USE enum hoist_err net_dial(nng_socket s, const char *url, size_t message_m
  */
 MUST_USE bool net_close(nng_socket s);
 
+enum { NET_PEER_SIZE = 32 };
+
+/* Who sent `m`: "uid:1000" over ipc; "tls" over an encrypted connection from another machine; ""
+ * over a plain one, or from this machine. */
+void net_peer(nng_msg *m, char out[NET_PEER_SIZE]);
+
 /* An nng error as ours, with the sentence "WHAT: nng's word for it". */
 enum hoist_err net_err(int rc, const char *what);
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "repl/net.h"
+#include "wire/statement.h"
 
 enum {
     AGAIN_MS = 20, /* between a broken connection and the next try */
@@ -20,9 +21,13 @@ struct call {
     const char *url;
     const struct net_tls *tls;
     const struct frame_command *command;
+    struct rpc_signer *signer;
     int64_t began_ms, until_ms;
     bool sent; /* at least once: it may have been done */
 };
+
+/* What to make of a reply. */
+typedef enum hoist_err read_fn(const struct call *c, struct slice in, void *ret);
 
 static int64_t left_ms(const struct call *c)
 {
@@ -50,20 +55,46 @@ static enum hoist_err open_call(struct call *c)
     return err;
 }
 
-static enum hoist_err read_answer(const struct call *c, struct slice in, struct rpc_answer *ret)
+/* What is no reply of the expected kind is an error. */
+static enum hoist_err check_kind(const struct call *c, struct slice in)
 {
     enum frame_kind kind;
+    struct slice why;
     enum hoist_err err = frame_kind_of(in, &kind);
+    if (err != HOIST_OK || kind != FRAME_ERROR_REPLY)
+        return err;
+    err = frame_get_error_reply(in, &why);
+    return err != HOIST_OK ? err
+                           : err_set(HOIST_ECORRUPT, "%s could not read the command: %.*s", c->url,
+                                     SLICE_ARG(why));
+}
+
+static enum hoist_err read_hello(const struct call *c, struct slice in, void *ret)
+{
+    struct arena arena = {0};
+    struct frame_hello hello;
+    struct rpc_signer *signer = ret;
+    enum hoist_err err = check_kind(c, in);
+    if (err == HOIST_OK)
+        err = frame_get_hello(in, FRAME_HELLO_REPLY, &arena, &hello);
+    if (err == HOIST_OK) {
+        signer->knows = true;
+        signer->epoch = 0;
+        signer->clock_ms = hello.time_ms - clock_mono_ms();
+        for (uint32_t i = 0; i < hello.env_count; i++)
+            if (hello.envs[i].epoch > signer->epoch)
+                signer->epoch = hello.envs[i].epoch;
+    }
+    arena_done(&arena);
+    return err;
+}
+
+static enum hoist_err read_answer(const struct call *c, struct slice in, void *ret)
+{
+    struct frame_command_reply reply;
+    enum hoist_err err = check_kind(c, in);
     if (err != HOIST_OK)
         return err;
-    if (kind == FRAME_ERROR_REPLY) {
-        struct slice why;
-        err = frame_get_error_reply(in, &why);
-        return err != HOIST_OK ? err
-                               : err_set(HOIST_ECORRUPT, "%s could not read the command: %.*s",
-                                         c->url, SLICE_ARG(why));
-    }
-    struct frame_command_reply reply;
     if ((err = frame_get_command_reply(in, &reply)) != HOIST_OK)
         return err;
     if (memcmp(reply.request, c->command->request, REQUEST_ID_SIZE) != 0)
@@ -74,12 +105,12 @@ static enum hoist_err read_answer(const struct call *c, struct slice in, struct 
         buf_done(&answer.body);
         return err;
     }
-    *ret = answer;
+    *(struct rpc_answer *)ret = answer;
     return HOIST_OK;
 }
 
 /* Send once and wait. EAGAIN: the connection broke, there may be time to try again. */
-static enum hoist_err try_once(struct call *c, struct slice frame, struct rpc_answer *ret)
+static enum hoist_err try_once(struct call *c, struct slice frame, read_fn *read, void *ret)
 {
     nng_msg *m = net_msg(frame);
     if (!m)
@@ -95,7 +126,7 @@ static enum hoist_err try_once(struct call *c, struct slice frame, struct rpc_an
     rc = nng_recvmsg(c->req, &m, 0);
     if (rc != 0)
         return rc == NNG_ETIMEDOUT ? HOIST_ETIMEOUT : HOIST_EAGAIN;
-    enum hoist_err err = read_answer(c, net_msg_bytes(m), ret);
+    enum hoist_err err = read(c, net_msg_bytes(m), ret);
     nng_msg_free(m);
     return err;
 }
@@ -122,33 +153,75 @@ static enum hoist_err no_answer(const struct call *c)
                    c->url, waited);
 }
 
-static enum hoist_err call(struct call *c, struct slice frame, struct rpc_answer *ret)
+static enum hoist_err call(struct call *c, struct slice frame, read_fn *read, void *ret)
 {
-    enum hoist_err err = try_once(c, frame, ret);
+    enum hoist_err err = try_once(c, frame, read, ret);
     while (err == HOIST_EAGAIN && left_ms(c) > AGAIN_MS) {
         nng_msleep(AGAIN_MS);
-        err = try_once(c, frame, ret);
+        err = try_once(c, frame, read, ret);
     }
     return err == HOIST_EAGAIN || err == HOIST_ETIMEOUT ? no_answer(c) : err;
+}
+
+static enum hoist_err ask_hello(struct call *c)
+{
+    struct buf frame = BUF_INIT(FRAME_REPLY_MAX);
+    struct frame_hello hello = {
+        .id = SLICE("flagctl"), .software = SLICE("flagctl"), .role = SLICE(FRAME_ROLE_ASKER)};
+    frame_put_hello(&frame, FRAME_HELLO, &hello);
+    enum hoist_err err = buf_err(&frame);
+    if (err == HOIST_OK)
+        err = call(c, buf_slice(&frame), read_hello, c->signer);
+    buf_done(&frame);
+    bool sent = c->sent;
+    c->sent = false; /* the command was not */
+    return err == HOIST_EUNKNOWN && sent ? err_set(HOIST_ETIMEOUT, "%s does not answer", c->url)
+                                         : err;
+}
+
+/* The command, signed if somebody signs. */
+static enum hoist_err make_frame(struct call *c, struct buf *out)
+{
+    uint8_t signature[SIGNATURE_SIZE];
+    struct frame_command f = *c->command;
+    enum hoist_err err = HOIST_OK;
+    if (c->signer && !c->signer->knows)
+        err = ask_hello(c);
+    if (err == HOIST_OK && c->signer) {
+        f.epoch = c->signer->epoch;
+        f.time_ms = c->signer->clock_ms + clock_mono_ms();
+        err = frame_command_sign(&f, &c->signer->key, signature);
+    }
+    if (err != HOIST_OK)
+        return err;
+    frame_put_command(out, &f);
+    return buf_err(out);
 }
 
 enum hoist_err rpc_command(const char *url, const struct net_tls *tls,
                            const struct frame_command *command, int64_t timeout_ms,
                            struct rpc_answer *ret)
 {
+    return rpc_signed_command(url, tls, command, NULL, timeout_ms, ret);
+}
+
+enum hoist_err rpc_signed_command(const char *url, const struct net_tls *tls,
+                                  const struct frame_command *command, struct rpc_signer *signer,
+                                  int64_t timeout_ms, struct rpc_answer *ret)
+{
     struct buf frame = BUF_INIT(FRAME_COMMAND_MAX);
-    struct call c = {.url = url, .tls = tls, .command = command, .began_ms = clock_mono_ms()};
+    struct call c = {
+        .url = url, .tls = tls, .command = command, .signer = signer, .began_ms = clock_mono_ms()};
     c.until_ms = c.began_ms + timeout_ms;
 
     enum hoist_err err = net_check_url(url);
     if (err != HOIST_OK)
         return err;
-    frame_put_command(&frame, command);
-    err = buf_err(&frame);
-    if (err == HOIST_OK)
-        err = open_call(&c);
+    err = open_call(&c);
     if (err == HOIST_OK) {
-        err = call(&c, buf_slice(&frame), ret);
+        err = make_frame(&c, &frame);
+        if (err == HOIST_OK)
+            err = call(&c, buf_slice(&frame), read_answer, ret);
         close_call(&c);
     }
     buf_done(&frame);

@@ -7,6 +7,13 @@
 #include "repl/net_tls.h"
 #include "wire/frame.h"
 
+struct rpc_signer { /* who signs commands, and what was learnt for it */
+    struct sign_key key;
+    bool knows;       /* the two below, of the primary: asked for before the first command */
+    uint64_t epoch;   /* the greatest of its environments */
+    int64_t clock_ms; /* its time, less this machine's monotonic clock */
+};
+
 struct rpc_answer {
     uint32_t exit;
     struct buf body; /* JSON */
@@ -24,6 +31,12 @@ struct rpc_answer {
 MUST_USE enum hoist_err rpc_command(const char *url, const struct net_tls *tls,
                                     const struct frame_command *command, int64_t timeout_ms,
                                     struct rpc_answer *ret);
+/* The same, signed by `signer`, who first asks the primary what a signature has to say: the clock
+ * here may be wrong. NULL: not signed. */
+MUST_USE enum hoist_err rpc_signed_command(const char *url, const struct net_tls *tls,
+                                           const struct frame_command *command,
+                                           struct rpc_signer *signer, int64_t timeout_ms,
+                                           struct rpc_answer *ret);
 void rpc_answer_done(struct rpc_answer *a);
 
 #endif

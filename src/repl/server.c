@@ -238,20 +238,12 @@ static void put_command_busy(const struct server_request *q, struct buf *out, co
     put_command_error(q, out, EXIT_REFUSED, "busy", message);
 }
 
-static void peer_of(nng_msg *m, char *out, size_t size)
-{
-    uint64_t uid;
-    *out = '\0';
-    if (nng_pipe_get_uint64(nng_msg_get_pipe(m), NNG_OPT_IPC_PEER_UID, &uid) == 0)
-        snprintf(out, size, "uid:%llu", (unsigned long long)uid);
-}
-
 /* True: somebody has it now and will answer. False: `out` has the answer. */
 static bool hand_over(struct server_request *q, nng_msg *m, struct buf *out)
 {
     struct server *v = q->server;
     struct frame_command f;
-    char peer[32];
+    char peer[NET_PEER_SIZE];
     if (frame_get_command(net_msg_bytes(m), &f) != HOIST_OK) {
         put_refusal(v, out);
         return false;
@@ -267,7 +259,7 @@ static bool hand_over(struct server_request *q, nng_msg *m, struct buf *out)
         put_command_busy(q, out, beyond);
         return false;
     }
-    peer_of(m, peer, sizeof peer);
+    net_peer(m, peer);
     q->state = REQUEST_WAITS;
     q->msg = m;
     enum hoist_err err = v->config.command(v->config.arg, q, &f, peer);

@@ -45,7 +45,7 @@ struct server_config {
     /* What all servers of a primary have in common; NULL: this one has its own. */
     struct downloads *downloads;
     _Atomic uint32_t *beats; /* heartbeats sent */
-    /* NULL: this server takes none, and says to ask the primary. A command came; `peer` is "uid:1000" over ipc, else "". Called on any thread, must not block:
+    /* NULL: this server takes none, and says to ask the primary. A command came; `peer` is as net_peer() says. Called on any thread, must not block:
      * queue it. Returns an error when it cannot be taken (EBUSY): the asker is told so. What it
      * took is answered or dropped, once; until then what `command` points to stays. */
     enum hoist_err (*command)(void *arg, struct server_request *request,

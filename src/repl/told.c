@@ -19,7 +19,7 @@ enum hoist_err told_hello(struct slice in, struct arena *arena, told_fn *take, v
 {
     struct frame_hello f;
     enum hoist_err err = frame_get_hello(in, FRAME_HELLO, arena, &f);
-    if (err != HOIST_OK || !take)
+    if (err != HOIST_OK || !take || slice_eq(f.role, SLICE(FRAME_ROLE_ASKER)))
         return err;
     take(arg, &(struct told_host){.status = {.id = f.id,
                                              .incarnation = f.incarnation,

@@ -1,7 +1,10 @@
-/* check_commands.c - whether the answers that are kept and their sequence say the same. */
+/* check_commands.c - whether the answers that are kept and their sequence say the same, and what was
+ * denied is there. */
 #include "store/check_int.h"
 
 #include <inttypes.h>
+
+#include "base/text.h"
 
 static bool look_up(struct check *c, struct row_key k, struct slice *ret)
 {
@@ -35,6 +38,12 @@ static void check_sequence(struct check *c, const struct walk *w)
         check_tell(c, DB_COMMANDS, w->row_key, "its request has no answer of that number");
 }
 
+static void check_denied(struct check *c, const struct walk *w)
+{
+    if (w->row.len == 0 || w->row.len > STORE_DENIAL_MAX || !text_utf8(w->row))
+        check_tell(c, DB_COMMANDS, w->row_key, "what was denied is cut short, or no text");
+}
+
 enum hoist_err check_commands(struct check *c)
 {
     struct row_key k = {.bytes = "answers", .len = 7};
@@ -47,8 +56,11 @@ enum hoist_err check_commands(struct check *c)
             check_answer(c, &w, &bytes);
         else if (w.key.len == 1 + 8 && w.key.ptr[0] == 's')
             check_sequence(c, &w);
+        else if (w.key.len == 1 + 8 && w.key.ptr[0] == ROW_DENIED)
+            check_denied(c, &w);
         else
-            check_tell(c, DB_COMMANDS, w.row_key, "it is neither an answer nor a number");
+            check_tell(c, DB_COMMANDS, w.row_key,
+                       "it is neither an answer, nor a number, nor a denial");
     }
     walk_end(&w);
     uint64_t said = check_meta(c, k, &row) && row.len == 8 ? be64_read(row.ptr) : 0;

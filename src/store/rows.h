@@ -9,6 +9,7 @@
  *   flags     id key → record             held      id key → version, why, last good record
  *   log       id version → change         baseline  id key → tag, record before the log
  *   touch     id key → versions           commands  "i" request → answer · "s" sequence → request
+ *                                            · "d" sequence → what was denied
  *   fleet     host's id → what the primary knows of it
  *   seals     a short hash of each row but those of flags and touch: seal.h
  *
@@ -86,7 +87,7 @@ void held_row_write(struct buf *out, const struct held_row *row);
 MUST_USE enum hoist_err held_row_read(MDB_val row, struct held_row *ret);
 
 /* commands: sequence u64, time i64, the answer */
-enum { COMMAND_HEAD = 16 };
+enum { COMMAND_HEAD = 16, ROW_DENIED = 'd' };
 
 /* baseline */
 enum baseline_tag {

@@ -34,6 +34,7 @@ enum {
     STORE_SHARDS = 4096,
     STORE_READERS = 4096,
     STORE_ENV_NAME_MAX = 63,
+    STORE_DENIAL_MAX = 4096,
     STORE_ENV_FLAGS = 1000000, /* the most of an environment, when nothing else is said */
     STORE_PARKED = 64,         /* read transactions kept per process; as many again for views */
 };
@@ -215,6 +216,11 @@ MUST_USE enum hoist_err store_command_get(struct store_read *r,
                                           const uint8_t request[REQUEST_ID_SIZE],
                                           struct slice *ret_answer);
 
+/* The newest denial with a sequence number below `before` (UINT64_MAX: the newest of all), and its
+ * row. ENOTFOUND: there is none. */
+MUST_USE enum hoist_err store_denial_before(struct store_read *r, uint64_t before,
+                                            uint64_t *ret_sequence, struct slice *ret_row);
+
 /* The first host of the ledger with an id behind `after` (empty: the first of all), and its row.
  * ENOTFOUND behind the last, and where no ledger was ever kept. */
 MUST_USE enum hoist_err store_host_next(struct store_read *r, struct slice after,
@@ -282,6 +288,10 @@ MUST_USE enum hoist_err store_epoch_set(struct store_write *w, uint16_t env, uin
 MUST_USE enum hoist_err store_command_put(struct store_write *w,
                                           const uint8_t request[REQUEST_ID_SIZE],
                                           struct slice answer, int64_t now_ms);
+
+/* Keep that somebody was denied something, 1 to STORE_DENIAL_MAX bytes of the caller's, with the last
+ * 9,999 before it. */
+MUST_USE enum hoist_err store_denial_put(struct store_write *w, struct slice row);
 
 /* The ledger of hosts, on a primary: a row for each id (1 to 255 bytes), which is the primary's to
  * read. Deleting what is not there is fine. */

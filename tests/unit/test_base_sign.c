@@ -145,6 +145,22 @@ static void a_trust_file_has_keys_and_comments(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 
+static void a_key_is_made_once_and_for_its_owner_alone(void **state)
+{
+    struct sign_key made, read, untouched;
+    struct stat st;
+    (void)state;
+    assert_int_equal(sign_key_make(key_path, &made), HOIST_OK);
+    assert_int_equal(stat(key_path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    memset(&read, 7, sizeof read);
+    untouched = read;
+    assert_int_equal(sign_key_make(key_path, &read), HOIST_EIO);
+    assert_memory_equal(&read, &untouched, sizeof read);
+    assert_int_equal(sign_key_open(key_path, false, NULL, &read), HOIST_OK);
+    assert_memory_equal(&read, &made, sizeof read);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +169,7 @@ int main(void)
         TEST(a_key_that_others_may_read_is_refused_with_the_mend),
         TEST(what_is_no_key_is_refused),
         TEST(a_trust_file_has_keys_and_comments),
+        TEST(a_key_is_made_once_and_for_its_owner_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

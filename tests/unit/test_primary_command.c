@@ -665,7 +665,8 @@ static void commands_of_a_transaction_see_each_other_and_a_bad_one_harms_none(vo
     struct told bad = kit_run(k, w, "set", "{\"key\":\"b\",\"value\":\"on\",\"if_version\":\"1\"}");
     struct told two = kit_run(k, w, "set", "{\"key\":\"c\",\"value\":\"on\",\"if_version\":\"2\"}");
     k->next_request--;
-    struct told again = kit_run(k, w, "set", "{\"key\":\"c\",\"value\":\"off\"}");
+    struct told again =
+        kit_run(k, w, "set", "{\"key\":\"c\",\"value\":\"on\",\"if_version\":\"2\"}");
     assert_int_equal(store_write_commit(w), HOIST_OK);
     assert_int_equal(one.exit, EXIT_DONE);
     assert_int_equal(bad.exit, EXIT_CONFLICT);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "flag/json_read.h"
 #include "flagctl.h"
+#include "primary/gate.h"
 #include "repl/net.h"
 #include "repl/rpc.h"
 
@@ -237,13 +238,14 @@ static void ask_store(struct call *c, const char *name, const json_t *args, stru
 
 /* ------------------------------------------------------------------ asking a primary */
 
-/* Over a local socket the primary knows its peer; elsewhere the login name has to do. */
+/* The primary knows whose key signs, and who its peer is over a local socket; elsewhere the login
+ * name has to do. */
 static const char *author(const struct call *c, char *room, size_t size)
 {
     const char *said = options_get(c->options, "author");
     struct passwd entry, *found = NULL;
     char text[4096];
-    if (said || strncmp(c->source.where, "ipc:", 4) == 0)
+    if (said || c->signs || strncmp(c->source.where, "ipc:", 4) == 0)
         return said ? said : "";
     if (getpwuid_r(getuid(), &entry, text, sizeof text, &found) != 0 || !found)
         return "";
@@ -278,10 +280,40 @@ static enum hoist_err check_socket(const char *url)
                    url);
 }
 
+/* The primary has moved on since its epoch and time were learnt: they are to be learnt anew. */
+static bool is_old_signature(const struct rpc_answer *answer)
+{
+    json_t *body = NULL;
+    bool is = answer->exit == EXIT_CONFLICT &&
+              json_read(buf_slice(&answer->body), &body) == HOIST_OK &&
+              strcmp(text_of(json_object_get(body, "error"), "code"), GATE_OLD_SIGNATURE) == 0;
+    json_decref(body);
+    return is;
+}
+
+static enum hoist_err send(struct call *c, const struct frame_command *command,
+                           struct rpc_answer *ret)
+{
+    struct rpc_signer *signer = c->signs ? &c->signer : NULL;
+    enum hoist_err err = check_socket(c->source.where);
+    if (err == HOIST_OK)
+        err =
+            rpc_signed_command(c->source.where, c->source.tls, command, signer, c->timeout_ms, ret);
+    if (err != HOIST_OK || !signer || !is_old_signature(ret))
+        return err;
+    rpc_answer_done(ret);
+    signer->knows = false;
+    return rpc_signed_command(c->source.where, c->source.tls, command, signer, c->timeout_ms, ret);
+}
+
 static void ask_primary(struct call *c, const char *name, const json_t *args, bool change,
                         struct reply *r)
 {
     char room[CHANGE_AUTHOR_MAX + 1];
+    if (identity_load(c) != HOIST_OK) {
+        r->exit = query_fail(&r->text, HOIST_EINVAL, "flagctl key new makes one");
+        return;
+    }
     if (strlen(author(c, room, sizeof room)) > CHANGE_AUTHOR_MAX) {
         r->exit = query_error(&r->text, EXIT_INPUT, "input", "author", NULL, NULL,
                               "an author's name has at most %d bytes", CHANGE_AUTHOR_MAX);
@@ -298,9 +330,7 @@ static void ask_primary(struct call *c, const char *name, const json_t *args, bo
                                     .body = slice_str(body)};
     hash_random(command.request, sizeof command.request);
     struct rpc_answer answer;
-    enum hoist_err err = check_socket(c->source.where);
-    if (err == HOIST_OK)
-        err = rpc_command(c->source.where, c->source.tls, &command, c->timeout_ms, &answer);
+    enum hoist_err err = send(c, &command, &answer);
     if (err == HOIST_OK) {
         r->exit = answer.exit;
         buf_done(&r->text);

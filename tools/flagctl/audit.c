@@ -83,6 +83,8 @@ static void show_good(const struct call *c, const struct audit *a)
 {
     printf("%s%s: v%" PRIu64 " to v%" PRIu64 ", %" PRIu64 " changes, each follows the one before",
            look(c, LOOK_GOOD), a->env, a->first, a->last, a->count);
+    if (a->proved_count)
+        printf("; of %" PRIu64 " the author's key signed the command", a->proved_count);
     if (a->ring)
         printf(", the last one is signed by a key that is trusted%s\n", look(c, LOOK_PLAIN));
     else
@@ -91,9 +93,9 @@ static void show_good(const struct call *c, const struct audit *a)
 
 static int show_verdict(struct call *c, const struct audit *a)
 {
-    json_t *out = json_pack("{ss sb sI sI sI}", "env", a->env, "ok", !a->broken, "first",
+    json_t *out = json_pack("{ss sb sI sI sI sI}", "env", a->env, "ok", !a->broken, "first",
                             (json_int_t)a->first, "last", (json_int_t)a->last, "changes",
-                            (json_int_t)a->count);
+                            (json_int_t)a->count, "proved", (json_int_t)a->proved_count);
     if (a->ring)
         json_object_set_new(out, "signed", json_integer((json_int_t)a->signed_count));
     if (a->broken)

@@ -13,6 +13,7 @@
 #include "base/options.h"
 #include "primary/query.h"
 #include "repl/net_tls.h"
+#include "repl/rpc.h"
 #include "store/store.h"
 
 struct call;
@@ -46,7 +47,9 @@ struct call { /* one run of flagctl */
     int64_t timeout_ms;
     uint32_t wait_percent; /* of the live hosts, after a change; 0: do not wait for any */
     struct source source;
-    struct bundle join;   /* join_read() */
+    struct bundle join; /* join_read() */
+    bool signs;         /* by this, what is asked of a primary */
+    struct rpc_signer signer;
     json_t *approximated; /* what an import did not take as it was; NULL: nothing to tell */
     char store_dir[4096]; /* the default */
 };
@@ -86,6 +89,12 @@ void ask(struct call *c, const char *name, json_t *args, struct reply *ret);
 
 /* The same for a change: the options that all changes take are put in. */
 void tell(struct call *c, const char *name, json_t *args, struct reply *ret);
+
+/* The user's key, if there is one; once. EINVAL: it cannot be read, or the one named is not there. */
+MUST_USE enum hoist_err identity_load(struct call *c);
+
+/* key new, key show. */
+int identity_key(struct call *c);
 
 /* ------------------------------------------------------------------ showing (show.c) */
 
@@ -205,6 +214,7 @@ int run_rollback(struct call *c);
 int run_promote(struct call *c);
 int run_fleet(struct call *c);
 int run_host(struct call *c);
+int run_access(struct call *c);
 int run_key(struct call *c);
 int run_backup(struct call *c);
 int run_fsck(struct call *c);

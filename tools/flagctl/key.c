@@ -1,4 +1,4 @@
-/* key: the keys that sign changes. */
+/* key: the keys of persons (identity.c), and those that sign changes. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,6 +82,8 @@ static int say(struct call *c, const char *command, const char *text)
 int run_key(struct call *c)
 {
     const char *what = c->words[0];
+    if (strcmp(what, "new") == 0 || strcmp(what, "show") == 0)
+        return identity_key(c);
     if (strcmp(what, "list") == 0 && c->word_count == 1)
         return list(c);
     if (strcmp(what, "rotate") == 0 && c->word_count == 2)

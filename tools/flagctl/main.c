@@ -195,6 +195,7 @@ static int run(const struct subcommand *sub, int argc, char **argv)
     exit = check_written(&c, exit);
     source_close(&c);
     json_decref(c.approximated);
+    explicit_bzero(&c.signer, sizeof c.signer);
     options_free(c.options);
     mem_free(table);
     return exit;

@@ -5,7 +5,8 @@
 #include "flagctl.h"
 
 #define READS                                                                                      \
-    " store primary join tls-cert tls-key tls-ca tls-server-name insecure env json timeout help "
+    " store primary join tls-cert tls-key tls-ca tls-server-name insecure env identity json "      \
+    "timeout help "
 #define WRITES READS "author m if-version dry-run force wait "
 
 enum { WORDS_MAX = 10000 };
@@ -83,11 +84,13 @@ const struct subcommand subcommands[] = {
     {"host", "retire ID", "Forget a host that is gone: it is not waited for nor listed.\n"
      "Should it speak again, it comes back as a new one.",
      READS, 2, 2, run_host, false},
-    {"key", "list | rotate NEW | revoke OLD",
-     "Show the keys that sign changes, have another one trusted, or an old one never again.\n"
-     "NEW and OLD are public keys: 64 hex digits, or a trust file with one. To rotate: rotate NEW\n"
-     "--wait, start the primary with the new --sign-key, revoke the old. list --raw prints the trust\n"
-     "file for hosts that are set up from now on.",
+    {"key", "new [FILE] | show [FILE] | list | rotate NEW | revoke OLD",
+     "Make a key that signs what flagctl asks for, or show it; or see to the keys of the primary.\n"
+     "new and show: FILE is ~/.config/hoist/key, which is used where it is there; others are named by\n"
+     "--identity. What is printed is the public half, which an admin grants a role: access grant --key.\n"
+     "list, rotate and revoke are of the keys that sign changes. NEW and OLD are public keys: 64 hex\n"
+     "digits, or a trust file with one. To rotate: rotate NEW --wait, start the primary with the new\n"
+     "--sign-key, revoke the old. list --raw prints the trust file for hosts that are set up from now on.",
      READS "author m wait raw ", 1, 2, run_key, false},
     {"env", "list | show NAME | create NAME | set NAME | diff NAME OTHER | epoch --new",
      "List environments, make one, say something about one, or compare two.\n"
@@ -96,6 +99,21 @@ const struct subcommand subcommands[] = {
      "diff shows what the first would have to become the other; exit 0: nothing, 1: something.\n"
      "A new epoch is the way on for a primary that was set back to an older store.",
      READS "author m if-version new protected metadata ", 1, 3, run_env, false},
+    {"access",
+     "grant NAME ROLE | revoke NAME [ROLE] | list | denied | token create NAME ROLE | token list | "
+     "token revoke NAME",
+     "Say who may do what, and see what was denied.\n"
+     "ROLE: viewer (reads), evaluator (get, is, eval, OFREP), operator (viewer; kill, restore,\n"
+     "rollback), editor (operator; set, target, apply, import, delete, promote), approver (viewer),\n"
+     "admin (everything); for all environments and flags, or those of --env and --prefix, which may\n"
+     "be repeated. A NAME has a key (--key), a user of the primary's machine (--uid), or both, and\n"
+     "any number of roles: granting a role again replaces what it is for. Without ROLE revoke takes\n"
+     "all. A token is for HTTP alone (hoistd --http-access): it is shown once. From the first grant\n"
+     "on, who does not sign may only read, or what hoistd primary --anonymous says; root of the\n"
+     "primary's machine may do everything over its local socket.",
+     " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout "
+     "help author m envs key uid prefix expires limit ", 1, 4,
+     run_access, false},
     {"backup", "FILE | verify FILE", "Write a store with its log into one file, also while hoistd runs.\n"
      "The store is --store DIR, or this host's: on the primary's machine that is all there is, and\n"
      "hoistd recover makes a primary of it; it is checked, as fsck does, and not written if it has\n"
@@ -121,6 +139,8 @@ static const struct option all_options[] = {
     {"tls-server-name", "NAME", NULL, NULL, "the name in that, where it is not the URL's host", false, false},
     {"insecure", NULL, NULL, NULL, "let plain tcp:// leave this machine: anybody may read it, and change it", false, false},
     {"env", "NAME", NULL, "HOIST_ENV", "the environment", false, false},
+    {"identity", "FILE", NULL, NULL,
+     "sign with this key; by default ~/.config/hoist/key, if it is there", false, false},
     {"author", "NAME", NULL, NULL, "who it is by, where that is not you; log: only theirs", false,
      true},
     {"m", "MESSAGE", NULL, NULL, "why, for the log", false, true},
@@ -172,13 +192,21 @@ static const struct option all_options[] = {
     {"explain", NULL, NULL, NULL, "show how it came about", false, true},
     {"agent", "URL", NULL, NULL, "ask an agent's HTTP, as OpenFeature SDKs do: http://HOST:8016", false, true},
     {"token", "TOKEN", NULL, "HOIST_TOKEN", "the bearer token that the agent wants", false, true},
+    {"key", "PUB", NULL, NULL, "whose it is: what flagctl key show prints", false, true},
+    {"uid", "N", NULL, NULL, "whose it is: a user of the primary's machine, over its socket", false, true},
+    {"prefix", "P", NULL, NULL, "only for flags that begin so; may be repeated", true, true},
+    {"expires", "TIME", NULL, NULL, "when the token ends, from now: 12h, 90d; by default never", false, true},
     {"since", "WHEN", NULL, NULL, "a version, how long ago (2h, 7d), or a time", false, true},
-    {"limit", "N", "20", NULL, "how many changes", false, true},
+    {"limit", "N", "20", NULL, "how many", false, true},
     {"json", NULL, NULL, NULL, "answer and errors as JSON", false, true},
     {"timeout", "TIME", "10s", NULL, "how long to wait for the primary, and for hosts: 500ms, 10s, 1m", false,
      true},
     {"help", NULL, NULL, NULL, "show this", false, true},
 };
+
+/* "envs" of a subcommand: a list, and not the environment that somebody usually means. */
+static const struct option envs_option = {"env", "NAME", NULL, NULL,
+     "only for this environment; may be repeated", true, false};
 /* clang-format on */
 
 enum { ALL = sizeof all_options / sizeof *all_options };
@@ -201,10 +229,12 @@ static bool takes(const struct subcommand *sub, const char *name)
 
 struct option *subcommand_options(const struct subcommand *sub)
 {
-    struct option *rows = mem_zalloc(ALL + 1, sizeof *rows);
+    struct option *rows = mem_zalloc(ALL + 2, sizeof *rows);
     size_t count = 0;
     for (size_t i = 0; rows && i < ALL; i++)
         if (takes(sub, all_options[i].name))
             rows[count++] = all_options[i];
+    if (rows && takes(sub, "envs"))
+        rows[count] = envs_option;
     return rows;
 }

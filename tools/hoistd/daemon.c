@@ -124,6 +124,7 @@ static enum hoist_err start_primary(struct daemon *d)
         .role = roles[s->role].name,
         .heartbeat_ms = s->heartbeat_ms,
         .quota = d->quota,
+        .anonymous = s->anonymous,
         .key = &d->key,
     };
     enum hoist_err err = open_key(d);

@@ -70,6 +70,10 @@
      .help = "give environment ENV out at URL (which has the others as\n" \
              "well) and nowhere else: hosts that may follow it have\n" \
              "URL as their --upstream"}, \
+    {.name = "anonymous", .arg = "ROLE", \
+     .help = "what they may do who sign nothing: viewer or none. By\n" \
+             "default everything until the first flagctl access\n" \
+             "grant, and from then on viewer"}, \
     {.name = "sign-key", .arg = "FILE", \
      .help = "the secret key that signs changes and heartbeats; by\n" \
              "default sign.key in the store's directory, made if it is\n" \
@@ -377,6 +381,17 @@ static enum hoist_err read_store_options(struct settings *s)
     return err;
 }
 
+static enum hoist_err read_anonymous(struct settings *s)
+{
+    const char *role = options_get(s->options, "anonymous");
+    if (role && strcmp(role, "viewer") != 0 && strcmp(role, "none") != 0)
+        return err_set(HOIST_EINVAL, "--anonymous %s: viewer or none is meant", role);
+    s->anonymous = !role                       ? ANONYMOUS_OPEN
+                   : strcmp(role, "none") == 0 ? ANONYMOUS_NONE
+                                               : ANONYMOUS_VIEWER;
+    return HOIST_OK;
+}
+
 static enum hoist_err number_u32(const struct options *o, const char *name, uint32_t *ret)
 {
     uint64_t v = *ret;
@@ -565,6 +580,8 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
         err = read_tls(&s);
     if (!err)
         err = check_addresses(&s);
+    if (!err)
+        err = read_anonymous(&s);
     if (!err)
         err = read_store_options(&s);
     if (!err && s.role != ROLE_AGENT)

@@ -11,6 +11,7 @@
 #include "base/options.h"
 #include "base/sign.h"
 #include "http/ofrep.h"
+#include "primary/primary.h"
 #include "repl/quota.h"
 #include "store/store.h"
 
@@ -52,6 +53,7 @@ struct settings { /* text belongs to `options`, but for store and id */
     const char *server_name; /* of upstream's certificate; NULL: the host of its URL */
     bool insecure;           /* plain tcp and http may leave this machine */
     uint32_t heartbeat_ms;
+    enum anonymous anonymous;
     const char *sign_key; /* NULL: the one in the store's directory */
     struct trust trust;
     struct quota_limits quota; /* of all but an agent, as it was said */

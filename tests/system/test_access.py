@@ -1,0 +1,282 @@
+"""Who may change what: grants by key, over tcp and the local socket, and what is denied."""
+import hashlib
+import json
+import secrets
+import socket
+import struct
+import threading
+
+import pytest
+
+from hoist import BUILD, Lab, wait_until
+
+
+@pytest.fixture
+def lab(tmp_path):
+    lab = Lab(tmp_path)
+    yield lab
+    lab.close()
+
+
+class Person:
+    """Somebody with a key of their own."""
+
+    def __init__(self, lab, name):
+        self.lab, self.file = lab, lab.dir / f"{name}.key"
+        self.key = lab.ok("key", "new", self.file)["key"]
+
+    def flagctl(self, *args, **kwargs):
+        return self.lab.flagctl(*args, "--identity", self.file, **kwargs)
+
+    def ok(self, *args, **kwargs):
+        return self.lab.ok(*args, "--identity", self.file, **kwargs)
+
+    def denied(self, *args, role, **kwargs):
+        answer = self.flagctl(*args, "--json", **kwargs)
+        assert answer.code == 5, answer
+        assert answer.error["code"] == "denied" and role in answer.error["message"], answer
+        assert "flagctl access grant" in answer.error["mend"], answer
+
+
+def site(lab, *args):
+    """A primary with a local socket, where the user that runs it may do everything."""
+    lab.root = f"ipc://{lab.dir}/p.sock"
+    return lab.primary("--listen", lab.root, "--env", "production", "--env", "staging", *args)
+
+
+def grant(lab, name, role, *more):
+    return lab.ok("access", "grant", name, role, *more, primary=lab.root)
+
+
+def test_grants_from_the_first_one_on(lab):
+    site(lab)
+    ana, bob = Person(lab, "ana"), Person(lab, "bob")
+    # Before anybody was granted anything, who is near may do all.
+    lab.ok("set", "a.one", "on", "--env", "production")
+    grant(lab, "ana", "admin", "--key", ana.key)
+    answer = lab.flagctl("set", "a.one", "off", "--env", "production", "--json")
+    assert answer.code == 5 and "does not sign" in answer.error["message"], answer
+    assert lab.ok("get", "a.one", "--env", "production")["value"] is True  # reading goes on
+
+    # ana is an admin over tcp, from anywhere; each role ends where it does
+    ana.ok("access", "grant", "bob", "viewer", "--key", bob.key)
+    bob.denied("kill", "a.one", "--env", "production", role="operator")
+    ana.ok("access", "grant", "bob", "operator", "--env", "production", "--prefix", "a.")
+    bob.ok("kill", "a.one", "--env", "production")
+    bob.ok("restore", "a.one", "--env", "production")
+    bob.denied("set", "a.one", "off", "--env", "production", role="editor")
+    bob.denied("env", "create", "more", role="admin")
+    bob.denied("access", "grant", "bob", "admin", role="admin")
+    ana.ok("access", "grant", "bob", "editor", "--env", "production", "--prefix", "a.", "--prefix", "b.")
+    bob.ok("set", "b.one", "on", "--env", "production")
+    bob.denied("set", "c.one", "on", "--env", "production", role="editor")
+    bob.denied("set", "a.one", "on", "--env", "staging", role="editor")
+    assert bob.flagctl("set", "a.one", "on", "--env", "production", "--author", "ana").code == 5
+
+    listed = {g["name"]: g for g in bob.ok("access", "list")["grants"]}
+    assert listed["ana"]["key"] == ana.key
+    assert [r["role"] for r in listed["bob"]["roles"]] == ["viewer", "operator", "editor"]
+
+    ana.ok("access", "revoke", "bob", "editor")
+    bob.denied("set", "a.one", "off", "--env", "production", role="editor")
+    ana.ok("access", "revoke", "bob")
+    bob.denied("kill", "a.one", "--env", "production", role="operator")
+    assert lab.flagctl("set", "x", "on", "--env", "hoist-access", primary=lab.root).code == 2
+    assert lab.flagctl("env", "create", "hoist-more", primary=lab.root).code == 2
+
+
+def test_the_log_proves_who_it_was(lab):
+    primary = site(lab)
+    ana = Person(lab, "ana")
+    grant(lab, "ana", "editor", "--key", ana.key)
+    ana.ok("set", "a", "on", "--env", "production", "-m", "why")
+    change = ana.ok("log", "--env", "production")["changes"][0]
+    assert change["author"] == "ana" and change["by"] == {"key": ana.key}
+    verdict = ana.ok("audit", "verify", "--env", "production")
+    assert verdict["ok"] and verdict["proved"] == 1
+
+    # A proof that somebody alters is noticed, in a file as well.
+    exported = ana.flagctl("audit", "export", "--env", "production").out
+    line = json.loads(exported.splitlines()[-1])
+    at = line["change"].index(ana.key)
+    line["change"] = line["change"][:at] + secrets.token_hex(32) + line["change"][at + 64:]
+    line["hash"] = ""
+    forged = lab.file("forged", "\n".join([*exported.splitlines()[:-1], json.dumps(line)]) + "\n")
+    answer = lab.flagctl("audit", "verify", forged, "--json")
+    assert answer.code == 1 and "has not signed it" in answer.json["broken"]["why"], answer
+
+    # And it outlives the primary: it is in the store.
+    primary.stop()
+    verdict = lab.ok("audit", "verify", "--env", "production", "--store", primary.store)
+    assert verdict["proved"] == 1
+    assert lab.flagctl("fsck", store=primary.store).code == 0
+
+
+def test_what_is_denied_is_kept(lab):
+    primary = site(lab)
+    bob = Person(lab, "bob")
+    grant(lab, "bob", "viewer", "--key", bob.key)
+    bob.denied("set", "a", "on", "--env", "production", role="editor")
+    wait_until(lambda: bob.ok("access", "denied")["denied"], what="the denial is kept")
+    denied = bob.ok("access", "denied")["denied"][0]
+    assert (denied["who"], denied["command"], denied["role"]) == ("bob", "set", "editor")
+    assert primary.metric('hoist_commands_denied_total{role="editor"}') == 1
+    assert "access: denied: bob may not set" in primary.text()
+    primary.stop()
+    assert lab.ok("access", "denied", store=primary.store)["denied"] == [denied]
+    assert lab.flagctl("fsck", store=primary.store).code == 0
+    backup = lab.dir / "backup"
+    assert lab.flagctl("backup", backup, store=primary.store).code == 0
+    assert lab.flagctl("backup", "verify", backup).code == 0
+
+
+def test_strangers_may_be_kept_out(lab):
+    site(lab, "--anonymous", "none")
+    ana = Person(lab, "ana")
+    assert lab.flagctl("list", "--env", "production").code == 5
+    assert lab.flagctl("status").code == 5
+    grant(lab, "ana", "evaluator", "--key", ana.key, "--env", "production", "--prefix", "a.")
+    lab.ok("set", "a.one", "on", "--env", "production", primary=lab.root)
+    assert ana.ok("get", "a.one", "--env", "production")["value"] is True
+    ana.denied("get", "b.one", "--env", "production", role="evaluator")
+    ana.denied("list", "--env", "production", role="viewer")
+
+
+def test_a_bad_key_is_named(lab):
+    site(lab)
+    ana = Person(lab, "ana")
+    assert lab.flagctl("key", "new", ana.file).code == 1
+    assert ana.file.stat().st_mode & 0o777 == 0o600
+    assert lab.ok("key", "show", ana.file)["key"] == ana.key
+    ana.file.chmod(0o644)
+    answer = ana.flagctl("list", "--env", "production")
+    assert answer.code == 2 and "chmod 600" in answer.err
+    assert lab.flagctl("list", "--identity", lab.dir / "none").code == 2
+    # The user's own is used where it is there.
+    own = lab.ok("key", "new")["key"]
+    assert (lab.dir / ".config/hoist/key").exists()
+    lab.ok("set", "a", "on", "--env", "production")
+    assert lab.ok("log", "--env", "production")["changes"][0]["by"] == {"key": own}
+
+
+def test_a_clock_that_is_off_does_not_matter(lab):
+    site(lab)
+    ana = Person(lab, "ana")
+    grant(lab, "ana", "editor", "--key", ana.key)
+    for hours in (-1, 1):
+        shift = lab.file("shift", str(hours * 3600))
+        ana.ok("set", "a", "on" if hours > 0 else "off", "--env", "production",
+               LD_PRELOAD=BUILD / "tests/system/clock_shift.so", CLOCK_SHIFT_FILE=shift)
+    assert len(ana.ok("log", "--env", "production")["changes"]) == 3
+
+
+class Between:
+    """Passes bytes between flagctl and a primary, and keeps what flagctl sent."""
+
+    def __init__(self, port):
+        self.port, self.sent = port, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.port))
+            kept = bytearray()
+            self.sent.append(kept)
+            threading.Thread(target=self.pump, args=(client, server, kept), daemon=True).start()
+            threading.Thread(target=self.pump, args=(server, client, None), daemon=True).start()
+
+    @staticmethod
+    def pump(source, sink, kept):
+        try:
+            while data := source.recv(65536):
+                if kept is not None:
+                    kept.extend(data)
+                sink.sendall(data)
+        except OSError:
+            pass
+        sink.close()
+
+    def close(self):
+        self.listener.close()
+
+
+def messages(stream):
+    """The messages of one side of an SP connection, behind its greeting."""
+    at = 8
+    while at < len(stream):
+        length, = struct.unpack(">Q", stream[at:at + 8])
+        yield bytes(stream[at + 8:at + 8 + length])
+        at += 8 + length
+
+
+def send_again(port, message):
+    """The very bytes, from another connection; the reply's."""
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.settimeout(10)
+        s.sendall(b"\0SP\0\0\x30\0\0")
+        s.sendall(struct.pack(">Q", len(message)) + message)
+        got = bytearray()
+        while len(got) < 16 or len(got) < 16 + struct.unpack(">Q", got[8:16])[0]:
+            got.extend(s.recv(65536))
+        return bytes(got[16:])
+
+
+def test_a_recorded_command_is_never_carried_out_again(lab):
+    primary = site(lab)
+    ana = Person(lab, "ana")
+    grant(lab, "ana", "editor", "--key", ana.key)
+    between = Between(primary.port)
+    ana.ok("set", "a", "on", "--env", "production", primary=between.url)
+    recorded = [m for kept in between.sent for m in messages(kept) if b"\xa3set" in m]
+    between.close()
+    assert len(recorded) == 1
+    ana.ok("set", "a", "off", "--env", "production")
+    before = lab.head(env="production")["version"]
+
+    # The answer of before, and nothing is done.
+    assert b'"result":"changed"' in send_again(primary.port, recorded[0])
+    assert lab.head(env="production")["version"] == before
+    assert ana.ok("get", "a", "--env", "production")["value"] is False
+
+    # With one byte of it altered it is neither answered nor done.
+    body = recorded[0].index(b'"value":"on"')
+    altered = recorded[0][:body + 9] + b"of" + recorded[0][body + 11:]
+    assert b"request-used" in send_again(primary.port, altered)
+
+    # Another request id needs another signature.
+    at = recorded[0].index(b"\xc4\x10") + 2
+    renamed = recorded[0][:at] + secrets.token_bytes(16) + recorded[0][at + 16:]
+    assert b'"denied"' in send_again(primary.port, renamed)
+
+    # One that was recorded in an epoch that is over is refused even when its answer is not kept.
+    between = Between(primary.port)
+    assert ana.flagctl("set", "b", "on", "--env", "nowhere", primary=between.url).code == 2
+    recorded = [m for kept in between.sent for m in messages(kept) if b"nowhere" in m]
+    between.close()
+    lab.ok("env", "create", "nowhere", primary=lab.root)
+    assert b"signature-old" in send_again(primary.port, recorded[0])
+    assert lab.head(env="nowhere")["version"] == 1
+
+
+def test_no_secret_is_in_the_log(lab):
+    primary = site(lab, "--log-level", "debug")
+    ana = Person(lab, "ana")
+    grant(lab, "ana", "admin", "--key", ana.key)
+    token = ana.ok("access", "token", "create", "web", "evaluator", "--expires", "90d")["token"]
+    assert token.startswith("hoist_") and len(token) == 49
+    ana.ok("access", "token", "revoke", "web")
+    ana.ok("access", "token", "create", "web", "viewer")
+    assert [t["name"] for t in ana.ok("access", "list")["tokens"]] == ["web"]
+    secret = ana.file.read_text().split()[1]
+    primary.stop()
+    stored = (primary.store / "current" / "data.mdb").read_bytes()
+    for hidden in (token, secret):
+        assert hidden not in primary.text()
+        assert hidden.encode() not in stored
+    assert hashlib.blake2b(token.encode(), digest_size=32).hexdigest() not in primary.text()
