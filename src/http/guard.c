@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -80,8 +79,7 @@ static bool is_known(const struct guard *g, struct slice token)
     return known;
 }
 
-/* The token that a request brings; empty: none. */
-static struct slice token_of(const char *authorization, const char *api_key)
+struct slice guard_token_of(const char *authorization, const char *api_key)
 {
     static const char scheme[] = "Bearer ";
     if (authorization && strncasecmp(authorization, scheme, sizeof scheme - 1) == 0)
@@ -91,7 +89,7 @@ static struct slice token_of(const char *authorization, const char *api_key)
 
 bool guard_admits(const struct guard *g, const char *authorization, const char *api_key)
 {
-    return !guard_is_closed(g) || is_known(g, token_of(authorization, api_key));
+    return !guard_is_closed(g) || is_known(g, guard_token_of(authorization, api_key));
 }
 
 /* Of a token's hash; who has the ticket does not have the token. */
@@ -112,21 +110,25 @@ void guard_ticket(const char *authorization, const char *api_key, struct slice e
                   char out[GUARD_TICKET_SIZE])
 {
     uint8_t hash[HASH_SIZE];
-    hash_blake2b(hash, token_of(authorization, api_key));
+    hash_blake2b(hash, guard_token_of(authorization, api_key));
     write_ticket(hash, env, out);
+}
+
+bool guard_is_ticket(const uint8_t token_hash[HASH_SIZE], struct slice env, const char *ticket)
+{
+    uint8_t ours[HASH_SIZE], theirs[HASH_SIZE];
+    char right[GUARD_TICKET_SIZE];
+    write_ticket(token_hash, env, right);
+    hash_blake2b(ours, slice_str(right));
+    hash_blake2b(theirs, slice_str(ticket));
+    return hash_equal(ours, theirs);
 }
 
 bool guard_takes_ticket(const struct guard *g, struct slice env, const char *ticket)
 {
-    uint8_t ours[HASH_SIZE], theirs[HASH_SIZE];
-    char right[GUARD_TICKET_SIZE];
     bool known = false;
-    hash_blake2b(theirs, slice_str(ticket));
-    for (size_t i = 0; ticket && i < g->token_count; i++) {
-        write_ticket(g->tokens[i], env, right);
-        hash_blake2b(ours, slice_str(right));
-        known |= hash_equal(ours, theirs);
-    }
+    for (size_t i = 0; ticket && i < g->token_count; i++)
+        known |= guard_is_ticket(g->tokens[i], env, ticket);
     return known;
 }
 

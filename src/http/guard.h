@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/slice.h"
 
 struct guard;
@@ -31,6 +32,9 @@ bool guard_is_closed(const struct guard *g);
  * long whichever token is wrong, and wherever. */
 bool guard_admits(const struct guard *g, const char *authorization, const char *api_key);
 
+/* The token that a request brings; empty: none. */
+struct slice guard_token_of(const char *authorization, const char *api_key);
+
 /*
  * A browser's EventSource sends no headers of the page's choosing, so the address of an event stream
  * carries a ticket: made of the request's token, good for that environment's stream alone, and as
@@ -38,6 +42,8 @@ bool guard_admits(const struct guard *g, const char *authorization, const char *
  */
 void guard_ticket(const char *authorization, const char *api_key, struct slice env,
                   char out[GUARD_TICKET_SIZE]);
+/* Whether `ticket` is that of the token with this hash. */
+bool guard_is_ticket(const uint8_t token_hash[HASH_SIZE], struct slice env, const char *ticket);
 bool guard_takes_ticket(const struct guard *g, struct slice env, const char *ticket);
 
 /* What Access-Control-Allow-Origin is to say to a page of `origin`; NULL: nothing, it may not. */

@@ -15,6 +15,7 @@
 #include "http/peers.h"
 #include "http/secure.h"
 #include "http/streams.h"
+#include "http/tokens.h"
 
 enum {
     THREADS = 2, /* each with its share of the connections: a long answer delays half of them */
@@ -29,6 +30,7 @@ struct http {
     struct http_config config;
     struct secure *secure; /* NULL: plain HTTP */
     struct ofrep *ofrep;   /* NULL: none */
+    struct tokens *tokens; /* NULL: none are asked for */
     struct streams *streams;
     struct peers peers;
 };
@@ -107,14 +109,36 @@ static void page_status(struct http *h, struct page *p)
 static const struct {
     const char *path;
     void (*make)(struct http *h, struct page *p);
+    bool tells; /* more than whether hoistd is well */
 } pages[] = {
-    {"/healthz", page_health},
-    {"/readyz", page_ready},
-    {"/metrics", page_metrics},
-    {"/status", page_status},
+    {"/healthz", page_health, false},
+    {"/readyz", page_ready, false},
+    {"/metrics", page_metrics, true},
+    {"/status", page_status, true},
 };
 
-static void make_page(struct http *h, const char *path, const char *method, struct page *p)
+/* Those that tell more are for who may view, where tokens are asked for. */
+static bool may_see(struct http *h, struct MHD_Connection *connection, struct page *p)
+{
+    static const struct access_need view = {"status", RIGHT_READ, REACH_NONE};
+    if (!h->tokens)
+        return true;
+    struct slice token =
+        guard_token_of(header_of(connection, "Authorization"), header_of(connection, "X-API-Key"));
+    enum tokens_answer answer =
+        tokens_judge(h->tokens, token, &view, (struct slice){0}, (struct slice){0});
+    if (answer == TOKENS_YES)
+        return true;
+    counts_auth_failed();
+    p->status = answer == TOKENS_UNKNOWN ? MHD_HTTP_UNAUTHORIZED : MHD_HTTP_FORBIDDEN;
+    buf_add_str(&p->body, answer == TOKENS_UNKNOWN
+                              ? "a token is needed: Authorization: Bearer TOKEN\n"
+                              : "this takes a token of the role viewer\n");
+    return false;
+}
+
+static void make_page(struct http *h, struct MHD_Connection *connection, const char *path,
+                      const char *method, struct page *p)
 {
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (strcmp(path, pages[i].path) != 0)
@@ -122,7 +146,7 @@ static void make_page(struct http *h, const char *path, const char *method, stru
         if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
             p->status = MHD_HTTP_METHOD_NOT_ALLOWED;
             buf_add_str(&p->body, "GET or HEAD\n");
-        } else {
+        } else if (!pages[i].tells || may_see(h, connection, p)) {
             pages[i].make(h, p);
         }
         return;
@@ -176,6 +200,8 @@ static enum MHD_Result send_page(struct MHD_Connection *connection, struct page 
     bool ok = add_header(r, "Content-Type", p->type) && add_header(r, "Cache-Control", "no-store");
     if (p->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         ok = ok && add_header(r, "Allow", "GET, HEAD");
+    if (p->status == MHD_HTTP_UNAUTHORIZED)
+        ok = ok && add_header(r, "WWW-Authenticate", "Bearer");
     return send_response(connection, p->status, r, ok);
 }
 
@@ -183,7 +209,7 @@ static enum MHD_Result answer_page(struct MHD_Connection *connection, struct htt
                                    const char *path, const char *method)
 {
     struct page p = {.status = MHD_HTTP_OK, .type = text_plain, .body = BUF_INIT(PAGE_MAX)};
-    make_page(h, path, method, &p);
+    make_page(h, connection, path, method, &p);
     enum hoist_err err = buf_err(&p.body);
     if (err)
         page_failed(&p, err);
@@ -517,6 +543,8 @@ static enum hoist_err start(struct http *h, const char *option)
         return err;
     if (h->config.ofrep)
         err = ofrep_new(h->config.ofrep, &h->ofrep);
+    if (!err && h->config.access)
+        err = tokens_new(h->config.access, &h->tokens);
     if (!err)
         err = streams_new(h->ofrep ? ofrep_envs(h->ofrep) : NULL, &h->peers,
                           streams_max(&h->config), &h->streams);
@@ -559,6 +587,7 @@ void http_stop(struct http *h)
         MHD_stop_daemon(h->daemon); /* closes the socket it was given */
     streams_free(h->streams);
     ofrep_free(h->ofrep);
+    tokens_free(h->tokens);
     peers_done(&h->peers);
     secure_free(h->secure);
     mem_free(h);

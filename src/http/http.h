@@ -21,11 +21,12 @@ struct http_config {
     enum hoist_err (*status)(void *arg, struct buf *out);
     void *arg;
     const struct ofrep_config *ofrep; /* NULL: no OFREP */
-    const struct tls_files *tls;      /* NULL: none; needed until http_start() returns */
-    bool any_client;                  /* HTTPS asks for no certificate of its clients */
-    uint32_t connections_max;         /* 0: HTTP_CONNECTIONS_MAX */
-    uint32_t streams_max;             /* 0: STREAMS_MAX */
-    uint32_t busy_max_ms;             /* that a request may take; 0: PEER_BUSY_MAX_MS */
+    struct store *access; /* its tokens are asked for at /metrics and /status; NULL: none are */
+    const struct tls_files *tls; /* NULL: none; needed until http_start() returns */
+    bool any_client;             /* HTTPS asks for no certificate of its clients */
+    uint32_t connections_max;    /* 0: HTTP_CONNECTIONS_MAX */
+    uint32_t streams_max;        /* 0: STREAMS_MAX */
+    uint32_t busy_max_ms;        /* that a request may take; 0: PEER_BUSY_MAX_MS */
 };
 
 enum { HTTP_CONNECTIONS_MAX = 2048 };

@@ -21,6 +21,7 @@ struct mapped { /* a header that becomes an attribute */
 
 struct ofrep {
     struct guard *guard;
+    struct tokens *tokens; /* NULL: not asked for */
     struct envs *envs;
     struct hoist_ctx context; /* what every request's context is given */
     struct mapped *mapped;
@@ -104,6 +105,8 @@ enum hoist_err ofrep_new(const struct ofrep_config *config, struct ofrep **ret)
         err = set_mapped(o, config->headers[i]);
     for (size_t i = 0; !err && i < config->context_count; i++)
         err = set_static(&o->context, config->context[i]);
+    if (!err && config->access)
+        err = tokens_new(config->store, &o->tokens);
     if (!err)
         err = envs_new(config->store, &o->envs);
     if (err)
@@ -119,6 +122,7 @@ void ofrep_free(struct ofrep *o)
         return;
     envs_free(o->envs);
     guard_free(o->guard);
+    tokens_free(o->tokens);
     ctx_done(&o->context);
     for (size_t i = 0; i < o->mapped_count; i++)
         mem_free(o->mapped[i].header);
@@ -179,12 +183,48 @@ static bool begin_place(const struct ofrep_request *q, struct ofrep_answer *a, s
     return !p->why;
 }
 
-static bool admits(const struct ofrep *o, const struct ofrep_request *q, const struct place *p)
+static bool is_closed(const struct ofrep *o)
 {
+    return o->tokens || guard_is_closed(o->guard);
+}
+
+/* What the file's tokens, and those of the store, say to the one that the request brings. */
+static enum tokens_answer judge(const struct ofrep *o, const struct ofrep_request *q,
+                                const struct place *p)
+{
+    static const struct access_need one = {"eval", RIGHT_EVAL, REACH_FLAGS};
+    static const struct access_need events = {"eval", RIGHT_EVAL, REACH_ENV};
+    const char *authorization = q->header(q->arg, "Authorization");
+    const char *api_key = q->header(q->arg, "X-API-Key");
     const char *ticket = p->route == ROUTE_EVENTS ? q->query(q->arg, "ticket") : NULL;
-    return guard_admits(o->guard, q->header(q->arg, "Authorization"),
-                        q->header(q->arg, "X-API-Key")) ||
-           guard_takes_ticket(o->guard, p->env, ticket);
+    if (!is_closed(o) ||
+        (guard_is_closed(o->guard) && guard_admits(o->guard, authorization, api_key)) ||
+        guard_takes_ticket(o->guard, p->env, ticket))
+        return TOKENS_YES;
+    if (!o->tokens)
+        return TOKENS_UNKNOWN;
+    if (ticket && tokens_take_ticket(o->tokens, p->env, ticket))
+        return TOKENS_YES;
+    return tokens_judge(o->tokens, guard_token_of(authorization, api_key),
+                        p->route == ROUTE_EVENTS ? &events : &one, p->env,
+                        p->route == ROUTE_FLAG ? p->key : SLICE(""));
+}
+
+static bool admits(const struct ofrep *o, const struct ofrep_request *q, const struct place *p,
+                   struct ofrep_answer *a)
+{
+    enum tokens_answer answer = judge(o, q, p);
+    if (answer == TOKENS_YES)
+        return true;
+    counts_auth_failed();
+    a->unauthorized = answer == TOKENS_UNKNOWN;
+    if (a->unauthorized)
+        put_error(a, p, 401, "GENERAL", "a token is needed: Authorization: Bearer TOKEN");
+    else
+        put_error(a, p, 403, "GENERAL",
+                  p->route == ROUTE_FLAG ? "this token is not for this flag, or environment"
+                                         : "this token is not for all flags of this environment");
+    return false;
 }
 
 /* application/json, with parameters or without. */
@@ -354,7 +394,7 @@ static void put_streams(const struct ofrep *o, const struct ofrep_request *q, co
     struct buf uri = BUF_INIT(512);
     buf_add_slice(&uri, p->prefix);
     buf_add_str(&uri, "/ofrep/v1/events");
-    if (guard_is_closed(o->guard)) {
+    if (is_closed(o)) {
         char ticket[GUARD_TICKET_SIZE];
         guard_ticket(q->header(q->arg, "Authorization"), q->header(q->arg, "X-API-Key"), p->env,
                      ticket);
@@ -463,7 +503,8 @@ static void answer_in(struct ofrep *o, const struct ofrep_request *q, const stru
 static struct env *find_env(struct ofrep *o, const struct place *p, struct ofrep_answer *a)
 {
     struct env *env = NULL;
-    enum hoist_err err = envs_find(o->envs, p->env, &env);
+    enum hoist_err err =
+        access_env_is_own(p->env) ? HOIST_ENOTFOUND : envs_find(o->envs, p->env, &env);
     if (err == HOIST_ENOTFOUND)
         put_error(a, p, 404, "GENERAL", "this host has no environment of that name");
     else if (err)
@@ -476,12 +517,8 @@ bool ofrep_begin(struct ofrep *o, const struct ofrep_request *q, struct ofrep_an
     struct place p;
     if (!begin_place(q, a, &p))
         return false;
-    if (!admits(o, q, &p)) {
-        put_error(a, &p, 401, "GENERAL", "a token is needed: Authorization: Bearer TOKEN");
-        a->unauthorized = true;
-        counts_auth_failed();
+    if (!admits(o, q, &p, a))
         return false;
-    }
     if (!method_fits(q, &p, a))
         return false;
     if (p.route != ROUTE_EVENTS)

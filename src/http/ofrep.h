@@ -21,6 +21,7 @@
 #include "http/counts.h"
 #include "http/envs.h"
 #include "http/guard.h"
+#include "http/tokens.h"
 
 enum {
     OFREP_BODY_MAX = (1 << 20) + 4096, /* a context is 1 MiB at most */
@@ -39,6 +40,7 @@ struct ofrep_config { /* all borrowed for the server's life */
     const char *const *origins;
     size_t origin_count;
     const char *token_file; /* NULL: none is asked for */
+    bool access;            /* the store's tokens are asked for (tokens.h), beside the file's */
 };
 
 /* EINVAL with the option's name; EIO, ENOMEM. The store must stay open until ofrep_free(). */

@@ -1,5 +1,7 @@
 #include "repl/status.h"
 
+#include "access/grants.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -87,10 +89,11 @@ static enum hoist_err entries_read(struct store_read *r, const struct status *st
     return HOIST_OK;
 }
 
+/* Hoist's own environments may not be there yet, and no program waits for them. */
 static const struct entry *not_ready(const struct entry *entries, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (entries[i].env.head == 0)
+        if (entries[i].env.head == 0 && !access_env_is_own(slice_str(entries[i].told.name)))
             return &entries[i];
     return NULL;
 }

@@ -5,6 +5,8 @@ import secrets
 import socket
 import struct
 import threading
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -264,19 +266,104 @@ def test_a_recorded_command_is_never_carried_out_again(lab):
     assert lab.head(env="nowhere")["version"] == 1
 
 
+def ask(daemon, path, token=None, body=None):
+    """The HTTP status, and the answer."""
+    request = urllib.request.Request(f"http://127.0.0.1:{daemon.http}{path}", data=body,
+                                     headers={"Content-Type": "application/json"} if body else {})
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def token(lab, name, role, *more):
+    return lab.ok("access", "token", "create", name, role, *more, primary=lab.root)["token"]
+
+
+ONE, ALL = "/ofrep/v1/evaluate/flags/a.one", "/ofrep/v1/evaluate/flags"
+
+
+def test_tokens_on_an_agent(lab):
+    primary = site(lab)
+    lab.ok("set", "a.one", "on", "--env", "production")
+    lab.ok("set", "a.one", "on", "--env", "staging")
+    agent = lab.agent("--http-access", "--env", "production", "--env", "staging")
+    assert ask(agent, ONE, body=b"{}")[0] == 401  # nobody was given a token yet
+    assert ask(agent, "/healthz")[0] == ask(agent, "/readyz")[0] == 200
+
+    web = token(lab, "web", "evaluator", "--env", "production", "--prefix", "a.")
+    whole = token(lab, "whole", "evaluator", "--env", "production")
+    prometheus = token(lab, "prometheus", "viewer")
+    short = token(lab, "short", "evaluator", "--expires", "3s")
+    wait_until(lambda: ask(agent, ONE, short, b"{}")[0] == 200, every_ms=5, what="the tokens are on the agent")
+    assert ask(agent, ONE, web, b"{}")[0] == 200
+    assert ask(agent, "/ofrep/v1/evaluate/flags/b.one", web, b"{}")[0] == 403
+    assert ask(agent, "/env/staging" + ONE, web, b"{}")[0] == 403
+    assert ask(agent, ALL, web, b"{}")[0] == 403  # it is not for all of them
+    status, answer = ask(agent, ALL, whole, b"{}")
+    assert status == 200
+    assert ask(agent, ONE, web[:-1] + ("A" if web[-1] != "A" else "B"), b"{}")[0] == 401
+
+    # What more is told is for viewers; the stream takes the ticket that the bulk answer gave.
+    for path in ("/metrics", "/status"):
+        assert [ask(agent, path, t)[0] for t in (None, web, prometheus)] == [401, 403, 200]
+    stream = json.loads(answer)["eventStreams"][0]["endpoint"]["requestUri"]
+    for uri, status in ((stream, 200), (stream.split("?")[0], 401), (stream + "0", 401)):
+        with socket.create_connection(("127.0.0.1", agent.http)) as s:
+            s.settimeout(10)
+            s.sendall(f"GET {uri} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert s.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
+
+    # Hoist's own environment is nobody's to evaluate, whatever the token is for.
+    everything = token(lab, "everything", "admin")
+    wait_until(lambda: ask(agent, "/status", everything)[0] == 200, what="one more token")
+    assert ask(agent, "/env/hoist-access" + ALL, everything, b"{}")[0] == 404
+
+    wait_until(lambda: ask(agent, ONE, short, b"{}")[0] == 401, what="the token has expired")
+    lab.ok("access", "token", "revoke", "whole", primary=lab.root)
+    wait_until(lambda: ask(agent, ONE, whole, b"{}")[0] == 401, what="the token is revoked")
+    with socket.create_connection(("127.0.0.1", agent.http)) as s:
+        s.settimeout(10)
+        s.sendall(f"GET {stream} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert s.recv(100).startswith(b"HTTP/1.1 401 ")
+
+    # Without its primary the agent goes by what it has: also after a start of its own.
+    lab.ok("access", "token", "revoke", "everything", primary=lab.root)
+    wait_until(lambda: ask(agent, "/status", everything)[0] == 401, what="the token is revoked")
+    primary.stop()
+    agent.stop()
+    agent.again()
+    assert ask(agent, ONE, web, b"{}")[0] == 200
+    assert ask(agent, "/metrics", prometheus)[0] == 200
+    for gone in (whole, short, everything):
+        assert ask(agent, ONE, gone, b"{}")[0] == 401
+    for secret in (web, prometheus):
+        assert secret not in agent.text()
+
+
+def test_tokens_on_a_primary(lab):
+    primary = site(lab, "--http-access")
+    view = token(lab, "view", "viewer")
+    assert [ask(primary, "/metrics", t)[0] for t in (None, view)] == [401, 200]
+    assert ask(primary, "/readyz")[0] == 200
+
+
 def test_no_secret_is_in_the_log(lab):
     primary = site(lab, "--log-level", "debug")
     ana = Person(lab, "ana")
     grant(lab, "ana", "admin", "--key", ana.key)
-    token = ana.ok("access", "token", "create", "web", "evaluator", "--expires", "90d")["token"]
-    assert token.startswith("hoist_") and len(token) == 49
+    secret_token = ana.ok("access", "token", "create", "web", "evaluator", "--expires", "90d")["token"]
+    assert secret_token.startswith("hoist_") and len(secret_token) == 49
     ana.ok("access", "token", "revoke", "web")
     ana.ok("access", "token", "create", "web", "viewer")
     assert [t["name"] for t in ana.ok("access", "list")["tokens"]] == ["web"]
     secret = ana.file.read_text().split()[1]
     primary.stop()
     stored = (primary.store / "current" / "data.mdb").read_bytes()
-    for hidden in (token, secret):
+    for hidden in (secret_token, secret):
         assert hidden not in primary.text()
         assert hidden.encode() not in stored
-    assert hashlib.blake2b(token.encode(), digest_size=32).hexdigest() not in primary.text()
+    assert hashlib.blake2b(secret_token.encode(), digest_size=32).hexdigest() not in primary.text()

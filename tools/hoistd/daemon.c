@@ -211,6 +211,7 @@ static enum hoist_err start_http(struct daemon *d)
                                      .ready = is_ready,
                                      .status = status,
                                      .arg = d,
+                                     .access = d->ofrep.access ? d->store : NULL,
                                      .connections_max = http_connections(d)};
         if (serves_ofrep(d->settings->role, i))
             config.ofrep = &d->ofrep;

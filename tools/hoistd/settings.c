@@ -146,7 +146,13 @@
     "Beyond loopback, or with https:// in front, HTTPS for\n" \
     "whoever has a certificate of the CA"
 
+#define HTTP_ACCESS \
+    {.name = "http-access", \
+     .help = "ask for the tokens that flagctl access token makes: over\n" \
+             "OFREP for evaluator, at /metrics and /status for viewer"}
+
 #define OFREP \
+    HTTP_ACCESS, \
     {.name = "context", .arg = "NAME=VALUE", .many = true, \
      .help = "an attribute of every OFREP request's context, over\n" \
              "what the request says; JSON, else text"}, \
@@ -167,6 +173,7 @@ static const struct option primary_options[] = {
     {.name = "http", .arg = "HOST:PORT", FALLBACK("127.0.0.1:7480"),
      .help = "serve /healthz, /readyz, /metrics and /status; or off.\n"
              HTTPS_HELP},
+    HTTP_ACCESS,
     {.name = "take-over", .no_file = true,
      .help = "go on from a store that an agent or a relay kept, in new\n" \
              "epochs: when the primary is gone for good"},
@@ -392,6 +399,22 @@ static enum hoist_err read_anonymous(struct settings *s)
     return HOIST_OK;
 }
 
+/* Who asks for tokens follows what they are granted by, behind the environments that are named. */
+static enum hoist_err follow_access(struct settings *s)
+{
+    s->followed = mem_zalloc(s->env_count + 1, sizeof *s->followed);
+    if (!s->followed)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    for (size_t i = 0; i < s->env_count; i++) {
+        if (strcmp(s->envs[i], ACCESS_ENV) == 0)
+            return HOIST_OK;
+        s->followed[i] = s->envs[i];
+    }
+    s->followed[s->env_count++] = ACCESS_ENV;
+    s->envs = s->followed;
+    return HOIST_OK;
+}
+
 static enum hoist_err number_u32(const struct options *o, const char *name, uint32_t *ret)
 {
     uint64_t v = *ret;
@@ -569,6 +592,7 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     s.ofrep.header_count = options_list(s.options, "context-from-header", &s.ofrep.headers);
     s.ofrep.origin_count = options_list(s.options, "cors-origin", &s.ofrep.origins);
     s.ofrep.token_file = options_get(s.options, "http-token-file");
+    s.ofrep.access = options_on(s.options, "http-access");
     for (int i = 0; i < HTTP_COUNT; i++)
         s.http[i] = http_at(&s, http_options[i] + strlen("--"));
     err = read_bundle(&s);
@@ -580,6 +604,8 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
         err = read_tls(&s);
     if (!err)
         err = check_addresses(&s);
+    if (!err && s.ofrep.access && settings_follows(role))
+        err = follow_access(&s);
     if (!err)
         err = read_anonymous(&s);
     if (!err)
@@ -606,6 +632,7 @@ void settings_done(struct settings *s)
     mem_free(s->bundle);
     mem_free(s->store);
     mem_free(s->id);
+    mem_free(s->followed);
     *s = (struct settings){0};
 }
 

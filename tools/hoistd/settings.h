@@ -35,6 +35,7 @@ struct settings { /* text belongs to `options`, but for store and id */
     char *id;
     const char *const *envs;
     size_t env_count;
+    const char **followed;     /* those, where Hoist's own are among them; else NULL */
     const char *const *listen; /* NULL: the default ones */
     size_t listen_count;
     const char *stream;
