@@ -298,12 +298,15 @@ struct slice net_msg_bytes(nng_msg *m)
     return slice_of(nng_msg_body(m), nng_msg_len(m));
 }
 
-static bool is_loopback(const nng_sockaddr *a)
+/* Whether both ends have one address. */
+static bool is_same_host(const nng_sockaddr *a, const nng_sockaddr *b)
 {
-    static const uint8_t own6[16] = {[15] = 1};
+    if (a->s_family != b->s_family)
+        return false;
     if (a->s_family == NNG_AF_INET)
-        return ntohl(a->s_in.sa_addr) >> 24 == 127;
-    return a->s_family == NNG_AF_INET6 && memcmp(a->s_in6.sa_addr, own6, sizeof own6) == 0;
+        return a->s_in.sa_addr == b->s_in.sa_addr;
+    return a->s_family == NNG_AF_INET6 &&
+           memcmp(a->s_in6.sa_addr, b->s_in6.sa_addr, sizeof a->s_in6.sa_addr) == 0;
 }
 
 static bool came_by_tls(nng_pipe pipe)
@@ -315,15 +318,20 @@ static bool came_by_tls(nng_pipe pipe)
     return is;
 }
 
+static bool is_from_here(nng_pipe pipe)
+{
+    nng_sockaddr from, to;
+    return nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &from) == 0 &&
+           nng_pipe_get_addr(pipe, NNG_OPT_LOCADDR, &to) == 0 && is_same_host(&from, &to);
+}
+
 void net_peer(nng_msg *m, char out[NET_PEER_SIZE])
 {
     nng_pipe pipe = nng_msg_get_pipe(m);
-    nng_sockaddr from;
     uint64_t uid;
     *out = '\0';
     if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) == 0)
         snprintf(out, NET_PEER_SIZE, "uid:%llu", (unsigned long long)uid);
-    else if (came_by_tls(pipe) &&
-             (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &from) != 0 || !is_loopback(&from)))
+    else if (came_by_tls(pipe) && !is_from_here(pipe))
         snprintf(out, NET_PEER_SIZE, "tls");
 }

@@ -74,7 +74,9 @@ def test_two_real_hosts_with_mutual_tls_in_six_commands(lab, two_hosts):  # noqa
         first.type(line)
     for line in here:
         host1.type(line)
-    host1.type("flagctl set new.checkout on --join host1.bundle --wait")
+    first.type("flagctl set new.checkout on --primary tls+tcp://10.0.0.1:7400 --join primary.bundle --wait")
+    # A certificate alone says which machine it is, not who may change what.
+    assert "takes the role editor" in host1.type("flagctl set new.checkout off --join host1.bundle 2>&1 || true")
     wait_until(lambda: first.type("flagctl get new.checkout --raw") == host1.type("flagctl get new.checkout --raw") == "true\n")
     status = json.loads(host1.type("flagctl status --json"))
     assert status["upstream"]["url"] == "tls+tcp://10.213.0.1:7400" and status["certificate"]["days_left"] == 364
