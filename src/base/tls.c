@@ -81,6 +81,12 @@ static enum hoist_err read_file(const struct wanted *w, char **ret)
     return err;
 }
 
+enum hoist_err tls_ca_read(const char *option, const char *path, char **ret)
+{
+    struct wanted ca = {option, path, certificate_word, "certificate", false};
+    return read_file(&ca, ret);
+}
+
 enum hoist_err tls_files_read(const char *cert_path, const char *key_path, const char *ca_path,
                               struct tls_files *ret)
 {
@@ -97,12 +103,11 @@ enum hoist_err tls_files_read(const char *cert_path, const char *key_path, const
                                    : "--tls-ca");
     struct wanted cert = {"--tls-cert", cert_path, certificate_word, "certificate", false};
     struct wanted key = {"--tls-key", key_path, key_word, "secret key", true};
-    struct wanted ca = {"--tls-ca", ca_path, certificate_word, "certificate", false};
     enum hoist_err err = read_file(&cert, &f.cert);
     if (!err)
         err = read_file(&key, &f.key);
     if (!err)
-        err = read_file(&ca, &f.ca);
+        err = tls_ca_read("--tls-ca", ca_path, &f.ca);
     if (err)
         tls_files_done(&f);
     else
@@ -117,7 +122,8 @@ static bool same(const char *a, const char *b)
 
 bool tls_files_same(const struct tls_files *a, const struct tls_files *b)
 {
-    return same(a->cert, b->cert) && same(a->key, b->key) && same(a->ca, b->ca);
+    return same(a->cert, b->cert) && same(a->key, b->key) && same(a->ca, b->ca) &&
+           same(a->private_ca, b->private_ca);
 }
 
 void tls_files_done(struct tls_files *f)
@@ -125,5 +131,6 @@ void tls_files_done(struct tls_files *f)
     wipe(f->cert); /* it may be the key's file, too */
     wipe(f->key);
     wipe(f->ca);
+    wipe(f->private_ca);
     *f = (struct tls_files){0};
 }

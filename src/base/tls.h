@@ -10,10 +10,11 @@
 
 #include "base/err.h"
 
-struct tls_files { /* PEM, owned; `cert` NULL: no TLS */
-    char *cert;    /* ours, with those between it and the CA's behind it */
-    char *key;     /* its secret key */
-    char *ca;      /* of those who may sign the certificates of others */
+struct tls_files {    /* PEM, owned; `cert` NULL: no TLS */
+    char *cert;       /* ours, with those between it and the CA's behind it */
+    char *key;        /* its secret key */
+    char *ca;         /* of those who may sign the certificates of others */
+    char *private_ca; /* … of those who come where private environments are; NULL: nobody's */
 };
 
 /*
@@ -26,6 +27,10 @@ struct tls_files { /* PEM, owned; `cert` NULL: no TLS */
  */
 MUST_USE enum hoist_err tls_files_read(const char *cert_path, const char *key_path,
                                        const char *ca_path, struct tls_files *ret);
+
+/* The certificates in file `path`, to be freed with tls_files_done(); `option` names it in errors: EINVAL.
+ * ENOMEM. */
+MUST_USE enum hoist_err tls_ca_read(const char *option, const char *path, char **ret);
 
 /* Whether both hold the same. */
 bool tls_files_same(const struct tls_files *a, const struct tls_files *b);

@@ -282,7 +282,7 @@ static enum hoist_err start_server(struct primary *p, struct store *s,
                                    .stream = at ? NULL : config->stream,
                                    .hidden = at ? at->hidden : p->privates.envs,
                                    .hidden_count = at ? at->hidden_count : p->privates.env_count,
-                                   .tls = config->tls,
+                                   .tls = at ? config->private_tls : config->tls,
                                    .downloads = p->downloads,
                                    .beats = &p->beats,
                                    .id = p->id,
@@ -359,11 +359,11 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
     return HOIST_OK;
 }
 
-enum hoist_err primary_renew(struct primary *p, struct net_tls *tls)
+enum hoist_err primary_renew(struct primary *p, struct net_tls *tls, struct net_tls *private_tls)
 {
     enum hoist_err err = HOIST_OK;
     for (uint32_t i = 0; i < p->server_count && err == HOIST_OK; i++)
-        err = server_renew(p->servers[i], tls);
+        err = server_renew(p->servers[i], i == 0 ? tls : private_tls);
     return err;
 }
 

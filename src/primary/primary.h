@@ -34,6 +34,7 @@ struct primary_config {
     const char *stream;
     struct net_tls *tls;         /* for the tls+tcp addresses; NULL: there are none */
     const char *const *privates; /* "ENV=URL": ENV is given out at URL, and nowhere else */
+    struct net_tls *private_tls; /* for those of them that are tls+tcp; NULL: there are none */
     uint32_t private_count;
     const char *id;
     const char *software;
@@ -49,8 +50,9 @@ MUST_USE enum hoist_err primary_start(struct store *s, const struct primary_conf
 /* Answers what it has taken, then stops; within two seconds. NULL is fine. */
 void primary_stop(struct primary *p);
 
-/* Take new certificates: server_renew(). */
-MUST_USE enum hoist_err primary_renew(struct primary *p, struct net_tls *tls);
+/* Take new certificates, and those of private listeners: server_renew(). */
+MUST_USE enum hoist_err primary_renew(struct primary *p, struct net_tls *tls,
+                                      struct net_tls *private_tls);
 
 MUST_USE enum hoist_err primary_status(struct primary *p, struct buf *out);
 

@@ -212,6 +212,32 @@ def test_a_clients_certificate_is_no_servers(lab, fleet):
     assert fleet.flagctl("env", "list", "--timeout", "1s").code == 7
 
 
+def test_a_private_environment_is_for_hosts_of_its_own_ca(lab, fleet):
+    assert fleet.certs("init", "private").code == 0
+    port = free_port(2)
+    url = f"tls+tcp://127.0.0.1:{port}"
+    private = ("--env", "production", "--env", "secret", "--private", f"secret={url}")
+    tried = fleet.issue("tried", "--host", "127.0.0.1")
+    refused = fleet.run(BUILD / "hoistd", "primary", "--store", lab.dir / "no", "--join", tried, *private)
+    assert refused.code == 2 and "--private-ca" in refused.err
+    primary = fleet.primary(*private, "--private-ca", lab.dir / "private/ca.crt")
+    trust = ("--upstream", url, "--trust", primary.store / "trust.key")
+    fleet.issue("granted", *trust, ca="private")
+    with open(fleet.bundle("granted"), "a") as bundle:  # the primary's own certificate is of the fleet's CA
+        bundle.write((lab.dir / "ca/ca.crt").read_text())
+    fleet.issue("other", *trust)
+    granted = fleet.start("agent", "granted", "--env", "production", "--env", "secret").wait_ready()
+    other = fleet.start("agent", "other", "--env", "secret").wait_up()
+    lab.ok("set", "k", "on", env="secret")
+    lab.wait_equal(primary, granted, env="secret")
+    wait_until(lambda: "no connection to" in other.text(), what="the other one says why")
+    assert lab.state(other, "secret")["version"] == 0
+    fleet.renew("primary")
+    hup(primary)
+    lab.ok("set", "k", "off", env="secret")
+    lab.wait_equal(primary, granted, env="secret")
+
+
 def test_what_certs_says_and_refuses(lab, fleet):
     bundle = fleet.issue("primary", "--host", "10.0.0.1", "--host", "flags.example.com", "--days", "30")
     shown = fleet.certs("show", bundle).out

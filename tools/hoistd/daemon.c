@@ -48,10 +48,11 @@ struct daemon {
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
     const char *const *listen;
     uint32_t listen_count;
-    struct sign_key key;    /* a primary's */
-    struct tls_files files; /* the ones in use … */
-    struct net_tls *tls;    /* … as nng has them; NULL: none */
-    uint64_t descriptors;   /* that may be open */
+    struct sign_key key;         /* a primary's */
+    struct tls_files files;      /* the ones in use … */
+    struct net_tls *tls;         /* … as nng has them; NULL: none */
+    struct net_tls *private_tls; /* the same for private listeners */
+    uint64_t descriptors;        /* that may be open */
     struct quota_limits quota;
     int64_t gone_again_ms; /* when to say again that the store's directory is gone */
 };
@@ -118,6 +119,7 @@ static enum hoist_err start_primary(struct daemon *d)
         .stream = s->stream,
         .tls = d->tls,
         .privates = s->privates,
+        .private_tls = d->private_tls,
         .private_count = (uint32_t)s->private_count,
         .id = s->id,
         .software = HOIST_VERSION,
@@ -332,7 +334,8 @@ static void fit_quota(struct daemon *d)
 
 /* nng's form of what was read, with a word of warning if others will not take it: whoever has a store
  * serves its flags all the same. */
-static enum hoist_err make_tls(const struct settings *s, struct net_tls **ret)
+static enum hoist_err make_tls(const struct settings *s, struct net_tls **ret,
+                               struct net_tls **ret_private)
 {
     if (!s->tls.cert)
         return HOIST_OK;
@@ -340,7 +343,11 @@ static enum hoist_err make_tls(const struct settings *s, struct net_tls **ret)
     if (!err && net_tls_check_own(*ret) != HOIST_OK)
         log_error("hoistd: %s; no connection will come about until it is replaced (and SIGHUP)",
                   err_last());
-    return err;
+    if (err || !s->tls.private_ca)
+        return err;
+    struct tls_files files = s->tls;
+    files.ca = files.private_ca;
+    return net_tls_new(&files, NULL, ret_private);
 }
 
 static enum hoist_err renew_http(struct daemon *d, const struct tls_files *files)
@@ -352,10 +359,10 @@ static enum hoist_err renew_http(struct daemon *d, const struct tls_files *files
     return err;
 }
 
-static enum hoist_err renew_role(struct daemon *d, struct net_tls *tls)
+static enum hoist_err renew_role(struct daemon *d, struct net_tls *tls, struct net_tls *private_tls)
 {
     if (d->primary)
-        return primary_renew(d->primary, tls);
+        return primary_renew(d->primary, tls, private_tls);
     if (d->relay)
         return relay_renew(d->relay, tls);
     agent_renew(d->agent, tls);
@@ -365,25 +372,28 @@ static enum hoist_err renew_role(struct daemon *d, struct net_tls *tls)
 /* What connections are made with from now on; those that are there are made anew. */
 static enum hoist_err renew_tls(struct daemon *d, struct settings *fresh)
 {
-    struct net_tls *tls = NULL;
+    struct net_tls *tls = NULL, *private_tls = NULL;
     if (tls_files_same(&d->files, &fresh->tls))
         return HOIST_OK;
     if (!d->tls || !fresh->tls.cert)
         return err_set(HOIST_EINVAL, "to begin or end with TLS, start hoistd anew");
-    enum hoist_err err = make_tls(fresh, &tls);
+    enum hoist_err err = make_tls(fresh, &tls, &private_tls);
     if (!err)
         err = renew_http(d, &fresh->tls);
     if (!err)
-        err = renew_role(d, tls);
+        err = renew_role(d, tls, private_tls);
     if (!err)
         err = expiry_set(fresh->tls.cert);
     if (err) {
         net_tls_drop(tls);
+        net_tls_drop(private_tls);
         return err;
     }
     net_tls_drop(d->tls);
+    net_tls_drop(d->private_tls);
     tls_files_done(&d->files);
     d->tls = tls;
+    d->private_tls = private_tls;
     d->files = fresh->tls;
     fresh->tls = (struct tls_files){0};
     log_info("hoistd: new certificates are in use");
@@ -517,7 +527,7 @@ int daemon_run(struct settings *s, int argc, char **argv)
     struct daemon d = {.settings = s};
     figures_init(s->role);
     fit_quota(&d);
-    enum hoist_err err = make_tls(s, &d.tls);
+    enum hoist_err err = make_tls(s, &d.tls, &d.private_tls);
     if (!err && s->tls.cert)
         err = expiry_set(s->tls.cert);
     if (err)
@@ -526,6 +536,7 @@ int daemon_run(struct settings *s, int argc, char **argv)
     s->tls = (struct tls_files){0};
     int exit = run(&d, argc, argv);
     net_tls_drop(d.tls);
+    net_tls_drop(d.private_tls);
     tls_files_done(&d.files);
     return exit;
 }

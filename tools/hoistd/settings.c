@@ -70,6 +70,10 @@
      .help = "give environment ENV out at URL (which has the others as\n" \
              "well) and nowhere else: hosts that may follow it have\n" \
              "URL as their --upstream"}, \
+    {.name = "private-ca", .arg = "FILE", \
+     .help = "in place of --tls-ca at the --private addresses: the\n" \
+             "CAs, in PEM, whose certificates those hosts have that\n" \
+             "are granted private environments"}, \
     {.name = "anonymous", .arg = "ROLE", \
      .help = "what they may do who sign nothing: viewer or none. By\n" \
              "default everything until the first flagctl access\n" \
@@ -512,9 +516,29 @@ static enum hoist_err check_trust(const struct settings *s)
     return HOIST_OK;
 }
 
+/* An address that every host of the fleet may come to keeps nothing private. */
+static enum hoist_err check_privates(const struct settings *s)
+{
+    enum hoist_err err = HOIST_OK;
+    for (size_t i = 0; i < s->private_count && !err; i++) {
+        const char *equals = strchr(s->privates[i], '='); /* what is no ENV=URL the primary says */
+        if (!equals)
+            continue;
+        err = net_check_use("--private", equals + 1, s->tls.cert != NULL, s->insecure);
+        if (!err && net_is_tls(equals + 1) && !s->tls.private_ca)
+            err = err_set(HOIST_EINVAL,
+                          "--private %s: with a certificate of --tls-ca every host could have it; "
+                          "give --private-ca FILE, a CA for those alone that may",
+                          s->privates[i]);
+    }
+    return err;
+}
+
 static enum hoist_err check_addresses(const struct settings *s)
 {
     enum hoist_err err = check_urls(s, "--listen", s->listen, s->listen_count);
+    if (!err)
+        err = check_privates(s);
     if (!err)
         err = check_urls(s, "--stream", &s->stream, s->stream != NULL);
     if (!err)
@@ -566,6 +590,9 @@ static enum hoist_err read_tls(struct settings *s)
         s->tls = s->bundle->tls;
         s->bundle->tls = (struct tls_files){0};
     }
+    const char *private_ca = options_get(s->options, "private-ca");
+    if (!err && private_ca)
+        err = tls_ca_read("--private-ca", private_ca, &s->tls.private_ca);
     s->has_tls = s->tls.cert != NULL;
     return err;
 }
