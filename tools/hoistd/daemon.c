@@ -237,6 +237,7 @@ static void stop(struct daemon *d)
     *d = (struct daemon){.settings = d->settings,
                          .files = d->files,
                          .tls = d->tls,
+                         .private_tls = d->private_tls,
                          .descriptors = d->descriptors,
                          .quota = d->quota};
 }
