@@ -5,6 +5,7 @@
 
 #include "primary/command_int.h"
 #include "primary/env_about.h"
+#include "primary/gate.h"
 #include "primary/query_int.h"
 
 uint64_t command_new_epoch(int64_t wall_ms, uint64_t above)
@@ -19,10 +20,12 @@ enum hoist_err command_make_env(struct store_write *w, const struct sign_key *ke
                                 struct buf *change)
 {
     struct store_env env;
+    uint64_t above =
+        gate_epoch(store_write_read(w)); /* so no command signed before it is about it */
     enum hoist_err err = store_env_create(w, name, &env);
     if (err != HOIST_OK)
         return err;
-    env.epoch = command_new_epoch(head->time_ms, 0);
+    env.epoch = command_new_epoch(head->time_ms, above);
     err = store_epoch_set(w, env.id, env.epoch);
     if (err != HOIST_OK)
         return err;

@@ -134,7 +134,7 @@ bool gate_allows(struct gate *g, const struct person *p, const struct access_nee
     return false;
 }
 
-static uint64_t greatest_epoch(struct store_read *r)
+uint64_t gate_epoch(struct store_read *r)
 {
     struct store_env env;
     uint64_t epoch = 0;
@@ -167,7 +167,7 @@ bool gate_check_signature(struct gate *g, const struct claim *c, const struct ac
         return true;
     if (!check_forged(g, c, need, out, ret_exit))
         return false;
-    uint64_t epoch = greatest_epoch(r);
+    uint64_t epoch = gate_epoch(r);
     int64_t age_ms;
     if (c->epoch != epoch)
         *ret_exit = query_error(out, EXIT_CONFLICT, GATE_OLD_SIGNATURE, NULL, mend, NULL,

@@ -48,6 +48,9 @@ void claim_read(const struct frame_command *frame, const char *peer, struct clai
 MUST_USE enum hoist_err gate_look(struct gate *g, struct store_read *r);
 void gate_done(struct gate *g);
 
+/* What a command is to be signed for: the greatest epoch of the primary's environments. */
+uint64_t gate_epoch(struct store_read *r);
+
 void gate_person(const struct gate *g, const struct claim *c, struct person *ret);
 
 /* Whether the signature is right, and of now. False: the answer is in `out` and *ret_exit. */

@@ -163,6 +163,7 @@ struct follower {
     int64_t probe_until_ms; /* NEVER: not begun; 0: over */
     uint32_t probes;        /* that are open; a bit for each upstream of the first PROBES_MAX */
     int64_t counter_ms;     /* when it last moved */
+    bool has_news;          /* it has moved since the start */
     struct keyring ring;
     struct buf given; /* a relay's: the certificates that it gives, a list */
     bool strange_key; /* keys were rotated, and the trust file does not lead to the new one */

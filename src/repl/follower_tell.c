@@ -147,7 +147,7 @@ void follower_look(const struct follower *f, int64_t now_ms, struct follower_vie
         .lags = f->lags_since_ms != NEVER,
         .stale = now_ms - f->counter_ms >= FOLLOWER_STALE_MS,
         .last_word_ms = f->word_ms == NEVER ? -1 : now_ms - f->word_ms,
-        .news_ms = f->counter == 0 ? -1 : now_ms - f->counter_ms,
+        .news_ms = !f->has_news ? -1 : now_ms - f->counter_ms,
         .distance = f->distance,
         .signed_ms = f->signed_ms,
         .counter = f->counter,

@@ -333,6 +333,7 @@ static bool take_counter(struct follower *f, uint64_t counter)
     if (counter > f->counter) {
         f->counter = counter;
         f->counter_ms = f->now;
+        f->has_news = true;
         f->repeated = 0;
         f->stale_told = false;
         return true;
