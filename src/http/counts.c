@@ -4,8 +4,9 @@
 
 #include "base/metrics.h"
 
-static const char *const route_names[ROUTE_COUNT] = {"flag", "flags", "events", "page", "none"};
-static const unsigned statuses[] = {200, 204, 304, 400, 401, 404, 405, 413, 415, 500, 503};
+static const char *const route_names[ROUTE_COUNT] = {"flag",    "flags", "events",
+                                                     "webhook", "page",  "none"};
+static const unsigned statuses[] = {200, 204, 304, 400, 401, 403, 404, 405, 413, 415, 500, 503};
 
 enum { STATUS_COUNT = sizeof statuses / sizeof *statuses, LABELS_MAX = 100 };
 

@@ -10,6 +10,7 @@ enum http_route {
     ROUTE_FLAG,   /* OFREP: one flag */
     ROUTE_FLAGS,  /* OFREP: all flags */
     ROUTE_EVENTS, /* OFREP: the stream of events */
+    ROUTE_HOOK,   /* Alertmanager's webhook */
     ROUTE_PAGE,   /* health, metrics, status */
     ROUTE_NONE,   /* nothing is there */
     ROUTE_COUNT,

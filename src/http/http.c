@@ -30,6 +30,7 @@ struct http {
     struct http_config config;
     struct secure *secure; /* NULL: plain HTTP */
     struct ofrep *ofrep;   /* NULL: none */
+    struct hook *hook;     /* NULL: none */
     struct tokens *tokens; /* NULL: none are asked for */
     struct streams *streams;
     struct peers peers;
@@ -41,6 +42,7 @@ struct request {
     struct buf body;
     struct ofrep_answer a;
     bool is_ofrep;
+    bool is_hook;
     bool preflight;
     bool answered; /* `a` is the answer, whatever the body */
     bool too_long;
@@ -152,8 +154,8 @@ static void make_page(struct http *h, struct MHD_Connection *connection, const c
         return;
     }
     p->status = MHD_HTTP_NOT_FOUND;
-    buf_printf(&p->body, "there are /healthz, /readyz, /metrics and /status%s\n",
-               h->ofrep ? ", and OFREP below /ofrep/v1" : "");
+    buf_printf(&p->body, "there are /healthz, /readyz, /metrics and /status%s%s\n",
+               h->ofrep ? ", and OFREP below /ofrep/v1" : "", h->hook ? ", and " HOOK_PATH : "");
 }
 
 /* ------------------------------------------------------------------ sending */
@@ -319,16 +321,17 @@ static struct peer *peer_of(struct MHD_Connection *connection)
 static enum MHD_Result answer(struct http *h, struct request *q)
 {
     const char *path = (const char *)q->asked.path.ptr, *method = (const char *)q->asked.method.ptr;
-    if (!q->is_ofrep)
+    if (!q->is_ofrep && !q->is_hook)
         return answer_page(q->connection, h, path, method);
     if (q->preflight)
         return send_preflight(h, q->connection, ROUTE_FLAGS);
-    if (q->too_long) {
+    q->asked.body = buf_slice(&q->body);
+    if (q->too_long)
         ofrep_too_long(&q->asked, &q->a);
-    } else if (!q->answered) {
-        q->asked.body = buf_slice(&q->body);
+    else if (!q->answered && q->is_hook)
+        hook_finish(h->hook, &q->asked, &q->a);
+    else if (!q->answered)
         ofrep_finish(h->ofrep, &q->asked, &q->a);
-    }
     if (q->a.stream)
         return send_stream(h, q->connection, peer_of(q->connection), &q->a);
     return send_answer(h, q->connection, &q->a);
@@ -341,6 +344,8 @@ static enum MHD_Result begin(struct http *h, struct request *q)
         q->preflight = q->answered = true;
     else if (q->is_ofrep)
         q->answered = !ofrep_begin(h->ofrep, &q->asked, &q->a);
+    else if (q->is_hook)
+        q->answered = !hook_begin(h->hook, &q->asked, &q->a);
     else
         q->answered = true;
     /* A body that nobody wants is not waited for: the answer goes out at once, which ends the
@@ -375,6 +380,7 @@ static struct request *request_new(struct http *h, struct MHD_Connection *connec
     q->body = BUF_INIT(OFREP_BODY_MAX);
     q->a = OFREP_ANSWER_INIT;
     q->is_ofrep = h->ofrep && ofrep_is(q->asked.path);
+    q->is_hook = h->hook && slice_eq(q->asked.path, SLICE(HOOK_PATH));
     return q;
 }
 
@@ -545,6 +551,8 @@ static enum hoist_err start(struct http *h, const char *option)
         err = ofrep_new(h->config.ofrep, &h->ofrep);
     if (!err && h->config.access)
         err = tokens_new(h->config.access, &h->tokens);
+    if (!err && h->config.alerts)
+        err = hook_new(h->config.alerts_tokens, h->config.alerts, h->config.arg, &h->hook);
     if (!err)
         err = streams_new(h->ofrep ? ofrep_envs(h->ofrep) : NULL, &h->peers,
                           streams_max(&h->config), &h->streams);
@@ -587,6 +595,7 @@ void http_stop(struct http *h)
         MHD_stop_daemon(h->daemon); /* closes the socket it was given */
     streams_free(h->streams);
     ofrep_free(h->ofrep);
+    hook_free(h->hook);
     tokens_free(h->tokens);
     peers_done(&h->peers);
     secure_free(h->secure);

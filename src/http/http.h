@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/tls.h"
+#include "http/hook.h"
 #include "http/ofrep.h"
 
 struct http;
@@ -24,6 +25,8 @@ struct http_config {
     struct store *access; /* its tokens are asked for at /metrics and /status; NULL: none are */
     const struct tls_files *tls; /* NULL: none; needed until http_start() returns */
     bool any_client;             /* HTTPS asks for no certificate of its clients */
+    hook_fn *alerts;             /* Alertmanager's webhook; NULL: none */
+    const char *alerts_tokens;   /* the file with the tokens that it takes */
     uint32_t connections_max;    /* 0: HTTP_CONNECTIONS_MAX */
     uint32_t streams_max;        /* 0: STREAMS_MAX */
     uint32_t busy_max_ms;        /* that a request may take; 0: PEER_BUSY_MAX_MS */
@@ -32,8 +35,8 @@ struct http_config {
 enum { HTTP_CONNECTIONS_MAX = 2048 };
 
 /*
- * Serve, on threads of its own: GET and HEAD of /healthz, /readyz, /metrics, /status, and OFREP;
- * others 404 or 405. `config` is copied, what it points to must stay.
+ * Serve, on threads of its own: GET and HEAD of /healthz, /readyz, /metrics, /status, OFREP,
+ * and Alertmanager's webhook; others 404 or 405. `config` is copied, what it points to must stay.
  *
  * An address with https://, or one beyond loopback when there is `tls`, speaks HTTPS, and to clients
  * alone that show a certificate of the CA.

@@ -54,15 +54,33 @@ enum hoist_err job_read(struct primary *p, struct job *j)
     return err == HOIST_OK ? command_claim(j->command, &j->frame, j->peer) : err;
 }
 
+static void job_free(struct job *j)
+{
+    command_free(j->command);
+    answer_done(&j->answer);
+    arena_done(&j->own);
+    mem_free(j);
+}
+
 void job_answer(struct job *j)
 {
     enum hoist_err err = buf_err(&j->answer.body);
     if (err != HOIST_OK)
         j->answer.exit = query_fail(&j->answer.body, err, NULL);
-    server_reply(j->request, j->answer.exit, buf_slice(&j->answer.body));
-    command_free(j->command);
-    answer_done(&j->answer);
-    mem_free(j);
+    if (j->request)
+        server_reply(j->request, j->answer.exit, buf_slice(&j->answer.body));
+    else
+        j->done(j->done_arg, &j->answer);
+    job_free(j);
+}
+
+void job_drop(struct job *j)
+{
+    if (j->request)
+        server_drop(j->request);
+    else
+        j->done(j->done_arg, NULL);
+    job_free(j);
 }
 
 /* ------------------------------------------------------------------ what comes by rpc */
@@ -182,6 +200,7 @@ static void primary_free(struct primary *p)
     gate_done(&p->reader_gate);
     gate_done(&p->writer_gate);
     denials_free(p->denials);
+    alert_rules_done(&p->alert_rules);
     mem_free(p->env_metrics);
     mem_free(p->id);
     mem_free(p->software);
@@ -222,6 +241,8 @@ static enum hoist_err primary_new(struct store *s, const struct primary_config *
                                           : err_set(HOIST_ENOMEM, "out of memory");
     if (err == HOIST_OK)
         err = denials_new(&p->denials);
+    if (err == HOIST_OK)
+        err = webhook_begin(p, config);
     if (err != HOIST_OK) {
         primary_free(p);
         return err;
@@ -244,10 +265,7 @@ static void drop_all(struct queue *q)
     while (item) {
         struct job *j = (struct job *)item;
         item = item->next;
-        server_drop(j->request);
-        command_free(j->command);
-        answer_done(&j->answer);
-        mem_free(j);
+        job_drop(j);
     }
 }
 

@@ -36,6 +36,8 @@ struct primary_config {
     const char *const *privates; /* "ENV=URL": ENV is given out at URL, and nowhere else */
     struct net_tls *private_tls; /* for those of them that are tls+tcp; NULL: there are none */
     uint32_t private_count;
+    const char *const *kill_on_alert; /* "ENV:ALERT=FLAG", see alerts.h */
+    uint32_t kill_count;
     const char *id;
     const char *software;
     const char *role; /* "primary" or "dev", as status says it */
@@ -55,6 +57,16 @@ MUST_USE enum hoist_err primary_renew(struct primary *p, struct net_tls *tls,
                                       struct net_tls *private_tls);
 
 MUST_USE enum hoist_err primary_status(struct primary *p, struct buf *out);
+
+/*
+ * Alertmanager's webhook: kill what the alerts in `body` may kill (kill_on_alert), each flag once for
+ * an alert, however often that is said. An alert that is resolved turns nothing on.
+ *
+ * Gives:   the HTTP status, and its body in `out`: 200 when all that is to be killed is, and
+ *          committed; 400 where it is no such message; 503 to be asked again
+ * Threads: any but the primary's own; waits for the commit, up to 5 s.
+ */
+unsigned primary_alerts(struct primary *p, struct slice body, struct buf *out);
 
 /* A commit ended with an outcome that nobody knows (the disk failed in the middle): its commands
  * were told so, and no change is taken any more. Stop it, close the store, open it again, and start

@@ -11,8 +11,10 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "base/arena.h"
 #include "base/metrics.h"
 #include "base/queue.h"
+#include "primary/alerts.h"
 #include "primary/command.h"
 #include "primary/gate.h"
 #include "primary/primary.h"
@@ -20,9 +22,16 @@
 
 enum { JOBS_MAX = 8192, JOBS_BYTES_MAX = 512 << 20, PEER_SIZE = 32 };
 
-struct job { /* a command or a question that came by rpc */
+enum kill_trigger { TRIGGER_OPERATOR, TRIGGER_ALERT, KILL_TRIGGERS };
+
+struct job { /* a command or a question */
     struct queue_item item;
-    struct server_request *request; /* holds what `frame` points to until it is answered */
+    struct server_request *request; /* it came by rpc: holds what `frame` points to until it is
+                                       answered; NULL: … */
+    void (*done)(void *arg, const struct answer *a); /* … who asked; NULL: it will not be done */
+    void *done_arg;
+    struct arena own; /* what `frame` points to then */
+    enum kill_trigger trigger;
     struct frame_command frame;
     char peer[PEER_SIZE];
     struct command *command; /* NULL: not read yet, or a question */
@@ -37,8 +46,10 @@ struct env_metrics {
     char env[STORE_ENV_NAME_MAX + 1];
     struct metric *results[CHANGE_RESULTS];
     struct metric *landings[LANDING_KINDS]; /* from the commit until the last live host has it */
-    struct metric *kill;                    /* from the request on */
+    struct metric *kills[KILL_TRIGGERS];    /* from the request on */
 };
+
+enum webhook_result { WEBHOOK_OK, WEBHOOK_REFUSED, WEBHOOK_FAILED, WEBHOOK_RESULTS };
 
 struct primary {
     struct store *store;
@@ -50,6 +61,8 @@ struct primary {
     struct fleet *fleet;
     char *id, *software, *role;
     const struct sign_key *key; /* NULL: nothing is signed */
+    struct alert_rules alert_rules;
+    struct metric *webhooks[WEBHOOK_RESULTS];
 
     struct denials *denials;
     struct gate reader_gate, writer_gate; /* each its thread's own */
@@ -75,6 +88,11 @@ struct primary {
 MUST_USE enum hoist_err job_read(struct primary *p, struct job *j);
 /* Send the answer; the job is gone. */
 void job_answer(struct job *j);
+/* It will never be answered; it is gone, too. */
+void job_drop(struct job *j);
+
+/* Before primary_alerts(). EINVAL, ENOMEM. */
+MUST_USE enum hoist_err webhook_begin(struct primary *p, const struct primary_config *config);
 
 void *writer_main(void *primary);
 void *reader_main(void *primary);
@@ -84,7 +102,8 @@ void primary_metrics_env(struct primary *p, const char *env);
 void primary_metrics_count(struct primary *p, const struct answer *a);
 /* Where the time is counted that a change of that kind (enum change_kind) takes to land, and that a
  * kill takes from its request on; NULL: not at all. The writer's thread. */
-struct metric *primary_metrics_kill(struct primary *p, const char *env, uint32_t change_kind);
+struct metric *primary_metrics_kill(struct primary *p, const char *env, uint32_t change_kind,
+                                    enum kill_trigger trigger);
 struct metric *primary_metrics_landing(struct primary *p, const char *env, uint32_t change_kind);
 /* For metrics_on_write(). */
 void primary_metrics_update(void *primary);

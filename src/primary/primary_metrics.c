@@ -8,6 +8,7 @@
 #include "repl/status.h"
 
 static const char *const result_names[CHANGE_RESULTS] = {"applied", "rejected", "conflict"};
+static const char *const trigger_names[KILL_TRIGGERS] = {"operator", "alert"};
 static const char *const landing_names[LANDING_KINDS] = {"change", "kill", "rollback"};
 
 static struct metric *series(enum metric_type type, const char *name, const char *help,
@@ -49,15 +50,17 @@ void primary_metrics_env(struct primary *p, const char *env)
         m->landings[i] = series(METRIC_HISTOGRAM, "hoist_convergence_duration_seconds",
                                 "Time from a commit until the last live host reported it.", env,
                                 "kind", landing_names[i], fleet_landing_buckets);
-    m->kill = series(METRIC_HISTOGRAM, "hoist_kill_duration_seconds",
-                     "Time from asking for a kill until the last live host reported it.", env,
-                     "trigger", "operator", fleet_landing_buckets);
+    for (int i = 0; i < KILL_TRIGGERS; i++)
+        m->kills[i] = series(METRIC_HISTOGRAM, "hoist_kill_duration_seconds",
+                             "Time from asking for a kill until the last live host reported it.",
+                             env, "trigger", trigger_names[i], fleet_landing_buckets);
 }
 
-struct metric *primary_metrics_kill(struct primary *p, const char *env, uint32_t change_kind)
+struct metric *primary_metrics_kill(struct primary *p, const char *env, uint32_t change_kind,
+                                    enum kill_trigger trigger)
 {
     struct env_metrics *m = find(p, env);
-    return m && change_kind == CHANGE_KILL ? m->kill : NULL;
+    return m && change_kind == CHANGE_KILL ? m->kills[trigger] : NULL;
 }
 
 struct metric *primary_metrics_landing(struct primary *p, const char *env, uint32_t change_kind)

@@ -114,14 +114,14 @@ static void add_landing(struct primary *p, struct landings *l, const struct job 
     if (l->count == LANDINGS)
         return;
     snprintf(l->envs[l->count], sizeof l->envs[0], "%s", a->env);
-    l->commits[l->count] =
-        (struct fleet_commit){.env = l->envs[l->count],
-                              .epoch = c.head.epoch,
-                              .first = c.head.version,
-                              .version = c.head.version,
-                              .duration = duration,
-                              .since_asked = primary_metrics_kill(p, a->env, c.head.kind),
-                              .asked_ns = j->asked_ns};
+    l->commits[l->count] = (struct fleet_commit){
+        .env = l->envs[l->count],
+        .epoch = c.head.epoch,
+        .first = c.head.version,
+        .version = c.head.version,
+        .duration = duration,
+        .since_asked = primary_metrics_kill(p, a->env, c.head.kind, j->trigger),
+        .asked_ns = j->asked_ns};
     l->count++;
 }
 

@@ -1,9 +1,10 @@
 """What the docs say to type works as it stands there."""
 import re
 import shutil
+import signal
 import subprocess
 
-from hoist import BUILD, TOP, clean_env, wait_until
+from hoist import BUILD, TOP, Process, clean_env, wait_until
 
 
 def typed(page):
@@ -72,3 +73,38 @@ def test_migrating_as_typed(lab):
         dry = lab.ok("import", "--from", "unleash", lab.file("u.json", rollout(str(percent))), "--approximate", "--dry-run")
         moved = int(re.search(r"sample users, ([0-9,]+) ", dry["approximated"][0]["users"]).group(1).replace(",", ""))
         assert abs(moved - users) < 500
+
+
+def test_monitoring_as_typed(tmp_path):
+    """The stack as `make stack` starts it, and the page's commands in a row."""
+    stack = Process([TOP / "examples/stack"], tmp_path / "stack.log", env=clean_env(BUILD=str(BUILD.resolve()), TMPDIR=str(tmp_path)))
+    try:
+        wait_until(lambda: "It goes on until ^C." in stack.text() or not stack.alive(), 60000)
+        env = clean_env(HOIST_PRIMARY="tcp://127.0.0.1:7400", HOIST_ENV="production", HOME=tmp_path, PATH=f"{BUILD.resolve()}:/usr/bin:/bin")
+        run = lambda command: subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, timeout=60)
+        blocks = [[re.sub(r"\s+#\s.*", "", line).strip() for line in block.splitlines()] for block in
+                  re.findall(r"^```sh\n(.*?)^```", (TOP / "docs/monitoring.md").read_text(), re.M | re.S)]
+        begin, fault, mend = blocks
+        seen = "http://127.0.0.1:9090/api/v1/query?query=sum(marketplace_http_requests_total%7Broute%3D%22/api/v1/listings%22%7D)"
+        for total in "0", "1":  # one is scraped before the first request, and one after it
+            wait_until(lambda: f'"{total}"]' in run(f"curl -s '{seen}'").stdout, what="Prometheus has seen the service")
+            run(begin[0])
+        for command in begin:
+            wait_until(lambda: (done := run(command)).returncode == 0 and '"running"' not in done.stdout
+                       and ("per_page" not in command or '"total":253' in done.stdout), what=command)
+        assert [c.split()[0] for c in fault] == ["curl", "curl", "flagctl", "flagctl"]
+        run(fault[0])
+        run(fault[1])
+        wait_until(lambda: " = false" in run(fault[2]).stdout, 60000, what="the flag is killed")
+        assert "alertmanager" in run(fault[3]).stdout
+        for command in mend:
+            assert run(command).returncode == 0, command
+        assert " = true" in run(fault[2]).stdout
+        check = lambda: run(f"{TOP}/deploy/check-dashboards --live http://127.0.0.1:9090")
+        wait_until(lambda: check().returncode == 0, 90000, every_ms=2000, what="every panel has data")
+    except AssertionError:
+        print(check().stdout)
+        raise
+    finally:
+        stack.signal(signal.SIGINT)
+        stack.p.wait(20)

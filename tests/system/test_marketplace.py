@@ -65,11 +65,11 @@ class Marketplace(Process):
 class Site:
     """A primary whose store the service reads, as a program beside an agent would; GitHub; the service."""
 
-    def __init__(self, lab, *args):
+    def __init__(self, lab, *primary, service=()):
         self.lab, self.stub = lab, Stub(lab)
-        self.primary = lab.primary()
+        self.primary = lab.primary(*primary)
         lab.ok("import", TOP / "examples/marketplace/flags/production.json", "-m", "flags of the marketplace")
-        self.service = Marketplace(lab, self.stub, self.primary.store, *args)
+        self.service = Marketplace(lab, self.stub, self.primary.store, *service)
 
     def set(self, *values):
         """On and off: all in one change, since two of them require the first."""
@@ -218,7 +218,7 @@ def test_listings_that_move_while_they_are_read_are_stored_once(lab, mode):
 
 
 def test_a_search_as_the_source(lab):
-    site = Site(lab, "--search", "org:acme amber")
+    site = Site(lab, service=("--search", "org:acme amber"))
     site.stub.mode("incomplete")
     site.on().service.sync("success")
     assert site.service.total() > SEED and "incomplete_results" in site.service.events()
@@ -254,7 +254,7 @@ def test_a_wrong_option_is_said(lab, args):
 
 def test_the_token_is_sent_and_never_logged(lab):
     secret = lab.file("token", "s3cret-token\n")
-    site = Site(lab, "--token-file", secret).on()
+    site = Site(lab, service=("--token-file", secret)).on()
     site.service.sync("success")
     assert site.service.metric('marketplace_github_ratelimit_limit{resource="core"}') == 5000
     assert "s3cret" not in site.service.text() + site.service.metrics()

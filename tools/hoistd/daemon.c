@@ -71,6 +71,13 @@ static enum hoist_err status(void *arg, struct buf *out)
     return d->agent ? agent_status(d->agent, out) : primary_status(d->primary, out);
 }
 
+/* A primary's. */
+static unsigned on_alerts(void *arg, struct slice body, struct buf *out)
+{
+    struct daemon *d = arg;
+    return primary_alerts(d->primary, body, out);
+}
+
 /* ------------------------------------------------------------------ start */
 
 /* tcp on loopback, and on a primary the local socket where it can be made. */
@@ -120,6 +127,8 @@ static enum hoist_err start_primary(struct daemon *d)
         .tls = d->tls,
         .privates = s->privates,
         .private_tls = d->private_tls,
+        .kill_on_alert = s->kill_on_alert,
+        .kill_count = (uint32_t)s->kill_count,
         .private_count = (uint32_t)s->private_count,
         .id = s->id,
         .software = HOIST_VERSION,
@@ -213,10 +222,13 @@ static enum hoist_err start_http(struct daemon *d)
                                      .ready = is_ready,
                                      .status = status,
                                      .arg = d,
+                                     .alerts_tokens = d->settings->webhook_tokens,
                                      .access = d->ofrep.access ? d->store : NULL,
                                      .connections_max = http_connections(d)};
         if (serves_ofrep(d->settings->role, i))
             config.ofrep = &d->ofrep;
+        else if (d->settings->webhook_tokens)
+            config.alerts = on_alerts;
         err = http_start(&config, &d->http[i]);
     }
     return err;

@@ -74,6 +74,13 @@
      .help = "in place of --tls-ca at the --private addresses: the\n" \
              "CAs, in PEM, whose certificates those hosts have that\n" \
              "are granted private environments"}, \
+    {.name = "kill-on-alert", .arg = "RULE", .many = true, \
+     .help = "a flag that an alert may kill: ENV:ALERT=FLAG, as in\n" \
+             "production:SyncFails=sync.enabled; Alertmanager sends\n" \
+             "its alerts to /hooks/alertmanager of --http"}, \
+    {.name = "webhook-token-file", .arg = "FILE", \
+     .help = "tokens, a line each, one of which Alertmanager has to\n" \
+             "bring; without it there is no webhook"}, \
     {.name = "anonymous", .arg = "ROLE", \
      .help = "what they may do who sign nothing: viewer or none. By\n" \
              "default everything until the first flagctl access\n" \
@@ -457,6 +464,9 @@ static enum hoist_err check_words(const struct settings *s)
         return err_set(HOIST_EINVAL, "--upstream is needed: the primary's address, as in "
                                      "--upstream tls+tcp://HOST:7400; or a bundle that has it, as "
                                      "--join");
+    if (s->kill_count && !s->webhook_tokens)
+        return err_set(HOIST_EINVAL, "--kill-on-alert takes --webhook-token-file FILE: whoever can "
+                                     "say that an alert fires can kill those flags");
     return HOIST_OK;
 }
 
@@ -615,6 +625,8 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     s.stream = options_get(s.options, "stream");
     s.private_count = options_list(s.options, "private", &s.privates);
     s.sign_key = options_get(s.options, "sign-key");
+    s.kill_count = options_list(s.options, "kill-on-alert", &s.kill_on_alert);
+    s.webhook_tokens = options_get(s.options, "webhook-token-file");
     s.ofrep.context_count = options_list(s.options, "context", &s.ofrep.context);
     s.ofrep.header_count = options_list(s.options, "context-from-header", &s.ofrep.headers);
     s.ofrep.origin_count = options_list(s.options, "cors-origin", &s.ofrep.origins);

@@ -55,7 +55,10 @@ struct settings { /* text belongs to `options`, but for store and id */
     bool insecure;           /* plain tcp and http may leave this machine */
     uint32_t heartbeat_ms;
     enum anonymous anonymous;
-    const char *sign_key; /* NULL: the one in the store's directory */
+    const char *const *kill_on_alert;
+    size_t kill_count;
+    const char *webhook_tokens; /* NULL: there is no webhook */
+    const char *sign_key;       /* NULL: the one in the store's directory */
     struct trust trust;
     struct quota_limits quota; /* of all but an agent, as it was said */
     struct store_options store_options;

@@ -1,0 +1,25 @@
+/* hook.h - Alertmanager's webhook, POST /hooks/alertmanager: for who brings a token of its file. */
+#ifndef HTTP_HOOK_H
+#define HTTP_HOOK_H
+
+#include "http/ofrep.h"
+
+#define HOOK_PATH "/hooks/alertmanager"
+
+struct hook;
+
+/* Takes a message, puts a JSON answer into `out`, and gives the HTTP status. Any thread; may wait. */
+typedef unsigned hook_fn(void *arg, struct slice body, struct buf *out);
+
+/* As guard_new(). */
+MUST_USE enum hoist_err hook_new(const char *token_file, hook_fn *take, void *arg,
+                                 struct hook **ret);
+void hook_free(struct hook *k);
+
+/* Look at the request before its body is read. False: it is answered, with what is wrong. */
+bool hook_begin(const struct hook *k, const struct ofrep_request *q, struct ofrep_answer *a);
+
+/* Answer a request that hook_begin() let pass, with its body. */
+void hook_finish(const struct hook *k, const struct ofrep_request *q, struct ofrep_answer *a);
+
+#endif

@@ -1,0 +1,203 @@
+"""Alertmanager's webhook: an alert that is listed kills its flags, once, and a person alone brings them back."""
+import json
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from faults import figures
+from hoist import BUILD, TOP, Answer, clean_env, free_port, wait_until
+from test_marketplace import Site as Marketplaces
+
+TOKEN = "s3cret-of-alertmanager"
+
+
+def alert(name, status="firing", fingerprint="f1", starts="2026-01-01T00:00:00Z", **labels):
+    return {"status": status, "labels": {"alertname": name, **labels}, "annotations": {"summary": f"{name} it is"},
+            "startsAt": starts, "endsAt": "0001-01-01T00:00:00Z", "fingerprint": fingerprint, "generatorURL": ""}
+
+
+class Site:
+    def __init__(self, lab):
+        self.lab = lab
+        tokens = lab.file("tokens", f"# for Alertmanager\n{TOKEN}\n")
+        self.primary = lab.primary("--env", "production", "--env", "staging", "--webhook-token-file", tokens,
+                                   "--kill-on-alert", "production:SyncFails=sync", "--kill-on-alert", "production:ApiFails=api",
+                                   "--kill-on-alert", "production:ApiFails=sync", "--kill-on-alert", "staging:ApiFails=api",
+                                   "--kill-on-alert", "production:Typo=not-there")
+        for env in "production", "staging":
+            for key in "sync", "api":
+                lab.ok("set", key, "on", env=env)
+
+    def post(self, *alerts, token=TOKEN, body=None, method="POST"):
+        data = body if body is not None else json.dumps({"version": "4", "truncatedAlerts": 0, "alerts": alerts}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.primary.http}/hooks/alertmanager", data, method=method,
+                                         headers={"Authorization": f"Bearer {token}"} if token else {})
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def is_on(self, key, env="production"):
+        return self.lab.ok("get", key, env=env)["value"]
+
+    def result(self, name):
+        return self.primary.metric(f'hoist_alertmanager_webhooks_total{{result="{name}"}}')
+
+
+class Watch:
+    """Prometheus and Alertmanager with the files of deploy/, at a second."""
+
+    def __init__(self, lab, site, secret):
+        self.port, alertmanager = free_port(), free_port()
+        deploy, here = TOP / "deploy", lab.dir / "watch"
+        here.mkdir()
+        for rules in (deploy / "prometheus").glob("*.rules.yml"):
+            (here / rules.name).write_text(rules.read_text())
+        prometheus = (deploy / "prometheus/prometheus.yml").read_text().replace("_interval: 15s", "_interval: 1s")
+        for was, now in ("9093", alertmanager), ("7480", site.primary.http), ("7495", site.service.port), (", '127.0.0.1:8016'", ""):
+            prometheus = prometheus.replace(str(was), str(now))
+        (here / "prometheus.yml").write_text(prometheus)
+        (here / "alertmanager.yml").write_text((deploy / "alertmanager/alertmanager.yml").read_text().replace(
+            "7480", str(site.primary.http)).replace("credentials_file: webhook-token", f"credentials_file: {secret}"))
+        lab.process(["prometheus", f"--config.file={here}/prometheus.yml", f"--storage.tsdb.path={here}/prometheus",
+                     f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn"], "prometheus")
+        lab.process(["prometheus-alertmanager", f"--config.file={here}/alertmanager.yml", f"--storage.path={here}/alertmanager",
+                     f"--web.listen-address=127.0.0.1:{alertmanager}", "--cluster.listen-address=", "--log.level=warn"], "alertmanager")
+        wait_until(lambda: self.get("/api/v1/query?query=up%7Bjob%3D%22marketplace%22%7D")["data"]["result"][0]["value"][1] == "1",
+                   what="Prometheus has seen the service")
+
+    def get(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def firing(self, name):
+        return any(a["labels"]["alertname"] == name and a["state"] == "firing" for a in self.get("/api/v1/alerts")["data"]["alerts"])
+
+
+@pytest.fixture
+def site(lab):
+    return Site(lab)
+
+
+def test_a_firing_alert_kills_and_the_log_says_which(site):
+    agent = site.lab.agent()
+    assert site.post(alert("SyncFails")) == (200, {"killed": 1, "unchanged": 0, "failed": 0})
+    assert not site.is_on("sync") and site.is_on("api") and site.is_on("sync", "staging")
+    change = site.lab.ok("log", "--limit", 1, env="production")["changes"][0]
+    assert change["kind"] == "kill" and change["author"] == "alertmanager"
+    assert "SyncFails" in change["message"] and "f1" in change["message"] and "SyncFails it is" in change["message"]
+    assert site.result("ok") == 1 and site.result("refused") == 0 and site.result("failed") == 0
+    wait_until(lambda: site.primary.metric('hoist_kill_duration_seconds_count{env="production",trigger="alert"}') == 1)
+    assert site.primary.metric('hoist_kill_duration_seconds_count{env="production",trigger="operator"}') == 0
+    site.lab.wait_equal(site.primary, agent)
+
+
+def test_an_alert_without_an_environment_kills_wherever_it_is_listed(site):
+    assert site.post(alert("ApiFails", env="staging"))[1]["killed"] == 1
+    assert site.is_on("api") and not site.is_on("api", "staging")
+    assert site.post(alert("ApiFails", fingerprint="f2"))[1] == {"killed": 2, "unchanged": 1, "failed": 0}
+    assert not site.is_on("api") and not site.is_on("sync")
+
+
+def test_the_same_alert_kills_once_also_after_a_person_restored_the_flag(site):
+    assert site.post(alert("SyncFails"))[1]["killed"] == 1
+    head = site.lab.head("production")["version"]
+    assert site.post(alert("SyncFails"))[1] == {"killed": 0, "unchanged": 1, "failed": 0}
+    assert site.lab.head("production")["version"] == head
+    site.lab.ok("restore", "sync", env="production")
+    assert site.post(alert("SyncFails"))[1]["killed"] == 0 and site.is_on("sync")
+    site.primary.kill()
+    site.primary.again()  # its memory is gone, its log is not
+    assert site.post(alert("SyncFails"))[1]["killed"] == 0 and site.is_on("sync")
+    assert site.post(alert("SyncFails", starts="2026-01-02T00:00:00Z"))[1]["killed"] == 1 and not site.is_on("sync")
+
+
+def test_resolved_turns_nothing_on(site):
+    site.post(alert("SyncFails"))
+    assert site.post(alert("SyncFails", status="resolved")) == (200, {"killed": 0, "unchanged": 0, "failed": 0})
+    assert not site.is_on("sync") and "alerts are resolved" in site.primary.text()
+
+
+def test_what_is_not_listed_kills_nothing(site):
+    assert site.post(alert("Other"), alert("SyncFails", env="staging"))[1]["killed"] == 0
+    assert site.is_on("sync") and site.is_on("sync", "staging")
+
+
+def test_a_flag_that_is_not_there_is_said_and_not_asked_for_again(site):
+    assert site.post(alert("Typo"), alert("SyncFails")) == (200, {"killed": 1, "unchanged": 0, "failed": 1})
+    assert "not-there" in site.primary.text() and not site.is_on("sync")
+
+
+def test_who_brings_no_token_or_no_message_is_refused(site):
+    assert site.post(alert("SyncFails"), token=None)[0] == 401
+    assert site.post(alert("SyncFails"), token="wrong")[0] == 401
+    assert site.post(method="PUT")[0] == 405
+    for wrong in (b"", b"{", b"[]", b'{"version":"3","alerts":[]}', json.dumps({"version": "4", "alerts": [{}]}).encode()):
+        assert site.post(body=wrong)[0] == 400, wrong
+    assert site.post(body=b"x" * (2 << 20))[0] == 413
+    assert site.is_on("sync") and site.result("refused") == 5
+    assert site.primary.metric("hoist_auth_failures_total") == 2 and TOKEN not in site.primary.text()
+
+
+def test_a_storm_of_the_same_alert_is_one_change(site):
+    head = site.lab.head("production")["version"]
+    answers = []
+    storm = [threading.Thread(target=lambda: answers.append(site.post(alert("SyncFails")))) for _ in range(20)]
+    for t in storm:
+        t.start()
+    for t in storm:
+        t.join()
+    assert all(status == 200 for status, _ in answers) and site.lab.head("production")["version"] == head + 1
+
+
+@pytest.mark.parametrize("args, says", [
+    (["--kill-on-alert", "production:A=f"], "--webhook-token-file"),
+    (["--kill-on-alert", "nonsense", "--webhook-token-file", "TOKENS"], "ENV:ALERT=FLAG"),
+    (["--webhook-token-file", "/nowhere"], "/nowhere")], ids=lambda x: str(x)[:30])
+def test_a_wrong_option_is_said(lab, args, says):
+    tokens = lab.file("tokens", "t\n")
+    done = Answer(subprocess.run([BUILD / "hoistd", "primary", "--store", lab.dir / "s", "--listen", f"ipc://{lab.dir}/p.sock", "--http", f"127.0.0.1:{free_port()}",
+                                  *[str(tokens) if a == "TOKENS" else a for a in args]], capture_output=True, text=True,
+                                 env=clean_env(), timeout=20))
+    assert done.code == 2 and says in done.err, done
+
+
+def test_without_tokens_there_is_no_webhook(lab):
+    primary = lab.primary()
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"http://127.0.0.1:{primary.http}/hooks/alertmanager", b"{}", timeout=10)
+    assert error.value.code == 404
+
+
+def test_from_a_fault_to_a_flag_that_is_off_on_every_host(lab):
+    """The real way: the service fails, Prometheus sees it, Alertmanager calls, the flag is off."""
+    secret = lab.file("webhook-token", f"{TOKEN}\n")
+    site = Marketplaces(lab, "--webhook-token-file", secret,
+                        "--kill-on-alert", "production:MarketplaceGithubSecondaryLimit=marketplace.sync.enabled")
+    agents = [lab.agent(name=f"agent{i}") for i in range(2)]
+    site.on()
+    watch = Watch(lab, site, secret)
+    site.service.sync("success")
+    site.stub.mode("secondary", status=429, retry_after=0)
+    began = time.monotonic()
+    site.service.ask("/api/v1/sync", "POST")
+    wait_until(lambda: site.service.metric('marketplace_github_ratelimited_total{kind="secondary"}') >= 3, what="GitHub limits")
+    fault = time.monotonic()
+    key = "marketplace.sync.enabled"
+    off = lambda daemon: lab.ok("get", key, store=daemon.store, env="production")["value"] is False
+    wait_until(lambda: off(site.primary), 60000, what="the alert kills the flag")
+    killed = time.monotonic()
+    wait_until(lambda: all(off(a) for a in agents))
+    figures(f"an alert at a scrape of 1 s: {fault - began:.1f} s until the third limit, {killed - fault:.2f} s from it to the kill, "
+            f"{time.monotonic() - killed:.3f} s more on 2 hosts")
+    change = lab.ok("log", "--limit", 1, env="production")["changes"][0]
+    assert change["author"] == "alertmanager" and "MarketplaceGithubSecondaryLimit" in change["message"]
+    site.stub.mode("ok")
+    lab.ok("restore", key, env="production")
+    time.sleep(3)  # the alert fires on, and is said again each second
+    assert watch.firing("MarketplaceGithubSecondaryLimit") and not off(site.primary)
