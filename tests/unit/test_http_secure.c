@@ -47,7 +47,7 @@ static struct cert_pair issue(const struct cert_pair *ca, const char *name, bool
 static struct tls_files files(const struct cert_pair *ca)
 {
     struct cert_pair pair = issue(ca, "server", true, clock_wall_ms() + DAY_MS);
-    return (struct tls_files){pair.cert, pair.key, mem_dup_str(ca->cert)};
+    return (struct tls_files){.cert = pair.cert, .key = pair.key, .ca = mem_dup_str(ca->cert)};
 }
 
 static bool ready(void *arg, struct buf *why_not)
@@ -213,7 +213,7 @@ static void new_certificates_are_for_new_connections(void **state)
     curl_easy_getinfo(open, CURLINFO_NUM_CONNECTS, &connects);
     assert_int_equal(connects, 0);
 
-    struct tls_files wrong = {fresh.cert, s->own.key, fresh.ca};
+    struct tls_files wrong = {.cert = fresh.cert, .key = s->own.key, .ca = fresh.ca};
     assert_int_equal(http_renew(s->http, &wrong), HOIST_EINVAL);
     assert_int_equal(ask(s, s->other_ca.cert, &fresh_client), 200);
     curl_easy_cleanup(open);
@@ -224,7 +224,7 @@ static void new_certificates_are_for_new_connections(void **state)
 static void what_cannot_be_served_is_told_at_the_start(void **state)
 {
     struct site *s = *state;
-    struct tls_files wrong = {s->own.cert, s->client.key, s->own.ca};
+    struct tls_files wrong = {.cert = s->own.cert, .key = s->client.key, .ca = s->own.ca};
     assert_int_equal(start_with(s, NULL, false), HOIST_EINVAL);
     assert_non_null(strstr(err_last(), "--join"));
     assert_int_equal(start_with(s, &wrong, false), HOIST_EINVAL);

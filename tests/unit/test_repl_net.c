@@ -58,7 +58,7 @@ static void what_leaves_it_is_encrypted_or_said_to_be_insecure(void **state)
 static void certificates_that_cannot_be_read_are_refused(void **state)
 {
     static char bad[] = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
-    struct tls_files files = {bad, bad, bad};
+    struct tls_files files = {.cert = bad, .key = bad, .ca = bad};
     struct net_tls *tls = NULL;
     assert_int_equal(net_tls_new(&files, NULL, &tls), HOIST_EINVAL);
     assert_non_null(strstr(err_last(), "--tls-cert cannot be read"));
