@@ -7,6 +7,8 @@
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
+#include <nng/nng.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +43,22 @@ void bench_apply(struct store *s, struct slice change);
 
 /* A copy of change `version` of that environment; to be freed with mem_free(). */
 struct slice bench_change(struct store *s, uint64_t version);
+
+/* Carry out a command on an open connection; exits when the primary refuses it. */
+void bench_command(nng_socket primary, const char *name, struct slice body);
+
+struct bench_line { /* what is waited for: all hosts, at one version */
+    _Atomic uint64_t target;
+    _Atomic int have;
+    _Atomic int64_t last_ns; /* when the last host had it; 0: not all have it */
+};
+
+/* From now on `version` is waited for; one of `hosts` has committed a version; whether all have
+ * within `ms`; when the last one had (exits when they take too long). */
+void bench_expect(struct bench_line *l, uint64_t version);
+void bench_committed(struct bench_line *l, int hosts, uint64_t version);
+bool bench_have_all(struct bench_line *l, int ms);
+int64_t bench_wait_for_all(struct bench_line *l, const char *who);
 
 /* A TCP port that is free now, and the next one, too. */
 int bench_port(void);

@@ -46,9 +46,7 @@ struct fleet {
     const char *name;
     struct host hosts[HOSTS_MAX];
     int count;
-    _Atomic uint64_t target; /* the version that is waited for */
-    _Atomic int have;
-    _Atomic int64_t last_ns; /* when the last host had it */
+    struct bench_line line;
     _Atomic bool ending;
 };
 
@@ -57,42 +55,15 @@ static void nap(int64_t us)
     nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
 }
 
-/* ------------------------------------------------------------------ waiting for all */
-
-static void committed(void *arg, uint64_t version)
+static void committed(struct fleet *f, uint64_t version)
 {
-    struct fleet *f = arg;
-    if (version < atomic_load(&f->target))
-        return;
-    if (atomic_fetch_add(&f->have, 1) + 1 == f->count)
-        atomic_store(&f->last_ns, clock_mono_ns());
+    bench_committed(&f->line, f->count, version);
 }
 
 static void agent_committed(void *arg, const struct change *const *changes, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         committed(arg, changes[i]->head.version);
-}
-
-static void expect(struct fleet *f, uint64_t version)
-{
-    atomic_store(&f->have, 0);
-    atomic_store(&f->last_ns, 0);
-    atomic_store(&f->target, version);
-}
-
-static int64_t wait_for_all(struct fleet *f)
-{
-    int64_t give_up = clock_mono_ns() + 30 * INT64_C(1000000000);
-    while (atomic_load(&f->last_ns) == 0) {
-        if (clock_mono_ns() > give_up) {
-            fprintf(stderr, "bench: %s: %d of %d hosts have version %llu\n", f->name,
-                    atomic_load(&f->have), f->count, (unsigned long long)atomic_load(&f->target));
-            exit(1);
-        }
-        nap(50);
-    }
-    return atomic_load(&f->last_ns);
 }
 
 /* ------------------------------------------------------------------ stores */
@@ -109,33 +80,11 @@ static void received(struct fleet *f, struct host *h, struct slice bytes)
 
 static nng_socket commands;
 
-static void command(const char *name, const char *body, size_t len)
-{
-    struct frame_command f = {
-        .name = slice_str(name), .author = SLICE("bench"), .body = slice_of(body, len)};
-    struct frame_command_reply reply;
-    struct buf out = BUF_INIT(FRAME_COMMAND_MAX);
-    nng_msg *answer;
-    hash_random(f.request, sizeof f.request);
-    frame_put_command(&out, &f);
-    if (buf_err(&out) != HOIST_OK || nng_send(commands, out.ptr, out.len, 0) != 0 ||
-        nng_recvmsg(commands, &answer, 0) != 0 ||
-        frame_get_command_reply(slice_of(nng_msg_body(answer), nng_msg_len(answer)), &reply) !=
-            HOIST_OK)
-        bench_die("command");
-    if (reply.exit != 0) {
-        fprintf(stderr, "bench: %.*s\n", SLICE_ARG(reply.body));
-        exit(1);
-    }
-    nng_msg_free(answer);
-    buf_done(&out);
-}
-
 static void import_flags(int count)
 {
     struct buf body = BUF_INIT(FRAME_COMMAND_MAX);
     bench_import_body(&body, env_name, count);
-    command("apply", buf_str(&body), body.len);
+    bench_command(commands, "apply", buf_slice(&body));
     buf_done(&body);
 }
 
@@ -146,10 +95,10 @@ static double hoist_change(struct fleet *f, uint64_t version)
     int len =
         snprintf(body, sizeof body, "{\"env\":\"%s\",\"key\":\"" BENCH_KEY "\",\"value\":\"%s\"}",
                  env_name, (int)((version - 3) % FLAGS), (version - 3) / FLAGS % 2 ? "off" : "on");
-    expect(f, version);
+    bench_expect(&f->line, version);
     int64_t start = clock_mono_ns();
-    command("set", body, (size_t)len);
-    return (double)(wait_for_all(f) - start) / 1e6;
+    bench_command(commands, "set", slice_of(body, (size_t)len));
+    return (double)(bench_wait_for_all(&f->line, f->name) - start) / 1e6;
 }
 
 /* ------------------------------------------------------------------ Redis */
@@ -286,11 +235,11 @@ static void start_brokers(struct rig *rig)
 
 static double redis_change(struct rig *rig, struct fleet *f, uint64_t version, struct slice bytes)
 {
-    expect(f, version);
+    bench_expect(&f->line, version);
     int64_t start = clock_mono_ns();
     redisReply *r = redisCommand(rig->redis, "PUBLISH flags %b", bytes.ptr, bytes.len);
     freeReplyObject(r);
-    return (double)(wait_for_all(f) - start) / 1e6;
+    return (double)(bench_wait_for_all(&f->line, f->name) - start) / 1e6;
 }
 
 static double nats_change(struct rig *rig, struct fleet *f, uint64_t version, struct slice bytes)
@@ -301,10 +250,10 @@ static double nats_change(struct rig *rig, struct fleet *f, uint64_t version, st
     buf_add(&out, head, (size_t)len);
     buf_add_slice(&out, bytes);
     buf_add_str(&out, "\r\n");
-    expect(f, version);
+    bench_expect(&f->line, version);
     int64_t start = clock_mono_ns();
     write_all(rig->nats, out.ptr, out.len);
-    double ms = (double)(wait_for_all(f) - start) / 1e6;
+    double ms = (double)(bench_wait_for_all(&f->line, f->name) - start) / 1e6;
     buf_done(&out);
     return ms;
 }
@@ -350,7 +299,7 @@ static void measure(const char *base, int hosts)
                                   .applied = agent_committed,
                                   .applied_arg = &agents};
         agents.hosts[i].store = bench_store(rig.dir, "agent", i, false);
-        expect(&agents, 2);
+        bench_expect(&agents.line, 2);
         if (agent_start(agents.hosts[i].store, &ac, &agents.hosts[i].agent) != HOIST_OK)
             bench_die("agent");
     }

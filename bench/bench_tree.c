@@ -56,14 +56,8 @@ static const char env_name[] = "production";
 enum asked { ASKED_STATUS, ASKED_SUBTREE, ASKED_FETCH, ASKED_KINDS };
 static const char *const asked_labels[] = {"kind=\"status\"", "kind=\"subtree\"", "kind=\"fetch\""};
 
-struct line { /* what is waited for: all hosts, at one version */
-    _Atomic uint64_t target;
-    _Atomic int have;
-    _Atomic int64_t last_ns;
-};
-
 static struct shared { /* by all processes */
-    struct line ours, plain;
+    struct bench_line ours, plain;
     _Atomic bool primary_is_up;
     _Atomic int relays_up, ready;                    /* processes */
     _Atomic uint64_t asked[RELAYS_MAX][ASKED_KINDS]; /* of each relay */
@@ -89,42 +83,6 @@ static void nap(int ms)
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
 }
 
-/* ------------------------------------------------------------------ waiting for all */
-
-static void committed(struct line *l, int hosts, uint64_t version)
-{
-    if (version == atomic_load(&l->target) && atomic_fetch_add(&l->have, 1) + 1 == hosts)
-        atomic_store(&l->last_ns, clock_mono_ns());
-}
-
-static void expect(struct line *l, uint64_t version)
-{
-    atomic_store(&l->have, 0);
-    atomic_store(&l->last_ns, 0);
-    atomic_store(&l->target, version);
-}
-
-static bool have_all(struct line *l, int ms)
-{
-    for (int64_t end = clock_mono_ns() + ms * INT64_C(1000000); atomic_load(&l->last_ns) == 0;
-         nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL))
-        if (clock_mono_ns() > end)
-            return false;
-    return true;
-}
-
-static int64_t wait_for_all(struct line *l, const char *who)
-{
-    if (!have_all(l, PATIENCE_S * 1000)) {
-        fprintf(stderr, "bench: %s: %d hosts have version %llu\n", who, atomic_load(&l->have),
-                (unsigned long long)atomic_load(&l->target));
-        exit(1);
-    }
-    return atomic_load(&l->last_ns);
-}
-
-/* ------------------------------------------------------------------ stores */
-
 /* ------------------------------------------------------------------ the processes */
 
 struct subscriber { /* of the peer */
@@ -148,7 +106,7 @@ static void *subscribe(void *arg)
         if (change_decode(net_msg_bytes(m), &c) == HOIST_OK && c.head.version == have + 1) {
             bench_apply(s->store, c.bytes);
             have++;
-            committed(&shared->plain, s->hosts, have);
+            bench_committed(&shared->plain, s->hosts, have);
         }
         nng_msg_free(m);
     }
@@ -159,7 +117,7 @@ static void agent_committed(void *arg, const struct change *const *changes, uint
 {
     struct rig *rig = arg;
     for (uint32_t i = 0; i < count; i++)
-        committed(&shared->ours, rig->hosts, changes[i]->head.version);
+        bench_committed(&shared->ours, rig->hosts, changes[i]->head.version);
 }
 
 static void start_agent(struct rig *rig, int i, struct store *store, struct agent **ret)
@@ -275,33 +233,13 @@ static void fork_all(struct rig *rig)
 
 /* ------------------------------------------------------------------ commands */
 
-static void command(struct rig *rig, const char *name, struct slice body)
-{
-    struct frame_command f = {.name = slice_str(name), .author = SLICE("bench"), .body = body};
-    struct frame_command_reply reply;
-    struct buf out = BUF_INIT(FRAME_COMMAND_MAX);
-    nng_msg *answer;
-    hash_random(f.request, sizeof f.request);
-    frame_put_command(&out, &f);
-    if (buf_err(&out) != HOIST_OK || nng_send(rig->commands, out.ptr, out.len, 0) != 0 ||
-        nng_recvmsg(rig->commands, &answer, 0) != 0 ||
-        frame_get_command_reply(net_msg_bytes(answer), &reply) != HOIST_OK)
-        bench_die(name);
-    if (reply.exit != 0) {
-        fprintf(stderr, "bench: %s: %.*s\n", name, SLICE_ARG(reply.body));
-        exit(1);
-    }
-    nng_msg_free(answer);
-    buf_done(&out);
-}
-
 /* The milliseconds from sending it until every agent has committed it. */
 static double timed(struct rig *rig, const char *name, struct slice body)
 {
-    expect(&shared->ours, ++rig->version);
+    bench_expect(&shared->ours, ++rig->version);
     int64_t start = clock_mono_ns();
-    command(rig, name, body);
-    return (double)(wait_for_all(&shared->ours, "agents") - start) / 1e6;
+    bench_command(rig->commands, name, body);
+    return (double)(bench_wait_for_all(&shared->ours, "agents") - start) / 1e6;
 }
 
 static double timed_json(struct rig *rig, const char *name, const char *json)
@@ -363,10 +301,10 @@ static void publish(struct rig *rig, struct slice bytes)
 static double plain_change(struct rig *rig, uint64_t version)
 {
     struct slice bytes = bench_change(rig->store, version);
-    expect(&shared->plain, version);
+    bench_expect(&shared->plain, version);
     int64_t start = clock_mono_ns();
     publish(rig, bytes);
-    double ms = (double)(wait_for_all(&shared->plain, "plain nng") - start) / 1e6;
+    double ms = (double)(bench_wait_for_all(&shared->plain, "plain nng") - start) / 1e6;
     mem_free((void *)bytes.ptr);
     return ms;
 }
@@ -375,14 +313,14 @@ static double plain_change(struct rig *rig, uint64_t version)
 static void connect_plain(struct rig *rig)
 {
     struct slice first = bench_change(rig->store, 1);
-    expect(&shared->plain, 1);
+    bench_expect(&shared->plain, 1);
     for (int i = 0; i < PATIENCE_S; i++) {
         publish(rig, first);
-        if (have_all(&shared->plain, 1000))
+        if (bench_have_all(&shared->plain, 1000))
             break;
     }
     mem_free((void *)first.ptr);
-    wait_for_all(&shared->plain, "plain nng");
+    bench_wait_for_all(&shared->plain, "plain nng");
 }
 
 /* ------------------------------------------------------------------ life */
