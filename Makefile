@@ -72,17 +72,19 @@ $(BUILD)/lmdb.a: src/store/lmdb_os.syms
 	@test -n "$(LMDB_A)" || { echo "liblmdb.a is missing: make deps" >&2; exit 1; }
 	objcopy --redefine-syms=$< $(LMDB_A) $@
 
-# Debian's nng, in whose connections an operation that comes too late ends (src/repl/nng_close.c).
+# Debian's nng, in whose connections an operation that comes too late ends (nng_close.c), whose handshakes
+# are by the curve that costs least (nng_curves.c), and whose messages are a TLS record each (nng_record.c).
 NNG_A := $(firstword $(wildcard /usr/lib/*/libnng.a /usr/lib/libnng.a))
-$(BUILD)/nng.a: $(BUILD)/src/repl/nng_close.o
+$(BUILD)/nng.a: $(patsubst %,$(BUILD)/src/repl/nng_%.o,close curves record)
 	@test -n "$(NNG_A)" || { echo "libnng.a is missing: make deps" >&2; exit 1; }
 	@mkdir -p $(BUILD)/nng
 	cd $(BUILD)/nng && ar x $(NNG_A) tls_common.c.o posix_tcpconn.c.o
 	objcopy --redefine-sym nni_aio_begin=hoist_aio_begin $(BUILD)/nng/posix_tcpconn.c.o
 	objcopy --redefine-sym nni_aio_begin=hoist_aio_begin \
-	  --redefine-sym nni_aio_finish_error=hoist_aio_finish_error $(BUILD)/nng/tls_common.c.o
-	cp $(NNG_A) $@.new
-	ar r $@.new $(BUILD)/nng/*.o $<
+	  --redefine-sym nni_aio_finish_error=hoist_aio_finish_error \
+	  --redefine-sym nni_aio_get_iov=hoist_aio_get_iov $(BUILD)/nng/tls_common.c.o
+	objcopy --redefine-sym mbedtls_ssl_config_defaults=hoist_ssl_config_defaults $(NNG_A) $@.new
+	ar r $@.new $(BUILD)/nng/*.o $^
 	mv $@.new $@
 
 $(BUILD)/hoistd: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/hoistd/*.c)) $(ALL_ARCHIVES)

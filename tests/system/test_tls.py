@@ -143,6 +143,56 @@ def test_no_certificate_and_old_versions_of_tls(lab, pki, fleet):
     assert old.returncode != 0 and "protocol version" in old.stderr, old
 
 
+def test_a_handshake_is_by_the_curve_that_costs_least(lab, pki, fleet):
+    said = subprocess.run(["openssl", "s_client", "-groups", "P-521:P-384:P-256", "-connect", fleet.url.rsplit("/", 1)[1], "-CAfile", pki.dir / "ca.pem",
+                           "-cert", pki.dir / "host.pem", "-key", pki.dir / "host.key"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10)
+    assert "Server Temp Key: ECDH, prime256v1, 256 bits" in said.stdout, said
+
+
+class Records:
+    """Passes two ports on (requests and the stream), and notes how long the records of data are."""
+    DATA = 23
+
+    def __init__(self, port, target):
+        self.lens = {}
+        self.listeners = [socket.create_server(("127.0.0.1", port + i)) for i in range(2)]
+        for i, listener in enumerate(self.listeners):
+            threading.Thread(target=self.accept, args=(listener, target + i), daemon=True).start()
+
+    def accept(self, listener, target):
+        for n in range(1000):
+            client, _ = listener.accept()
+            server = socket.create_connection(("127.0.0.1", target))
+            for name, source, sink in (("up", client, server), ("down", server, client)):
+                lens = self.lens.setdefault((target, n, name), [])
+                threading.Thread(target=self.copy, args=(source, sink, lens), daemon=True).start()
+
+    def copy(self, source, sink, lens):
+        with source.makefile("rb") as bytes_in:
+            while len(head := bytes_in.read(5)) == 5:
+                body = bytes_in.read(int.from_bytes(head[3:], "big"))
+                if head[0] == self.DATA:
+                    lens.append(len(body))
+                sink.sendall(head + body)
+
+
+def test_a_message_is_one_record(lab, pki, fleet):
+    port, target = free_port(2), int(fleet.url.rsplit(":", 1)[1])
+    records = Records(port, target)
+    agent = fleet.agent("agent", upstream=f"tls+tcp://127.0.0.1:{port}")
+    agent.wait_ready()
+    for i in range(5):
+        assert fleet.flagctl("set", f"k{i}", "on", "--wait").code == 0
+    big = lab.dir / "big.json"
+    big.write_text(json.dumps({"flags": {f"flag{i}": {"state": "ENABLED", "variants": {"a": "x" * 500, "b": "y"}, "defaultVariant": "a"} for i in range(100)}}))
+    assert fleet.flagctl("import", big, "--wait").code == 0
+    greetings = [lens.pop(0) for lens in records.lens.values() if lens]
+    lens = [n for some in records.lens.values() for n in some]
+    assert len(greetings) >= 4 and len(set(greetings)) == 1, greetings
+    assert len(lens) > 20 and max(lens) > 16384 and min(lens) > greetings[0], sorted(lens)
+
+
 def test_who_spoils_handshakes_keeps_nobody_out(lab, pki, fleet):
     port = int(fleet.url.rsplit(":", 1)[1])
     for i in range(300):
