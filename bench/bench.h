@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "repl/rpc.h"
 #include "store/store.h"
 
 enum { BENCH_ROUNDS = 5 };
@@ -44,8 +45,10 @@ void bench_apply(struct store *s, struct slice change);
 /* A copy of change `version` of that environment; to be freed with mem_free(). */
 struct slice bench_change(struct store *s, uint64_t version);
 
-/* Carry out a command on an open connection; exits when the primary refuses it. */
-void bench_command(nng_socket primary, const char *name, struct slice body);
+/* Carry out a command on an open connection, signed by who knows the primary (NULL: not signed);
+ * exits when the primary refuses it. */
+void bench_command(nng_socket primary, const char *name, struct slice body,
+                   const struct rpc_signer *signer);
 
 struct bench_line { /* what is waited for: all hosts, at one version */
     _Atomic uint64_t target;

@@ -84,7 +84,7 @@ static void import_flags(int count)
 {
     struct buf body = BUF_INIT(FRAME_COMMAND_MAX);
     bench_import_body(&body, env_name, count);
-    bench_command(commands, "apply", buf_slice(&body));
+    bench_command(commands, "apply", buf_slice(&body), NULL);
     buf_done(&body);
 }
 
@@ -97,7 +97,7 @@ static double hoist_change(struct fleet *f, uint64_t version)
                  env_name, (int)((version - 3) % FLAGS), (version - 3) / FLAGS % 2 ? "off" : "on");
     bench_expect(&f->line, version);
     int64_t start = clock_mono_ns();
-    bench_command(commands, "set", slice_of(body, (size_t)len));
+    bench_command(commands, "set", slice_of(body, (size_t)len), NULL);
     return (double)(bench_wait_for_all(&f->line, f->name) - start) / 1e6;
 }
 

@@ -238,7 +238,7 @@ static double timed(struct rig *rig, const char *name, struct slice body)
 {
     bench_expect(&shared->ours, ++rig->version);
     int64_t start = clock_mono_ns();
-    bench_command(rig->commands, name, body);
+    bench_command(rig->commands, name, body, NULL);
     return (double)(bench_wait_for_all(&shared->ours, "agents") - start) / 1e6;
 }
 

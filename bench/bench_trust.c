@@ -1,5 +1,5 @@
-/* bench_trust.c - what it costs that changes are signed and checked, and that connections are
- * encrypted by mutual TLS: each of the three measures below is taken plain, with signatures alone,
+/* bench_trust.c - what it costs that commands and changes are signed and checked, and that connections
+ * are encrypted by mutual TLS: the first three measures below are taken plain, with signatures alone,
  * and with both, in turns.
  *
  * trust_converge:  from sending a command on an open connection to the last agent's commit, as in
@@ -8,7 +8,8 @@
  * trust_bootstrap: from starting a new agent to its commit of the last page of 100,000 flags.
  * trust_command:   a command on a connection of its own, as flagctl makes them.
  * trust_sign:      signing a change, checking one, and checking each of a run of 1,000, in which
- *                  the last one's signature vouches for those that it follows on.
+ *                  the last one's signature vouches for those that it follows on; signing a command
+ *                  and checking that. Processor time.
  */
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
@@ -24,6 +25,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sign.h"
+#include "base/text.h"
 #include "base/tls.h"
 #include "bench.h"
 #include "primary/primary.h"
@@ -32,6 +34,7 @@
 #include "repl/rpc.h"
 #include "store/store.h"
 #include "wire/change.h"
+#include "wire/statement.h"
 
 enum {
     HOSTS_MAX = 100,
@@ -47,6 +50,8 @@ enum {
 };
 
 static const char env_name[] = "production";
+
+#define COMMAND_BODY "{\"env\":\"production\",\"key\":\"team.flag000000\",\"value\":\"on\"}"
 
 enum kind { PLAIN, SIGNED, WHOLE, KINDS };
 static const char *const kind_names[] = {"plain", "signed", "signed and TLS"};
@@ -136,6 +141,7 @@ struct fleet {
     struct agent *agents[HOSTS_MAX];
     int hosts;
     nng_socket commands;
+    struct rpc_signer signer; /* of commands, unless the fleet is plain */
     struct bench_line line;
     uint64_t version;
 };
@@ -145,7 +151,7 @@ static struct fleet fleets[KINDS];
 static void start_primary(struct fleet *f, enum kind kind, const char *dir, int port)
 {
     const char *env = env_name;
-    *f = (struct fleet){.kind = kind, .dir = dir};
+    *f = (struct fleet){.kind = kind, .dir = dir, .signer.key = key};
     snprintf(f->url, sizeof f->url, "%s127.0.0.1:%d", kind == WHOLE ? NET_TLS_SCHEME : "tcp://",
              port);
     f->urls[0] = f->url;
@@ -164,11 +170,9 @@ static void start_primary(struct fleet *f, enum kind kind, const char *dir, int 
         bench_die("primary");
 }
 
-static void start_primaries(const char *dir)
+static struct rpc_signer *signer_of(struct fleet *f)
 {
-    int port = bench_port();
-    for (enum kind k = 0; k < KINDS; k++)
-        start_primary(&fleets[k], k, dir, port + 2 * (int)k);
+    return f->kind == PLAIN ? NULL : &f->signer;
 }
 
 static void ask(struct fleet *f, const char *name, struct slice body)
@@ -176,9 +180,33 @@ static void ask(struct fleet *f, const char *name, struct slice body)
     struct frame_command c = {.name = slice_str(name), .author = SLICE("bench"), .body = body};
     struct rpc_answer answer;
     hash_random(c.request, sizeof c.request);
-    if (rpc_command(f->url, tls, &c, COMMAND_MS, &answer) != HOIST_OK || answer.exit != 0)
+    f->signer.knows = false; /* as in a flagctl that was just started */
+    if (rpc_signed_command(f->url, tls, &c, signer_of(f), COMMAND_MS, &answer) != HOIST_OK)
         bench_die(name);
+    if (answer.exit != 0) {
+        fprintf(stderr, "bench: %s: %s\n", name, buf_str(&answer.body));
+        exit(1);
+    }
     rpc_answer_done(&answer);
+}
+
+/* From now on only signed commands are carried out. */
+static void grant(struct fleet *f)
+{
+    char body[160], hex[2 * SIGN_PUBLIC_SIZE + 1];
+    text_hex(hex, slice_of(key.public, sizeof key.public));
+    int len =
+        snprintf(body, sizeof body, "{\"name\":\"bench\",\"role\":\"admin\",\"key\":\"%s\"}", hex);
+    ask(f, "access_grant", slice_of(body, (size_t)len));
+}
+
+static void start_primaries(const char *dir)
+{
+    int port = bench_port();
+    for (enum kind k = 0; k < KINDS; k++)
+        start_primary(&fleets[k], k, dir, port + 2 * (int)k);
+    grant(&fleets[SIGNED]);
+    grant(&fleets[WHOLE]);
 }
 
 static void import(struct fleet *f, int count)
@@ -238,7 +266,7 @@ static double change_ms(struct fleet *f)
                  env_name, n % FLAGS, n / FLAGS % 2 ? "off" : "on");
     bench_expect(&f->line, ++f->version);
     int64_t start = clock_mono_ns();
-    bench_command(f->commands, "set", slice_of(body, (size_t)len));
+    bench_command(f->commands, "set", slice_of(body, (size_t)len), signer_of(f));
     return (double)(bench_wait_for_all(&f->line, kind_names[f->kind]) - start) / 1e6;
 }
 
@@ -452,41 +480,81 @@ static void vouch(const struct change *changes, uint32_t count)
             bench_die("nobody has signed a change");
 }
 
-enum step { SIGN, READ, CHECK, CHECK_RUN, STEPS };
-
-static void take(enum step step, struct chain *c)
+static void sign_command(void)
 {
-    for (int i = 0; i < RUN && step != CHECK_RUN; i++)
-        if (step == READ)
-            read_change(c, i);
-        else if (step == CHECK)
-            vouch(&c->changes[i], 1);
-        else if (change_sign(c->bytes[i].ptr, c->bytes[i].len, &key) != HOIST_OK)
-            bench_die("sign");
-    if (step == CHECK_RUN)
-        vouch(c->changes, RUN);
+    uint8_t signature[SIGNATURE_SIZE];
+    struct frame_command c = {.name = SLICE("set"), .body = SLICE(COMMAND_BODY)};
+    if (frame_command_sign(&c, &key, signature) != HOIST_OK)
+        bench_die("sign");
 }
 
-/* Microseconds a change of each step. */
+static void check_command(void)
+{
+    static uint8_t signature[SIGNATURE_SIZE];
+    static struct frame_command c = {.name = SLICE("set"), .body = SLICE(COMMAND_BODY)};
+    if (!c.key.ptr && frame_command_sign(&c, &key, signature) != HOIST_OK)
+        bench_die("sign");
+    if (!frame_command_is_signed(&c))
+        bench_die("nobody has signed a command");
+}
+
+enum step { READ, SIGN, CHECK, CHECK_RUN, SIGN_COMMAND, CHECK_COMMAND, STEPS };
+
+static void take(enum step step, struct chain *c, int i)
+{
+    switch (step) {
+    case READ:
+        read_change(c, i);
+        return;
+    case SIGN:
+        if (change_sign(c->bytes[i].ptr, c->bytes[i].len, &key) != HOIST_OK)
+            bench_die("sign");
+        return;
+    case CHECK:
+        vouch(&c->changes[i], 1);
+        return;
+    case CHECK_RUN:
+        if (i == 0)
+            vouch(c->changes, RUN);
+        return;
+    case SIGN_COMMAND:
+        sign_command();
+        return;
+    default:
+        check_command();
+    }
+}
+
+static double processor_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+/* The microseconds of each step, for one change or command. */
 static void measure_sign(void)
 {
+    static const char *const names[] = {[SIGN] = "signing a change",
+                                        [CHECK] = "checking a change",
+                                        [CHECK_RUN] = "checking a run of 1000, a change",
+                                        [SIGN_COMMAND] = "signing a command",
+                                        [CHECK_COMMAND] = "checking a command"};
     static struct chain c;
-    double us[STEPS][BENCH_ROUNDS], median[STEPS];
+    double us[STEPS][BENCH_ROUNDS];
     make_chain(&c);
     for (int round = 0; round < BENCH_ROUNDS; round++)
         for (enum step s = 0; s < STEPS; s++) {
-            int64_t start = clock_mono_ns();
-            take(s, &c);
-            us[s][round] = (double)(clock_mono_ns() - start) / 1e3 / RUN;
+            double start = processor_us();
+            for (int i = 0; i < RUN; i++)
+                take(s, &c, i);
+            us[s][round] = (processor_us() - start) / RUN;
         }
-    for (enum step s = 0; s < STEPS; s++)
-        median[s] = bench_median(us[s], BENCH_ROUNDS);
-    bench_print("trust_sign", "signing a change", median[SIGN], "us", "decoding and hashing it",
-                median[SIGN] / median[READ]);
-    bench_print("trust_sign", "checking a change", median[CHECK], "us", "decoding and hashing it",
-                median[CHECK] / median[READ]);
-    bench_print("trust_sign", "checking a run of 1000, a change", median[CHECK_RUN], "us",
-                "checking each alone", median[CHECK_RUN] / median[CHECK]);
+    double read = bench_median(us[READ], BENCH_ROUNDS);
+    for (enum step s = SIGN; s < STEPS; s++) {
+        double own = bench_median(us[s], BENCH_ROUNDS);
+        bench_print("trust_sign", names[s], own, "us", "decoding and hashing a change", own / read);
+    }
     for (int i = 0; i < RUN; i++)
         buf_done(&c.bytes[i]);
 }

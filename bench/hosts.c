@@ -7,17 +7,25 @@
 #include "base/hash.h"
 #include "bench.h"
 #include "repl/net.h"
-#include "wire/frame.h"
+#include "wire/statement.h"
 
 enum { PATIENCE_S = 60 };
 
-void bench_command(nng_socket primary, const char *name, struct slice body)
+void bench_command(nng_socket primary, const char *name, struct slice body,
+                   const struct rpc_signer *signer)
 {
     struct frame_command f = {.name = slice_str(name), .author = SLICE("bench"), .body = body};
     struct frame_command_reply reply;
     struct buf out = BUF_INIT(FRAME_COMMAND_MAX);
+    uint8_t signature[SIGNATURE_SIZE];
     nng_msg *answer;
     hash_random(f.request, sizeof f.request);
+    if (signer) {
+        f.epoch = signer->epoch;
+        f.time_ms = signer->clock_ms + clock_mono_ms();
+        if (frame_command_sign(&f, &signer->key, signature) != HOIST_OK)
+            bench_die(name);
+    }
     frame_put_command(&out, &f);
     if (buf_err(&out) != HOIST_OK || nng_send(primary, out.ptr, out.len, 0) != 0 ||
         nng_recvmsg(primary, &answer, 0) != 0 ||
