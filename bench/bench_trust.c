@@ -4,7 +4,8 @@
  *
  * trust_converge:  from sending a command on an open connection to the last agent's commit, as in
  *                  bench_converge.c. All three fleets stand at once and take turns change by change.
- *                  Stores are on tmpfs, since real hosts have a disk each.
+ *                  Stores are on tmpfs, since real hosts have a disk each. Beside it the processor
+ *                  time of all, the primary's too, for each agent and change.
  * trust_bootstrap: from starting a new agent to its commit of the last page of 100,000 flags.
  * trust_command:   a command on a connection of its own, as flagctl makes them.
  * trust_sign:      signing a change, checking one, and checking each of a run of 1,000, in which
@@ -59,6 +60,13 @@ static const char *const kind_names[] = {"plain", "signed", "signed and TLS"};
 static void nap(int64_t us)
 {
     nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
+}
+
+static double processor_us(clockid_t whose)
+{
+    struct timespec t;
+    clock_gettime(whose, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
 /* ------------------------------------------------------------------ keys and certificates */
@@ -302,14 +310,17 @@ static void stop_hosts(struct fleet *f)
     nng_close(f->commands);
 }
 
-/* A round: every kind's change in turn, and every other time in the other order. */
-static void converge_round(double ms[KINDS][CHANGES])
+/* A round: every kind's change in turn, and every other time in the other order; and how much
+ * processor time a kind took until the next one's turn. */
+static void converge_round(double ms[KINDS][CHANGES], double us[KINDS])
 {
     for (int i = 0; i < CHANGES; i++)
         for (int k = 0; k < KINDS; k++) {
             int kind = i % 2 ? KINDS - 1 - k : k;
+            double start = processor_us(CLOCK_PROCESS_CPUTIME_ID);
             ms[kind][i] = change_ms(&fleets[kind]);
             nap(PAUSE_US);
+            us[kind] += processor_us(CLOCK_PROCESS_CPUTIME_ID) - start;
         }
 }
 
@@ -330,12 +341,15 @@ static void measure_converge(int hosts)
 {
     char *dir = bench_directory("/dev/shm"), with[48];
     double p50[KINDS][BENCH_ROUNDS], p99[KINDS][BENCH_ROUNDS], ms[KINDS][CHANGES];
+    double host[KINDS][BENCH_ROUNDS];
     start_primaries(dir);
     for (enum kind k = 0; k < KINDS; k++)
         start_hosts(&fleets[k], hosts);
     for (int round = 0; round < BENCH_ROUNDS; round++) {
-        converge_round(ms);
+        double us[KINDS] = {0};
+        converge_round(ms, us);
         for (enum kind k = 0; k < KINDS; k++) {
+            host[k][round] = us[k] / CHANGES / hosts;
             p50[k][round] = bench_quantile(ms[k], CHANGES, 0.5);
             p99[k][round] = bench_quantile(ms[k], CHANGES, 0.99);
         }
@@ -344,6 +358,8 @@ static void measure_converge(int hosts)
     print_kinds("trust_converge", with, p50, "ms");
     snprintf(with, sizeof with, "%d agents, p99", hosts);
     print_kinds("trust_converge", with, p99, "ms");
+    snprintf(with, sizeof with, "%d agents, processor/agent", hosts);
+    print_kinds("trust_converge", with, host, "us");
     for (enum kind k = 0; k < KINDS; k++) {
         stop_hosts(&fleets[k]);
         stop_primary(&fleets[k]);
@@ -525,13 +541,6 @@ static void take(enum step step, struct chain *c, int i)
     }
 }
 
-static double processor_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
 /* The microseconds of each step, for one change or command. */
 static void measure_sign(void)
 {
@@ -545,10 +554,10 @@ static void measure_sign(void)
     make_chain(&c);
     for (int round = 0; round < BENCH_ROUNDS; round++)
         for (enum step s = 0; s < STEPS; s++) {
-            double start = processor_us();
+            double start = processor_us(CLOCK_THREAD_CPUTIME_ID);
             for (int i = 0; i < RUN; i++)
                 take(s, &c, i);
-            us[s][round] = (processor_us() - start) / RUN;
+            us[s][round] = (processor_us(CLOCK_THREAD_CPUTIME_ID) - start) / RUN;
         }
     double read = bench_median(us[READ], BENCH_ROUNDS);
     for (enum step s = SIGN; s < STEPS; s++) {
