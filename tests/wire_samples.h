@@ -389,6 +389,19 @@ static inline void sample_hello_certificates(struct buf *out)
     buf_done(&certificate);
 }
 
+static inline void sample_hello_proofs(struct buf *out)
+{
+    struct env_head envs[2];
+    struct buf change = BUF_INIT(CHANGE_BYTES_MAX);
+    sample_change_bare(&change);
+    struct head_proof proofs[] = {{SLICE("production"), buf_slice(&change)}};
+    struct frame_hello f = sample_hello_of(envs);
+    f.proofs = proofs;
+    f.proof_count = 1;
+    frame_put_hello(out, FRAME_HELLO, &f);
+    buf_done(&change);
+}
+
 static inline void sample_hello(struct buf *out)
 {
     struct env_head envs[2];
@@ -476,6 +489,25 @@ static inline void sample_status(struct buf *out)
                              .refusals = refusals,
                              .refusal_count = 1};
     frame_put_status(out, &f);
+}
+
+static inline void sample_status_proofs(struct buf *out)
+{
+    struct env_head envs[2];
+    struct buf change = BUF_INIT(CHANGE_BYTES_MAX);
+    sample_change_bare(&change);
+    struct head_proof proofs[] = {{SLICE("production"), buf_slice(&change)},
+                                  {SLICE("staging"), SLICE("")}};
+    sample_heads(envs);
+    struct frame_status f = {.id = SLICE("host1"),
+                             .incarnation = 1,
+                             .software = SLICE("0.1.0"),
+                             .envs = envs,
+                             .env_count = 2,
+                             .proofs = proofs,
+                             .proof_count = 2};
+    frame_put_status(out, &f);
+    buf_done(&change);
 }
 
 static inline void sample_status_reply(struct buf *out)
@@ -590,6 +622,8 @@ static const struct sample samples[] = {
     {"frame-heartbeat-certificates", sample_heartbeat_certificates, heartbeat_again},
     {"frame-hello-reply-certificates", sample_hello_certificates, hello_reply_again},
     {"frame-command-signed", sample_command_signed, command_again},
+    {"frame-hello-proofs", sample_hello_proofs, hello_again},
+    {"frame-status-proofs", sample_status_proofs, status_again},
 };
 
 enum { SAMPLES = sizeof samples / sizeof *samples };

@@ -25,6 +25,7 @@ enum hoist_err fleet_new(struct fleet **ret)
     f->propagation = metric_series(METRIC_HISTOGRAM, "hoist_propagation_duration_seconds",
                                    "Time from a commit until one live host reported it.", "",
                                    fleet_landing_buckets);
+    set_back_begin(f);
     *ret = f;
     return HOIST_OK;
 }
@@ -115,6 +116,11 @@ static void take_out(struct fleet *f, uint32_t at)
 void fleet_set_room(struct fleet *f, uint32_t hosts)
 {
     f->room = hosts;
+}
+
+void fleet_sign_with(struct fleet *f, const struct sign_key *key)
+{
+    f->key = key;
 }
 
 /* The one of a few, drawn at random, that was silent longest: to look at all would cost too much for

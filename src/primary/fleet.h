@@ -1,6 +1,6 @@
 /* fleet.h - the ledger: what the hosts have told of themselves. Who follows what, at which version,
- * how it stands; who has a change that was committed (landing.c); and whether one of them has a
- * version that this primary does not have, which shows that the primary was set back (set_back.c).
+ * how it stands; who has a change that was committed (landing.c); and whether one of them proves
+ * to have a version that this primary does not have: then the primary was set back (set_back.c).
  *
  * Kept in memory, since hosts tell it again each 2 seconds and a few milliseconds after a commit;
  * who they are is kept in the store as well (ledger.h), so that a primary that starts knows whom
@@ -38,6 +38,10 @@ void fleet_free(struct fleet *f);
 /* How many hosts it has room for, at most; FLEET_HOSTS_MAX unless that is said. */
 void fleet_set_room(struct fleet *f, uint32_t hosts);
 
+/* The key that this primary signs with, which stays the caller's: what it has signed, or a key that
+ * a certificate of the store leads to, is believed of a host that says it has what is not here. */
+void fleet_sign_with(struct fleet *f, const struct sign_key *key);
+
 /* "current", "behind", "silent", "refusing". */
 const char *fleet_state_name(enum fleet_state state);
 
@@ -47,7 +51,8 @@ const char *fleet_state_name(enum fleet_state state);
 void fleet_heard(struct fleet *f, struct store_read *r, const struct told_host *told,
                  int64_t mono_ns);
 
-/* Whether a version of `epoch` was heard of that this primary does not have, with the sentence. */
+/* Whether a version of `epoch` was heard of, and proven, that this primary does not have, with the
+ * sentence. */
 bool fleet_set_back(struct fleet *f, const char *env, uint64_t epoch, char why[FLEET_WHY_SIZE]);
 
 /* The greatest epoch that any host named for `env`; 0: none. */

@@ -79,6 +79,9 @@ struct fleet {
     uint32_t known_count, known_cap;
     struct landing landings[FLEET_LANDINGS];
     struct metric *propagation;
+    struct metric *forged, *unproven;  /* claims to have what this primary has not */
+    int64_t doubted_ms;                /* when the log last spoke of one; FLEET_NEVER */
+    const struct sign_key *key;        /* NULL: no claim is believed */
     uint32_t look_next;                /* the host that the ledger looks at next */
     struct slice gone[FLEET_GONE_MAX]; /* ids, owned, whose rows are to be deleted */
     uint32_t gone_count;
@@ -120,8 +123,16 @@ void landings_forget(struct fleet *f, struct host *h);
 
 /* ------------------------------------------------------------------ set_back.c */
 
-/* A host says something of `env` that it did not say before. */
+void set_back_begin(struct fleet *f);
+
+struct claim { /* what a host says of an environment */
+    const struct env_head *head;
+    struct slice proof; /* the change that the head names, without its edits; empty: not given */
+    bool last;          /* not a hello, which is told before the host knows what it must prove */
+};
+
+/* `host` says something of `env` that it did not say before, or proves it. */
 void set_back_judge(struct fleet *f, struct store_read *r, const struct store_env *env,
-                    const struct env_head *head, struct slice host);
+                    const struct claim *claim, struct slice host, int64_t mono_ms);
 
 #endif

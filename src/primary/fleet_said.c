@@ -163,6 +163,14 @@ static bool is_known(const struct host *h, const struct said *before, const stru
            memcmp(before->hash, now->hash, HASH_SIZE) == 0;
 }
 
+static struct slice proof_of(const struct frame_status *status, struct slice env)
+{
+    for (uint32_t i = 0; i < status->proof_count; i++)
+        if (slice_eq(status->proofs[i].env, env))
+            return status->proofs[i].change;
+    return (struct slice){0};
+}
+
 bool host_take(struct fleet *f, struct host *h, struct store_read *r,
                const struct frame_status *status, bool whole, bool judge, int64_t mono_ns)
 {
@@ -183,9 +191,10 @@ bool host_take(struct fleet *f, struct host *h, struct store_read *r,
         struct said *now = &said[count++];
         fill_said(now, before, &env, head, mono_ns);
         new += !before;
+        struct claim claim = {head, proof_of(status, head->name), whole};
         /* Looking a change up costs a hash of it: once for each thing that a host says. */
-        if (judge && !is_known(h, before, now))
-            set_back_judge(f, r, &env, head, status->id);
+        if (judge && (claim.proof.len || !is_known(h, before, now)))
+            set_back_judge(f, r, &env, &claim, status->id, mono_ns / FLEET_NS);
     }
     if (new || count != h->said_count)
         h->edition++;

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "primary/query_int.h"
 #include "wire/change.h"
 #include "wire/keyring.h"
 
@@ -62,78 +61,32 @@ enum key_state keys_state(const struct keys *k, const uint8_t key[SIGN_PUBLIC_SI
     return state;
 }
 
-/* ------------------------------------------------------------------ told */
-
-static void put_key(struct json_writer *w, const char *name, const uint8_t key[SIGN_PUBLIC_SIZE])
+static void trust_add(const struct keys *k, const uint8_t key[SIGN_PUBLIC_SIZE], struct trust *t)
 {
-    json_key(w, name);
-    json_put_hex(w, slice_of(key, SIGN_PUBLIC_SIZE));
+    bool there = t->count == TRUST_KEYS_MAX || keys_state(k, key) != KEY_TRUSTED;
+    for (uint32_t i = 0; i < t->count && !there; i++)
+        there = memcmp(t->keys[i], key, SIGN_PUBLIC_SIZE) == 0;
+    if (!there)
+        memcpy(t->keys[t->count++], key, SIGN_PUBLIC_SIZE);
 }
 
-static void put_certificates(struct json_writer *w, const struct keys *k)
-{
-    struct certificate c;
-    json_key(w, "certificates");
-    json_array_begin(w);
-    for (uint32_t i = 0; i < k->count; i++) {
-        if (certificate_decode(k->list[i], &c) != HOIST_OK)
-            continue;
-        json_object_begin(w);
-        json_key(w, "kind");
-        json_put_str(w, c.kind == CERTIFICATE_ROTATE ? "rotate" : "revoke");
-        put_key(w, "key", c.key);
-        put_key(w, "by", c.by);
-        json_key(w, "time");
-        json_put_time(w, c.time_ms);
-        json_object_end(w);
-    }
-    json_array_end(w);
-}
-
-/* Each key that is named, once: at its first certificate. */
-static bool is_first(const struct keys *k, uint32_t at, const struct certificate *c)
-{
-    struct certificate before;
-    for (uint32_t i = 0; i < at; i++)
-        if (certificate_decode(k->list[i], &before) == HOIST_OK &&
-            memcmp(before.key, c->key, SIGN_PUBLIC_SIZE) == 0)
-            return false;
-    return true;
-}
-
-static void put_keys(struct json_writer *w, const struct keys *k, const struct sign_key *own)
-{
-    struct certificate c;
-    json_key(w, "keys");
-    json_array_begin(w);
-    for (uint32_t i = 0; i < k->count; i++) {
-        if (certificate_decode(k->list[i], &c) != HOIST_OK || !is_first(k, i, &c) ||
-            (own && memcmp(c.key, own->public, SIGN_PUBLIC_SIZE) == 0))
-            continue;
-        json_object_begin(w);
-        put_key(w, "key", c.key);
-        json_key(w, "state");
-        json_put_str(w, keys_state(k, c.key) == KEY_REVOKED ? "revoked" : "trusted");
-        json_object_end(w);
-    }
-    json_array_end(w);
-}
-
-uint32_t keys_answer(struct store_read *r, const struct sign_key *own, struct buf *out)
+enum hoist_err keys_trusted(struct store_read *r, const struct sign_key *own, struct trust *ret)
 {
     struct keys k;
+    struct certificate c;
     enum hoist_err err = keys_read(r, &k);
     if (err != HOIST_OK)
-        return query_fail(out, err, NULL);
-    struct json_writer w = JSON_WRITER(out, 0);
-    json_object_begin(&w);
-    if (own)
-        put_key(&w, "signs", own->public);
-    put_keys(&w, &k, own);
-    put_certificates(&w, &k);
-    json_object_end(&w);
+        return err;
+    *ret = (struct trust){.count = 1};
+    memcpy(ret->keys[0], own->public, SIGN_PUBLIC_SIZE);
+    for (uint32_t i = k.count; i-- > 0;) {
+        if (certificate_decode(k.list[i], &c) != HOIST_OK)
+            continue;
+        trust_add(&k, c.key, ret);
+        trust_add(&k, c.by, ret);
+    }
     keys_done(&k);
-    return query_done(out, EXIT_DONE);
+    return HOIST_OK;
 }
 
 /* ------------------------------------------------------------------ the primary's own */

@@ -27,13 +27,18 @@ enum key_state {
 };
 enum key_state keys_state(const struct keys *k, const uint8_t key[SIGN_PUBLIC_SIZE]);
 
+/* The keys whose changes are this primary's: `own`, and those that the store's certificates trust, the
+ * newest first. ECORRUPT, EIO, ENOMEM. */
+MUST_USE enum hoist_err keys_trusted(struct store_read *r, const struct sign_key *own,
+                                     struct trust *ret);
+
 /*
  * Whether hosts will take what `key` signs. A key that is revoked: EINVAL. One that nothing leads to
  * from the key that signed before it is warned of in the log.
  */
 MUST_USE enum hoist_err keys_check_own(struct store *s, const struct sign_key *key);
 
-/* The question `keys`: {"signs", "keys": [{"key", "state"}], "certificates": […]}. Its exit code. */
+/* The question `keys` (query_keys.c): {"signs", "keys": [{"key", "state"}], "certificates": […]}. Its exit code. */
 uint32_t keys_answer(struct store_read *r, const struct sign_key *own, struct buf *out);
 
 #endif

@@ -240,6 +240,8 @@ static enum hoist_err primary_new(struct store *s, const struct primary_config *
     err = p->id && p->software && p->role ? fleet_new(&p->fleet)
                                           : err_set(HOIST_ENOMEM, "out of memory");
     if (err == HOIST_OK)
+        fleet_sign_with(p->fleet, p->key);
+    if (err == HOIST_OK)
         err = denials_new(&p->denials);
     if (err == HOIST_OK)
         err = webhook_begin(p, config);

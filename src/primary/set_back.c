@@ -1,13 +1,32 @@
-/* set_back.c - whether some host has what this primary has not: then its store was set back. */
+/* set_back.c - whether some host has what this primary has not: then its store was set back.
+ *
+ * Any peer could say so and stop all changes. So it must bring the change that it has and this
+ * primary has not, as a primary signed it: nobody else can make one. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "primary/fleet_int.h"
+#include "primary/keys.h"
 
 /* An epoch beyond this is no clock's: nothing could follow it. */
 static const uint64_t EPOCH_BELIEVED_MAX = UINT64_MAX / 2;
+
+enum { DOUBTED_MS = 60000 /* between two log lines about claims that are not believed */ };
+
+static struct metric *refused(const char *labels)
+{
+    return metric_series(METRIC_COUNTER, "hoist_frames_refused_total",
+                         "Frames that could not be read or were not believed.", labels, NULL);
+}
+
+void set_back_begin(struct fleet *f)
+{
+    f->forged = refused("reason=\"forged\"");
+    f->unproven = refused("reason=\"unproven\"");
+    f->doubted_ms = FLEET_NEVER;
+}
 
 static struct known *known_find(struct fleet *f, const char *env)
 {
@@ -58,10 +77,51 @@ static void tell_greater(const struct store_env *env, const struct env_head *hea
                  SLICE_ARG(host), head->epoch, env->name, env->epoch);
 }
 
+/* Whether one of our keys has signed it; false when the store cannot tell which are ours. */
+static bool is_signed(const struct fleet *f, struct store_read *r, const struct change *c)
+{
+    struct trust trust;
+    bool vouched;
+    if (!f->key || keys_trusted(r, f->key, &trust) != HOIST_OK)
+        return false;
+    change_vouch(&trust, c, 1, &vouched);
+    return vouched;
+}
+
+/* NULL: it is proven; else what is wrong. */
+static const char *doubt(const struct fleet *f, struct store_read *r, const struct store_env *env,
+                         const struct claim *claim)
+{
+    struct change c;
+    const struct env_head *head = claim->head;
+    if (claim->proof.len == 0)
+        return "it does not give that change";
+    if (change_decode(claim->proof, &c) != HOIST_OK)
+        return "what it gives is no change";
+    if (!slice_eq(c.head.env, slice_str(env->name)) || c.head.epoch != env->epoch ||
+        c.head.version != head->version || memcmp(c.hash, head->hash, HASH_SIZE) != 0)
+        return "what it gives is another change";
+    return is_signed(f, r, &c) ? NULL : "no key of this primary has signed it";
+}
+
+/* One line a minute for all hosts: behind a relay that proves it they all say the same. */
+static void disbelieve(struct fleet *f, const struct store_env *env, const struct claim *claim,
+                       struct slice host, const char *why, int64_t mono_ms)
+{
+    metric_inc(claim->proof.len ? f->forged : f->unproven);
+    if (f->doubted_ms != FLEET_NEVER && mono_ms - f->doubted_ms < DOUBTED_MS)
+        return;
+    f->doubted_ms = mono_ms;
+    log_warn("primary: host '%.*s' says that it has version %" PRIu64 " of %s, which is not in "
+             "this store, and is not believed: %s; changes go on",
+             SLICE_ARG(host), claim->head->version, env->name, why);
+}
+
 void set_back_judge(struct fleet *f, struct store_read *r, const struct store_env *env,
-                    const struct env_head *head, struct slice host)
+                    const struct claim *claim, struct slice host, int64_t mono_ms)
 {
     struct known *k = known_get(f, env->name);
+    const struct env_head *head = claim->head;
     if (!k)
         return;
     if (head->epoch > k->epoch && head->epoch <= EPOCH_BELIEVED_MAX) {
@@ -70,6 +130,12 @@ void set_back_judge(struct fleet *f, struct store_read *r, const struct store_en
     }
     if (head->epoch != env->epoch || k->lost_epoch == env->epoch || is_ours(r, env, head))
         return;
+    const char *why = doubt(f, r, env, claim);
+    if (why) {
+        if (claim->proof.len || claim->last)
+            disbelieve(f, env, claim, host, why, mono_ms);
+        return;
+    }
     k->lost_epoch = env->epoch;
     snprintf(k->why, sizeof k->why,
              "this primary was set back: host '%.*s' has version %" PRIu64

@@ -56,6 +56,7 @@ static void feed(struct agent *a, const struct follower_input *in)
         step(a, &report.in);
     }
     a->report_count = 0;
+    arena_done(&a->report_room);
 }
 
 static void lost(struct agent *a, const struct event *e)

@@ -77,6 +77,17 @@ static void report_no_reply(struct agent *a, uint64_t tag)
         p->in.tag = tag;
 }
 
+/* Without one the follower asks again. */
+static void report_proof(struct agent *a, uint32_t i)
+{
+    struct follower_input in;
+    if (agent_proof(a, i, &a->report_room, &in) != HOIST_OK)
+        return;
+    struct report *p = report_new(a, IN_PROOF);
+    if (p)
+        p->in = in;
+}
+
 /* ---------------------------------------------------------------- changes */
 
 static enum hoist_err apply_one(struct agent *a, struct store_write *w,
@@ -400,6 +411,9 @@ void agent_carry_out(struct agent *a, const struct follower_outputs *outs)
         case OUT_LOAD_FINISH:
         case OUT_LOAD_ABORT:
             load(a, o);
+            break;
+        case OUT_PROVE:
+            report_proof(a, o->env);
             break;
         case OUT_KEYS:
             agent_keep_keys(a, o->bytes);

@@ -3,6 +3,7 @@
  *   agent.c         start and stop; the loop, which feeds the follower what comes
  *   agent_carry.c   carries out what the follower wants: on the store, and upstream
  *   agent_held.c    tells the follower which flags the store holds back
+ *   agent_proof.c   gives the follower the change that a head is of
  *   agent_keep.c    keeps what is known of the primary: its keys, how far its heartbeats count
  *   agent_status.c  what it says about itself, as JSON and as metrics
  */
@@ -75,6 +76,7 @@ struct agent {
     int64_t asked_why_ms;   /* when it was last looked into why upstream is silent; 0: never */
     struct report *reports; /* to be fed, in order */
     size_t report_count, report_cap;
+    struct arena report_room;        /* what they borrow */
     const struct change **committed; /* room to tell them to config.applied */
     uint32_t committed_cap;
     int64_t step_ms, upkeep_ms; /* when next */
@@ -101,6 +103,11 @@ void agent_redial(struct agent *a);
  * `arena`; ENOTFOUND: it knows. */
 MUST_USE enum hoist_err agent_held(struct agent *a, uint32_t i, struct arena *arena,
                                    struct follower_input *ret);
+
+/* The newest change of environment `i` without its edits, in `arena`, and its hash. ENOTFOUND: the
+ * store does not have it. */
+MUST_USE enum hoist_err agent_proof(struct agent *a, uint32_t i, struct arena *arena,
+                                    struct follower_input *ret);
 
 void agent_end_probe(struct agent *a, uint32_t upstream);
 

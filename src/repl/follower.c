@@ -120,6 +120,7 @@ void follower_free(struct follower *f)
         free_kept(f->envs[i].load.first);
         buf_done(&f->envs[i].part);
         held_done(&f->envs[i]);
+        proof_done(&f->envs[i]);
     }
     free_kept(f->spent);
     buf_done(&f->request_bytes);
@@ -359,6 +360,9 @@ static void take(struct follower *f, const struct follower_input *in)
     case IN_HELD:
         held_take(f, e, in);
         break;
+    case IN_PROOF:
+        proof_take(f, e, in);
+        break;
     }
 }
 
@@ -399,6 +403,7 @@ enum hoist_err follower_step(struct follower *f, int64_t now_ms, const struct fo
     probe_keep(f);
     if (f->request.kind != REQUEST_NONE && f->request.give_up_ms <= f->now)
         take_no_reply(f, f->request.tag);
+    proofs_ask(f);
     request_send_next(f);
     if (f->no_memory) {
         f->broken = true;

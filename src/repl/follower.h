@@ -81,6 +81,7 @@ enum follower_in {                  /* what can happen */
                    IN_LOAD_FAILED,  /* any OUT_LOAD_… failed: `err`, `why`; the load is aborted */
                    IN_HELD,         /* the flags of `env` that are held back are others now: `held`,
                                        `refusals` */
+                   IN_PROOF, /* what OUT_PROVE asked for: `bytes`, which are of change `hash` */
 };
 
 /* The four that tell of the store (IN_APPLIED … IN_LOAD_FAILED) all carry what it has of `env` now:
@@ -90,7 +91,7 @@ struct follower_input {
     enum follower_in kind;
     uint32_t upstream;
     uint64_t tag;
-    struct slice bytes; /* IN_MESSAGE, IN_REPLY: borrowed for the call */
+    struct slice bytes; /* IN_MESSAGE, IN_REPLY, IN_PROOF: borrowed for the call */
     uint32_t env;       /* index into the configuration's */
     uint64_t epoch, version;
     uint8_t hash[HASH_SIZE], digest[HASH_SIZE];
@@ -115,6 +116,7 @@ enum follower_out {
     OUT_LOAD_CHANGE,  /* replay `change` */
     OUT_LOAD_FINISH,  /* compare and switch */
     OUT_LOAD_ABORT,   /* forget the load of `env`; there may be none */
+    OUT_PROVE,        /* give the store's head of `env` by IN_PROOF, a change without its edits */
     OUT_KEYS,         /* keep `bytes`, the certificates of the primary's keys, for the next start */
     OUT_LOG,          /* `level`, `text` */
     OUT_COUNT,        /* count one `what` (enum follower_count) */

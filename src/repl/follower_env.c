@@ -103,6 +103,7 @@ static bool is_diverged(const struct follower *f, const struct fenv *e, const st
 void env_hop(struct follower *f, struct fenv *e, const struct env_head *h, enum heard how)
 {
     const char *why;
+    proof_hop(e, h);
     if (h->version == 0) { /* a relay that waits for its first snapshot */
         if (how != HEARD_OLD)
             env_missing(f, e);
@@ -375,6 +376,7 @@ void env_know(struct follower *f, struct fenv *e, const struct follower_input *i
     if (e->held == 0)
         held_done(e);
     e->present = in->version > 0;
+    e->ahead = false;
     reckon(f, e);
     status_soon(f);
 }

@@ -7,6 +7,7 @@
  *   follower_env.c       one environment, live: what is published, fetched, applied, refused
  *   follower_trouble.c   asking again, and what stands in an environment's way
  *   follower_held.c      which flags are held back here
+ *   follower_proof.c     what shows that a head here, which upstream has not, is the primary's
  *   follower_keys.c      which keys may sign: certificates that are believed, kept, passed on
  *   follower_relay.c     what a relay tells those that follow it
  *   follower_load.c      one environment, loading: snapshot pages, replay, the switch
@@ -37,6 +38,7 @@ enum {
     PROBES_MAX = 16,
     PROBE_SLACK_MS = 3000, /* who is behind by less is as good as the others */
     WHY_SIZE = 256,
+    PROOF_AGAIN_MS = 1000, /* a proof that has not come is asked for again after this */
 };
 
 #define NEVER INT64_MAX
@@ -103,6 +105,11 @@ struct fenv {
 
     struct buf part; /* a change that comes in parts */
     uint64_t part_version, part_total;
+
+    bool ahead;       /* upstream has not what is here */
+    struct buf proof; /* of change `proof_hash`, which may be an older one; or empty */
+    uint8_t proof_hash[HASH_SIZE];
+    int64_t proof_ms; /* ask for it again then, if there is none */
 
     bool hop_known, origin_known;
     uint64_t hop_epoch, hop_version;       /* what upstream has to give */
@@ -176,6 +183,7 @@ struct follower {
     uint64_t tag;
     uint32_t turn; /* whose request is next, so that each gets its own */
     int64_t status_due_ms, status_ms;
+    uint32_t proof_turn; /* the environment that the next status begins to prove at */
 
     /* of this step */
     struct arena arena;
@@ -270,6 +278,15 @@ void env_missing(struct follower *f, struct fenv *e);
 
 void held_take(struct follower *f, struct fenv *e, const struct follower_input *in);
 void held_done(struct fenv *e);
+
+/* ---------------------------------------------------------------- follower_proof.c */
+
+void proof_hop(struct fenv *e, const struct env_head *hop); /* upstream says what it has */
+void proofs_ask(struct follower *f);
+void proof_take(struct follower *f, struct fenv *e, const struct follower_input *in);
+void proof_done(struct fenv *e);
+/* Of as many heads as fit a frame, in turn; NULL: no memory. */
+struct head_proof *tell_proofs(struct follower *f, uint32_t *ret_count);
 
 /* ---------------------------------------------------------------- follower_keys.c */
 

@@ -22,8 +22,10 @@ static void send_request(struct follower *f, struct request r)
 
 static void send_hello(struct follower *f)
 {
+    uint32_t proof_count = 0;
     struct env_head *heads = tell_heads(f);
-    if (!heads)
+    struct head_proof *proofs = tell_proofs(f, &proof_count);
+    if (!heads || !proofs)
         return;
     for (uint32_t i = 0; i < f->config.env_count; i++)
         f->envs[i].asked = f->envs[i].committed;
@@ -38,16 +40,19 @@ static void send_hello(struct follower *f)
                         .role = f->config.relay ? SLICE("relay") : SLICE("agent"),
                         .envs = heads,
                         .env_count = f->config.env_count,
+                        .proofs = proofs,
+                        .proof_count = proof_count,
                     });
     send_request(f, (struct request){.kind = REQUEST_HELLO});
 }
 
 static void send_status(struct follower *f)
 {
-    uint32_t refusals_count = 0;
+    uint32_t refusals_count = 0, proof_count = 0;
     struct env_head *heads = tell_heads(f);
     struct refusal *refusals = tell_refusals(f, &refusals_count);
-    if (!heads || !refusals)
+    struct head_proof *proofs = tell_proofs(f, &proof_count);
+    if (!heads || !refusals || !proofs)
         return;
     f->status_due_ms = f->now + f->status_ms;
     frame_put_status(&f->request_bytes, &(struct frame_status){
@@ -60,6 +65,8 @@ static void send_status(struct follower *f)
                                             .env_count = f->config.env_count,
                                             .refusals = refusals,
                                             .refusal_count = refusals_count,
+                                            .proofs = proofs,
+                                            .proof_count = proof_count,
                                         });
     send_request(f, (struct request){.kind = REQUEST_STATUS});
 }

@@ -94,7 +94,7 @@ void env_begin_anew(struct follower *f, struct fenv *e)
     e->failures = 0;
     e->odd = 0;
     e->chain_break = e->corrupt = 0;
-    e->hop_known = false;
+    e->hop_known = e->ahead = false;
 }
 
 /* ---------------------------------------------------------------- trouble */

@@ -25,7 +25,9 @@ enum hoist_err told_hello(struct slice in, struct arena *arena, told_fn *take, v
                                              .incarnation = f.incarnation,
                                              .software = f.software,
                                              .envs = f.envs,
-                                             .env_count = f.env_count}});
+                                             .env_count = f.env_count,
+                                             .proofs = f.proofs,
+                                             .proof_count = f.proof_count}});
     return HOIST_OK;
 }
 

@@ -33,6 +33,8 @@ enum {
     FRAME_SUBTREE_MAX = 1 << 20,  /* … of about so many bytes */
     FRAME_ID_MAX = 255,           /* an id, a label, a role, a command's name */
     FRAME_TEXT_MAX = 1024,        /* a sentence: why a flag is refused, why a request is */
+    FRAME_PROOFS_MAX = 16,        /* of heads that the one who is told may not have … */
+    FRAME_PROOF_MAX = 8192,       /* … each a change without its edits */
 };
 
 enum frame_kind {
@@ -75,6 +77,12 @@ struct label {
     struct slice name, value;
 };
 
+/* That a head is what the primary made it: [env, change: bin], the change without its edits, as it
+ * was signed. A host gives it for what its upstream does not have. */
+struct head_proof {
+    struct slice env, change;
+};
+
 /* FRAME_CHANGES: [kind, major, [change: bin, …]] */
 struct frame_changes {
     struct slice *changes;
@@ -104,7 +112,8 @@ struct frame_heartbeat {
 };
 
 /* FRAME_HELLO and FRAME_HELLO_REPLY:
- * [kind, major, id, incarnation, software, format, role, [env_head, …], time_ms, certificates] */
+ * [kind, major, id, incarnation, software, format, role, [env_head, …], time_ms, certificates,
+ * proofs]  proofs = [head_proof, …]; the last two are there where there are any */
 #define FRAME_ROLE_ASKER "flagctl" /* the role of one that follows nothing: it is no host */
 
 struct frame_hello {
@@ -118,6 +127,8 @@ struct frame_hello {
     int64_t time_ms;
     struct slice *certificates; /* as in a heartbeat */
     uint32_t certificate_count;
+    struct head_proof *proofs;
+    uint32_t proof_count;
 };
 
 /* FRAME_FETCH: [kind, major, env, epoch, after, offset, budget]
@@ -172,7 +183,8 @@ struct frame_snapshot_reply {
 };
 
 /* FRAME_STATUS: [kind, major, id, incarnation, software, [[label, value], …], [env_head, …],
- * refusals] refusals = [[env, key, version, why], …]; an empty key: the change as a whole.
+ * refusals, proofs] refusals = [[env, key, version, why], …]; an empty key: the change as a whole.
+ * proofs as in hello.
  * FRAME_STATUS_REPLY: [kind, major, status] */
 struct refusal {
     struct slice env, key;
@@ -190,6 +202,8 @@ struct frame_status {
     uint32_t env_count;
     struct refusal *refusals; /* the first FRAME_REFUSALS_MAX are sent */
     uint32_t refusal_count;
+    struct head_proof *proofs;
+    uint32_t proof_count;
 };
 
 /* FRAME_SUBTREE: [kind, major, [[via, age_ms, status: bin], …]]

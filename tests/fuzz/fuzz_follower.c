@@ -112,6 +112,7 @@ static void carry_out(struct play *p, const struct follower_output *o, struct to
     switch (o->kind) {
     case OUT_PROBE:
     case OUT_PROBED:
+    case OUT_PROVE:
     case OUT_KEYS:
         break;
     case OUT_FOLLOW:

@@ -329,6 +329,7 @@ static void open_site(void)
     n->up = true;
     n->life++;
     sim_ok(fleet_new(&sim.fleet), "the ledger");
+    fleet_sign_with(sim.fleet, &sim.key);
     site_open(n, &sim.key);
 }
 

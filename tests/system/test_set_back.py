@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from fake_host import FakeHost
 from faults import Load, check_history, figures, seeded
 from hoist import BUILD, clean_env, wait_until
 from test_crash_fleet import check_stores
@@ -72,3 +73,55 @@ def test_an_older_store_under_load_soak(lab, older):
     check_history(lab, [kept, after])
     figures(f"set back ({older.__name__}): {len(gone.acknowledged)} changes gone with the newer store, {len(after.acknowledged)} acknowledged "
             f"afterwards ({done} before a new epoch), {len(after.refused)} refused, lost 0, 4 stores equal")
+
+
+def test_an_invented_version_stops_nothing(lab):
+    """Whoever reaches the primary, or a relay, may say that he has what it has not."""
+    primary = lab.primary()
+    relay = lab.relay()
+    lab.ok("set", "k", "on")
+    lab.wait_equal(primary, relay)
+    epoch = int(lab.state(primary)["epoch"], 16)
+    head = ["production", epoch, 10 ** 6, bytes(32), bytes(32), 1, 0]
+    FakeHost(primary.port, "greeter").ask([10, 1, "greeter", 7, "0.1.0", 1, "agent", [head], 0])
+    FakeHost(primary.port, "direct").tell(10 ** 6, epoch)
+    FakeHost(primary.port, "forger").tell(10 ** 6, epoch, proofs=[["production", b"\x93\xc4\x00\xc0\xc4\x00"]])
+    FakeHost(relay.port, "behind").tell(10 ** 6, epoch)
+    shown = lambda: {h["id"]: h["version"] for h in lab.ok("fleet")["hosts"]}
+    wait_until(lambda: all(shown().get(name) == 10 ** 6 for name in ("greeter", "direct", "forger", "behind")), what="they are shown as they say")
+    lab.ok("set", "k", "off")
+    lab.wait_equal(primary, relay)
+    assert lab.state(primary)["state"] == "current"
+    assert primary.metric('hoist_frames_refused_total{reason="unproven"}') == 2
+    assert primary.metric('hoist_frames_refused_total{reason="forged"}') == 1
+    assert primary.text().count("is not believed") == 1 and "'direct'" in primary.text()
+
+
+@pytest.mark.parametrize("ahead", ["relay", "agent"])
+def test_who_hangs_on_a_relay_proves_it_too(lab, ahead):
+    """The one host that has the newer versions is the relay, whose agent is away, or an agent behind a relay that began anew."""
+    primary = lab.primary()
+    trust = ("--trust", shutil.copy(primary.store / "trust.key", lab.dir / "trust.key"))
+    relay = lab.relay(*trust)
+    agent = lab.agent(*trust, upstream=relay.url)
+    lab.ok("set", "k", "on")
+    primary.stop()
+    shutil.copytree(primary.store, lab.dir / "older", symlinks=True)
+    primary.again()
+    for n in range(5):
+        lab.ok("set", "k", "off" if n % 2 else "on")
+    lab.wait_equal(primary, relay, agent)
+    primary.stop()
+    if ahead == "relay":
+        agent.stop()
+    else:
+        relay.stop()
+        shutil.rmtree(relay.store)
+    copy_back(lab, primary)
+    primary.again()
+    if ahead == "agent":
+        relay.again()
+    wait_until(lambda: lab.state(primary)["state"] == "refusing", what="the primary is shown what it has not")
+    refused = lab.flagctl("set", "k", "on")
+    assert refused.code != 0 and "env epoch" in refused.err
+    assert f"host '{ahead}' has version" in primary.text()

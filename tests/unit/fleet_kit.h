@@ -8,10 +8,14 @@
 
 enum { NS = 1000000 }; /* in a millisecond */
 
+static struct sign_key fleet_key; /* the primary's */
+
 static inline int fleet_setup(void **state)
 {
     struct kit *k = mem_zalloc(1, sizeof *k);
     kit_init(k, 0);
+    sign_key_random(&fleet_key);
+    fleet_sign_with(k->fleet, &fleet_key);
     kit_do(k, "env_create", "{\"env\":\"production\"}", "changed");
     kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed");
     kit_do(k, "set", "{\"key\":\"k\",\"value\":\"off\"}", "changed");
@@ -57,6 +61,47 @@ static inline void hear(struct kit *k, const char *id, struct env_head head, int
 {
     struct frame_status status = says(id, &head);
     hear_status(k, &status, now_ms);
+}
+
+/* Make a change that `head` is then of, without edits; NULL: not signed. */
+static inline void prove(struct env_head *head, const struct sign_key *key, struct buf *out)
+{
+    struct buf whole = BUF_INIT(FRAME_PROOF_MAX);
+    struct change c;
+    struct change_header h = {.env = head->name,
+                              .epoch = head->epoch,
+                              .version = head->version,
+                              .author = SLICE("ana"),
+                              .kind = CHANGE_SET};
+    assert_int_equal(
+        change_encode(&h, SLICE(""), key ? change_unsigned : SLICE(""), &whole, head->hash),
+        HOIST_OK);
+    if (key)
+        assert_int_equal(change_sign(whole.ptr, whole.len, key), HOIST_OK);
+    assert_int_equal(change_decode(buf_slice(&whole), &c), HOIST_OK);
+    assert_int_equal(change_without_edits(&c, out), HOIST_OK);
+    buf_done(&whole);
+}
+
+/* A status with a proof, as it stands. */
+static inline void hear_with(struct kit *k, const char *id, struct env_head head,
+                             struct slice change)
+{
+    struct head_proof proof = {head.name, change};
+    struct frame_status status = says(id, &head);
+    status.proofs = &proof;
+    status.proof_count = 1;
+    hear_status(k, &status, 0);
+}
+
+/* It says what `head` has, but for the hash, and proves it by a change that `key` has signed. */
+static inline void hear_proven(struct kit *k, const char *id, struct env_head head,
+                               const struct sign_key *key)
+{
+    struct buf change = BUF_INIT(FRAME_PROOF_MAX);
+    prove(&head, key, &change);
+    hear_with(k, id, head, buf_slice(&change));
+    buf_done(&change);
 }
 
 /* The same through a relay, which heard it `age_ms` before. */

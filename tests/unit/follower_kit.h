@@ -427,7 +427,7 @@ struct host {
     struct buf request; /* empty: none is outstanding */
     uint64_t tag;
     uint32_t requests, fetches, snapshots, statuses, hellos;
-    uint32_t aborts;
+    uint32_t aborts, proves;
     uint32_t counts[COUNT_END];
     struct buf log;
     enum hoist_err err; /* of the last step */
@@ -562,6 +562,9 @@ static inline bool host_carry_out(struct host *h, const struct follower_output *
     case OUT_PROBED:
         assert_true(h->probes >> o->upstream & 1);
         h->probes &= ~(1u << o->upstream);
+        return false;
+    case OUT_PROVE:
+        h->proves++;
         return false;
     case OUT_KEYS:
         return false;

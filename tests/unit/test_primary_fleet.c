@@ -1,4 +1,13 @@
 #include "fleet_kit.h"
+#include "primary/keys.h"
+#include "wire/certificate.h"
+
+static double refused(const char *labels)
+{
+    return metric_value(metric_series(METRIC_COUNTER, "hoist_frames_refused_total",
+                                      "Frames that could not be read or were not believed.", labels,
+                                      NULL));
+}
 
 static bool set_back(struct kit *k, char why[FLEET_WHY_SIZE])
 {
@@ -28,7 +37,9 @@ static void a_version_that_we_do_not_have_shows_that_we_were_set_back(void **sta
     char why[FLEET_WHY_SIZE];
     struct env_head head = our_head(k);
     head.version++;
-    hear(k, "h7", head, 0);
+    hear(k, "h7", head, 0); /* as it says first */
+    assert_false(set_back(k, why));
+    hear_proven(k, "h7", head, &fleet_key);
     assert_true(set_back(k, why));
     assert_non_null(strstr(why, "h7"));
 
@@ -44,8 +55,7 @@ static void another_hash_at_one_of_our_versions_shows_it_too(void **state)
     struct kit *k = *state;
     char why[FLEET_WHY_SIZE];
     struct env_head head = our_head(k);
-    head.hash[0] ^= 1;
-    hear(k, "h1", head, 0);
+    hear_proven(k, "h1", head, &fleet_key);
     assert_true(set_back(k, why));
 }
 
@@ -55,8 +65,111 @@ static void another_hash_at_an_older_version_shows_it_too(void **state)
     char why[FLEET_WHY_SIZE];
     struct env_head head = our_head(k);
     head.version--;
-    hear(k, "h1", head, 0);
+    hear_proven(k, "h1", head, &fleet_key);
     assert_true(set_back(k, why));
+}
+
+/* Anybody can say it: the change that it says it has is signed by none of ours, or by nobody, or it
+ * gives none. */
+static void who_invents_a_version_is_shown_and_not_believed(void **state)
+{
+    struct kit *k = *state;
+    char why[FLEET_WHY_SIZE];
+    struct env_head head = our_head(k);
+    struct sign_key other;
+    double forged = refused("reason=\"forged\""), unproven = refused("reason=\"unproven\"");
+    sign_key_random(&other);
+    head.version = 1000000;
+    hear(k, "bare", head, 0);
+    hear_proven(k, "unsigned", head, NULL);
+    hear_proven(k, "stranger", head, &other);
+    hear_with(k, "junk", head, SLICE("\x93"));
+    assert_false(set_back(k, why));
+    assert_true(refused("reason=\"unproven\"") == unproven + 1);
+    assert_true(refused("reason=\"forged\"") == forged + 3);
+    assert_int_equal(shown(k, "stranger").host.version, 1000000);
+    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed");
+}
+
+/* A change that the primary did sign proves nothing but itself. */
+static void a_proof_of_something_else_is_none(void **state)
+{
+    struct kit *k = *state;
+    char why[FLEET_WHY_SIZE];
+    struct buf change = BUF_INIT(FRAME_PROOF_MAX);
+    struct env_head head = our_head(k), other = head;
+    head.version += 5;
+    other.version = head.version - 1;
+    prove(&other, &fleet_key, &change);
+    hear_with(k, "version", head, buf_slice(&change));
+    memcpy(head.hash, other.hash, HASH_SIZE);
+    hear_with(k, "version-too", head, buf_slice(&change));
+
+    other = head;
+    other.epoch--;
+    buf_clear(&change);
+    prove(&other, &fleet_key, &change);
+    memcpy(head.hash, other.hash, HASH_SIZE);
+    hear_with(k, "epoch", head, buf_slice(&change));
+
+    other = head;
+    other.name = SLICE("staging");
+    buf_clear(&change);
+    prove(&other, &fleet_key, &change);
+    memcpy(head.hash, other.hash, HASH_SIZE);
+    hear_with(k, "env", head, buf_slice(&change));
+
+    buf_clear(&change);
+    prove(&head, &fleet_key, &change);
+    head.hash[0] ^= 1;
+    hear_with(k, "hash", head, buf_slice(&change));
+    assert_false(set_back(k, why));
+    head.hash[0] ^= 1;
+    hear_with(k, "right", head, buf_slice(&change));
+    assert_true(set_back(k, why));
+    buf_done(&change);
+}
+
+static void rotate(struct kit *k, const struct sign_key *to, const struct sign_key *by)
+{
+    struct store_write *w;
+    struct keys keys;
+    struct buf certificate = BUF_INIT(CERTIFICATE_BYTES_MAX);
+    assert_int_equal(certificate_put(CERTIFICATE_ROTATE, to->public, 1, by, &certificate),
+                     HOIST_OK);
+    assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
+    assert_int_equal(keys_read(store_write_read(w), &keys), HOIST_OK);
+    assert_int_equal(keys_add(&keys, w, buf_slice(&certificate)), HOIST_OK);
+    assert_int_equal(store_write_commit(w), HOIST_OK);
+    keys_done(&keys);
+    buf_done(&certificate);
+}
+
+static void a_key_that_was_rotated_away_still_proves(void **state)
+{
+    struct kit *k = *state;
+    char why[FLEET_WHY_SIZE];
+    struct env_head head = our_head(k);
+    struct sign_key old;
+    sign_key_random(&old);
+    head.version++;
+    hear_proven(k, "h", head, &old);
+    assert_false(set_back(k, why));
+    rotate(k, &fleet_key, &old);
+    hear_proven(k, "h", head, &old);
+    assert_true(set_back(k, why));
+}
+
+static void without_a_key_nothing_is_proven(void **state)
+{
+    struct kit *k = *state;
+    char why[FLEET_WHY_SIZE];
+    struct env_head head = our_head(k);
+    fleet_sign_with(k->fleet, NULL);
+    head.version++;
+    hear_proven(k, "h", head, &fleet_key);
+    hear_proven(k, "unsigned", head, NULL);
+    assert_false(set_back(k, why));
 }
 
 static void a_new_epoch_above_all_heard_of_is_the_way_on(void **state)
@@ -65,7 +178,7 @@ static void a_new_epoch_above_all_heard_of_is_the_way_on(void **state)
     char why[FLEET_WHY_SIZE];
     struct env_head head = our_head(k), far = head;
     head.version += 5;
-    hear(k, "h1", head, 0);
+    hear_proven(k, "h1", head, &fleet_key);
     far.epoch += (uint64_t)1 << 50; /* somebody's clock was years ahead */
     hear(k, "h2", far, 0);
     kit_do(k, "env_epoch", "{\"new_epoch\":true}", "changed");
@@ -357,6 +470,10 @@ int main(void)
         T(a_version_that_we_do_not_have_shows_that_we_were_set_back),
         T(another_hash_at_one_of_our_versions_shows_it_too),
         T(another_hash_at_an_older_version_shows_it_too),
+        T(who_invents_a_version_is_shown_and_not_believed),
+        T(a_proof_of_something_else_is_none),
+        T(a_key_that_was_rotated_away_still_proves),
+        T(without_a_key_nothing_is_proven),
         T(a_new_epoch_above_all_heard_of_is_the_way_on),
         T(an_epoch_that_nothing_could_follow_is_not_believed),
         T(hosts_are_counted_by_how_they_stand),

@@ -17,6 +17,7 @@ static void start_anew(struct kit *k, int64_t now_ms)
 {
     fleet_free(k->fleet);
     assert_int_equal(fleet_new(&k->fleet), HOIST_OK);
+    fleet_sign_with(k->fleet, &fleet_key);
     assert_int_equal(ledger_load(k->fleet, k->store, now_ms * NS), HOIST_OK);
 }
 
@@ -248,12 +249,12 @@ static void what_the_ledger_says_shows_nothing_of_being_set_back(void **state)
     struct env_head head = our_head(k);
     uint64_t epoch = kit_env(k, "production").epoch;
     head.version += 5;
-    hear(k, "h1", head, 0);
+    hear_proven(k, "h1", head, &fleet_key);
     assert_true(fleet_set_back(k->fleet, "production", epoch, why));
     save(k);
     start_anew(k, 0);
     assert_false(fleet_set_back(k->fleet, "production", epoch, why));
-    hear(k, "h1", head, 0); /* the same, but from the host itself */
+    hear_proven(k, "h1", head, &fleet_key); /* the same, but from the host itself */
     assert_true(fleet_set_back(k->fleet, "production", epoch, why));
 }
 

@@ -1359,6 +1359,28 @@ static void a_primary_whose_log_goes_on_from_another_change_has_diverged(void **
     (void)state;
 }
 
+/* It took more changes than it had lost before this host was heard: no version shows it any more. */
+static void who_is_given_a_change_that_does_not_follow_proves_its_own(void **state)
+{
+    struct rig r;
+    rig_init(&r, 10, 10);
+    struct history set_back;
+    history_init(&set_back, "production", 5, 8);
+    for (int i = 0; i < 6; i++)
+        write_flag(&set_back, 5, 31 + 10 * (uint64_t)i);
+    struct server s = {.env = {&set_back}, .envs = 1};
+    connect_up(&r);
+    live(&r, 1000);
+    assert_int_equal(r.host.proves, 1); /* for its hello */
+    for (int i = 0; i < 1000 && state_of(&r) != ENV_REFUSING; i++)
+        live_with(&r, &s, 1);
+    assert_int_equal(state_of(&r), ENV_REFUSING);
+    assert_int_equal(r.host.proves, 2);
+    rig_done(&r);
+    history_done(&set_back);
+    (void)state;
+}
+
 static void another_digest_at_the_same_version_resyncs_and_says_so(void **state)
 {
     struct rig r;
@@ -1812,6 +1834,72 @@ static void a_commit_is_told_within_5_ms(void **state)
     (void)state;
 }
 
+/* Else any host could say so, and a primary would have to refuse changes at its word. */
+static void a_host_proves_what_its_upstream_has_not(void **state)
+{
+    struct rig r;
+    struct arena arena = {0};
+    rig_init(&r, 10, 10);
+    connect_up(&r);
+    live(&r, 3000);
+    assert_int_equal(r.host.proves, 1); /* for its hello */
+    r.s.behind[0] = 2;
+    beat(&r);
+    assert_int_equal(r.host.proves, 2);
+    struct follower_input in = {.kind = IN_PROOF, .bytes = SLICE("change 10")};
+    memcpy(in.hash, at_version(&r.h, 10)->hash, HASH_SIZE);
+    host_step(&r.host, in);
+    for (int i = 0; i < 3000 && host_asks(&r.host) != FRAME_STATUS; i++) {
+        settle(&r); /* hello */
+        pass(&r, 1);
+    }
+    struct frame_status s = status_in(&r, &arena);
+    assert_int_equal(s.proof_count, 1);
+    assert_true(slice_eq(s.proofs[0].env, SLICE("production")));
+    assert_true(slice_eq(s.proofs[0].change, SLICE("change 10")));
+    arena_done(&arena);
+    rig_done(&r);
+    (void)state;
+}
+
+static void a_host_that_comes_back_proves_what_it_has_before_it_is_asked(void **state)
+{
+    struct rig r;
+    struct arena arena = {0};
+    struct frame_hello hello;
+    rig_init(&r, 10, 10);
+    connect_up(&r);
+    live(&r, 3000);
+    while (r.host.follows < 2) /* silence: it is dialled anew */
+        pass(&r, 10);
+    assert_int_equal(r.host.proves, 2);
+    struct follower_input in = {.kind = IN_PROOF, .bytes = SLICE("change 10")};
+    memcpy(in.hash, at_version(&r.h, 10)->hash, HASH_SIZE);
+    host_step(&r.host, in);
+    write_some(&r.h, 5); /* upstream has gone on meanwhile, from wherever */
+    beat(&r);
+    for (int i = 0; i < FOLLOWER_RETURN_JITTER_MS && host_asks(&r.host) != FRAME_HELLO; i++)
+        pass(&r, 1);
+    assert_int_equal(host_asks(&r.host), FRAME_HELLO);
+    assert_int_equal(frame_get_hello(buf_slice(&r.host.request), FRAME_HELLO, &arena, &hello),
+                     HOIST_OK);
+    assert_int_equal(hello.proof_count, 1);
+    assert_true(slice_eq(hello.proofs[0].change, SLICE("change 10")));
+    settle(&r);
+    live(&r, 1000);
+    assert_true(host_equals(&r.host, 0, &r.h));
+    for (int i = 0; i < 3000 && host_asks(&r.host) != FRAME_STATUS; i += 100) {
+        beat(&r);
+        pass(&r, 100);
+    }
+    arena_done(&arena);
+    struct frame_status s = status_in(&r, &arena);
+    assert_int_equal(s.proof_count, 0); /* there is nothing to prove any more */
+    arena_done(&arena);
+    rig_done(&r);
+    (void)state;
+}
+
 static void status_is_told_every_2_s_at_least(void **state)
 {
     struct rig r;
@@ -2076,6 +2164,7 @@ int main(void)
         cmocka_unit_test(a_heartbeat_that_a_fetch_overtook_is_no_divergence),
         cmocka_unit_test(another_change_of_the_same_version_is_divergence),
         cmocka_unit_test(a_primary_whose_log_goes_on_from_another_change_has_diverged),
+        cmocka_unit_test(who_is_given_a_change_that_does_not_follow_proves_its_own),
         cmocka_unit_test(another_digest_at_the_same_version_resyncs_and_says_so),
         cmocka_unit_test(changes_during_a_snapshot_are_replayed_on_top),
         cmocka_unit_test(what_was_published_saves_a_load_from_a_short_log),
@@ -2096,6 +2185,8 @@ int main(void)
         cmocka_unit_test(a_change_that_the_store_finds_wrong_is_fetched_anew_then_a_snapshot),
         cmocka_unit_test(a_load_that_cannot_get_as_far_as_what_is_served_is_given_up),
         cmocka_unit_test(a_commit_is_told_within_5_ms),
+        cmocka_unit_test(a_host_proves_what_its_upstream_has_not),
+        cmocka_unit_test(a_host_that_comes_back_proves_what_it_has_before_it_is_asked),
         cmocka_unit_test(status_is_told_every_2_s_at_least),
         cmocka_unit_test(a_refusal_is_told_in_the_status),
         cmocka_unit_test(flags_held_back_are_told_with_why_they_are),

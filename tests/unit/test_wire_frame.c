@@ -309,10 +309,33 @@ static void elements_behind_the_known_ones_are_ignored(void **state)
     (void)state;
     for (int i = SAMPLES_FRAMES; i < SAMPLES; i++) {
         made(samples[i].put);
-        out.ptr[0] += 2;                                         /* the count of a short array */
-        buf_add_slice(&out, SLICE("\x90\x81\xa1x\xd4\x01\x00")); /* [] may be certificates */
+        out.ptr[0] += 3; /* the count of a short array */
+        /* [] may be certificates, or proofs */
+        buf_add_slice(&out, SLICE("\x90\x90\x81\xa1x\xd4\x01\x00"));
         assert_int_equal(judged(samples[i].again, buf_slice(&out)), HOIST_OK);
     }
+}
+
+static void a_proof_longer_than_a_change_without_edits_is_refused(void **state)
+{
+    static uint8_t change[FRAME_PROOF_MAX + 1];
+    struct head_proof proofs[FRAME_PROOFS_MAX + 1];
+    struct frame_status s = {.id = SLICE("h"), .proofs = proofs, .proof_count = FRAME_PROOFS_MAX};
+    (void)state;
+    for (uint32_t i = 0; i <= FRAME_PROOFS_MAX; i++)
+        proofs[i] = (struct head_proof){SLICE("production"), slice_of(change, FRAME_PROOF_MAX)};
+    buf_clear(&out);
+    frame_put_status(&out, &s);
+    assert_int_equal(judged(status_again, buf_slice(&out)), HOIST_OK);
+    proofs[3].change.len++;
+    buf_clear(&out);
+    frame_put_status(&out, &s);
+    assert_int_equal(judged(status_again, buf_slice(&out)), HOIST_ECORRUPT);
+    proofs[3].change.len--;
+    s.proof_count++;
+    buf_clear(&out);
+    frame_put_status(&out, &s);
+    assert_int_not_equal(judged(status_again, buf_slice(&out)), HOIST_OK);
 }
 
 static void another_kind_of_frame_is_refused(void **state)
@@ -591,6 +614,7 @@ int main(void)
         CASE(the_kind_of_every_frame_is_told),
         CASE(another_major_version_is_refused_naming_both),
         CASE(elements_behind_the_known_ones_are_ignored),
+        CASE(a_proof_longer_than_a_change_without_edits_is_refused),
         CASE(another_kind_of_frame_is_refused),
         CASE(bytes_behind_a_frame_are_refused),
         CASE(every_truncation_of_every_frame_is_refused),
