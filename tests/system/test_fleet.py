@@ -156,7 +156,7 @@ def test_retiring_is_refused_on_what_is_no_command(lab):
 def test_the_ledger_survives_a_kill_of_the_primary(lab):
     primary = lab.primary()
     agent = lab.agent("--label", "ring=canary", name="host1")
-    wait_for(lab, "host1")
+    wait_until(lambda: hosts(lab)["host1"]["version"] == 1, what="it has the first version, and says so")
     # Written within a few of the writer's ticks; a store read from outside shows when.
     agent.kill()
     def kept():
