@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -157,7 +158,7 @@ def test_the_ledger_survives_a_kill_of_the_primary(lab):
     primary = lab.primary()
     agent = lab.agent("--label", "ring=canary", name="host1")
     wait_until(lambda: hosts(lab)["host1"]["version"] == 1, what="it has the first version, and says so")
-    # Written within a few of the writer's ticks; a store read from outside shows when.
+    time.sleep(0.5)  # it is written within a few of the writer's ticks of 100 ms, and nothing shows when
     agent.kill()
     def kept():
         primary.kill()
