@@ -384,6 +384,8 @@ enum hoist_err primary_renew(struct primary *p, struct net_tls *tls, struct net_
     enum hoist_err err = HOIST_OK;
     for (uint32_t i = 0; i < p->server_count && err == HOIST_OK; i++)
         err = server_renew(p->servers[i], i == 0 ? tls : private_tls);
+    if (err == HOIST_OK)
+        server_close_old(p->servers, p->server_count);
     return err;
 }
 

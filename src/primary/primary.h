@@ -52,7 +52,7 @@ MUST_USE enum hoist_err primary_start(struct store *s, const struct primary_conf
 /* Answers what it has taken, then stops; within two seconds. NULL is fine. */
 void primary_stop(struct primary *p);
 
-/* Take new certificates, and those of private listeners: server_renew(). */
+/* Take new certificates, and those of private listeners: server_renew() and server_close_old(). */
 MUST_USE enum hoist_err primary_renew(struct primary *p, struct net_tls *tls,
                                       struct net_tls *private_tls);
 

@@ -84,6 +84,8 @@ static void feed_event(struct agent *a, const struct event *e)
     if (e->msg)
         in.bytes = net_msg_bytes(e->msg);
     feed(a, &in);
+    if (e->kind != EVENT_MESSAGE && a->upstream)
+        upstream_renew(a->upstream);
 }
 
 static void feed_events(struct agent *a, struct queue_item *item)

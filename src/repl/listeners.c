@@ -1,16 +1,20 @@
 #include "repl/listeners.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "repl/net.h"
 
+enum { KNOCK_MS = 100 };
+
 struct listener {
     nng_listener l;
     char url[NET_URL_MAX];
-    bool accepts_old; /* it was waiting for a connection when the certificates changed */
 };
 
 struct connection {
@@ -33,12 +37,12 @@ struct listeners {
 
 /* ---------------------------------------------------------------- who is here */
 
-static struct listener *find(struct listeners *l, nng_listener id)
+static bool is_encrypted(const struct listeners *l, nng_listener id)
 {
     for (size_t i = 0; i < l->count; i++)
-        if (nng_listener_id(l->all[i].l) == nng_listener_id(id) && net_is_tls(l->all[i].url))
-            return &l->all[i];
-    return NULL;
+        if (nng_listener_id(l->all[i].l) == nng_listener_id(id))
+            return net_is_tls(l->all[i].url);
+    return false;
 }
 
 static bool remember(struct listeners *l, nng_pipe pipe)
@@ -54,17 +58,12 @@ static bool remember(struct listeners *l, nng_pipe pipe)
     return true;
 }
 
-/* nng had begun to wait for the next connection with the certificates of that time: that one is not
- * let in, and comes again. */
 static void on_add(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct listeners *l = arg;
     (void)event;
     pthread_mutex_lock(&l->lock);
-    struct listener *at = find(l, nng_pipe_listener(pipe));
-    bool welcome = !at || (!at->accepts_old && remember(l, pipe));
-    if (at)
-        at->accepts_old = false;
+    bool welcome = !is_encrypted(l, nng_pipe_listener(pipe)) || remember(l, pipe);
     pthread_mutex_unlock(&l->lock);
     if (welcome)
         quota_come(l->quota, pipe, l->kind);
@@ -148,32 +147,86 @@ enum hoist_err listeners_add(struct listeners *l, const char *url)
 
 /* ---------------------------------------------------------------- new certificates */
 
-static enum hoist_err renew(struct listeners *l, const struct net_tls *tls)
+static socklen_t own_address(nng_listener l, struct sockaddr_storage *ret)
 {
-    for (size_t i = 0; i < l->count; i++) {
-        struct listener *at = &l->all[i];
-        if (!net_is_tls(at->url))
-            continue;
-        enum hoist_err err = net_tls_listen(tls, at->l, at->url);
-        if (err)
-            return err;
-        at->accepts_old = true;
+    nng_sockaddr at;
+    *ret = (struct sockaddr_storage){0};
+    if (nng_listener_get_addr(l, NNG_OPT_LOCADDR, &at) != 0)
+        return 0;
+    if (at.s_family == NNG_AF_INET) {
+        struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+        v4->sin_family = AF_INET;
+        v4->sin_port = at.s_in.sa_port;
+        v4->sin_addr.s_addr = at.s_in.sa_addr;
+        return sizeof *v4;
     }
-    for (size_t i = 0; i < l->connection_count; i++)
-        l->connections[i].old = true;
-    return HOIST_OK;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = at.s_in6.sa_port;
+    v6->sin6_scope_id = at.s_in6.sa_scope;
+    memcpy(&v6->sin6_addr, at.s_in6.sa_addr, sizeof v6->sin6_addr);
+    return sizeof *v6;
+}
+
+/*
+ * nng waits for the next connection with the certificates of the moment at which it began to. It is
+ * given one that ends at once, so that no host comes in by them. Where this one finds no place, others
+ * stand in line before it, and the first of them takes that turn.
+ */
+static void knock(nng_listener l)
+{
+    const struct timeval limit = {.tv_usec = KNOCK_MS * 1000};
+    struct sockaddr_storage to;
+    socklen_t len = own_address(l, &to);
+    int s = len ? socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+    if (s < 0)
+        return;
+    if (setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0)
+        (void)connect(s, (struct sockaddr *)&to, len);
+    close(s);
+}
+
+/* To the first `count` listeners; *ret_done of them have it when there is an error. */
+static enum hoist_err give(struct listeners *l, const struct net_tls *tls, size_t count,
+                           size_t *ret_done)
+{
+    enum hoist_err err = HOIST_OK;
+    for (*ret_done = 0; *ret_done < count; ++*ret_done) {
+        struct listener *at = &l->all[*ret_done];
+        if (net_is_tls(at->url) && (err = net_tls_listen(tls, at->l, at->url)) != HOIST_OK)
+            break;
+    }
+    return err;
+}
+
+static void take(struct listeners *l, struct net_tls *tls)
+{
+    net_tls_drop(l->tls);
+    l->tls = net_tls_hold(tls);
+    for (size_t i = 0; i < l->count; i++)
+        if (net_is_tls(l->all[i].url))
+            knock(l->all[i].l);
 }
 
 enum hoist_err listeners_renew(struct listeners *l, struct net_tls *tls)
 {
+    size_t done;
     pthread_mutex_lock(&l->lock);
-    enum hoist_err err = renew(l, tls);
-    if (!err) {
-        net_tls_drop(l->tls);
-        l->tls = net_tls_hold(tls);
-    }
+    enum hoist_err err = give(l, tls, l->count, &done);
+    if (err == HOIST_OK)
+        take(l, tls);
+    else
+        (void)give(l, l->tls, done, &done);
     pthread_mutex_unlock(&l->lock);
     return err;
+}
+
+void listeners_grow_old(struct listeners *l)
+{
+    pthread_mutex_lock(&l->lock);
+    for (size_t i = 0; i < l->connection_count; i++)
+        l->connections[i].old = true;
+    pthread_mutex_unlock(&l->lock);
 }
 
 bool listeners_close_old(struct listeners *l, unsigned of)

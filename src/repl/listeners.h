@@ -27,9 +27,12 @@ void listeners_free(struct listeners *l); /* NULL is fine */
 /* Listen at `url` as well: net_listen()'s errors. */
 MUST_USE enum hoist_err listeners_add(struct listeners *l, const char *url);
 
-/* Take new connections by `tls` from now on; those that are here count as old. On an error all is as
- * it was. EINVAL, ENOMEM, EIO. */
+/* Take new connections by `tls` from now on. Handshakes that are under way go on as they began. On an
+ * error all is as it was. EINVAL, ENOMEM, EIO. */
 MUST_USE enum hoist_err listeners_renew(struct listeners *l, struct net_tls *tls);
+
+/* Those who are here count as old from now on. */
+void listeners_grow_old(struct listeners *l);
 
 /* Close the first `1/of` of the old connections, at least one. False: there are none. */
 bool listeners_close_old(struct listeners *l, unsigned of);

@@ -80,6 +80,11 @@ enum hoist_err publisher_renew(struct publisher *p, struct net_tls *tls)
     return listeners_renew(p->listeners, tls);
 }
 
+void publisher_grow_old(struct publisher *p)
+{
+    listeners_grow_old(p->listeners);
+}
+
 bool publisher_close_old(struct publisher *p, unsigned of)
 {
     return listeners_close_old(p->listeners, of);

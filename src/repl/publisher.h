@@ -23,8 +23,9 @@ MUST_USE enum hoist_err publisher_open(const struct answerer *who, struct quota 
 MUST_USE bool publisher_close(struct publisher *p);
 MUST_USE enum hoist_err publisher_listen(struct publisher *p, const char *url);
 
-/* listeners_renew(), and listeners_close_old(). */
+/* listeners_renew() and so on. */
 MUST_USE enum hoist_err publisher_renew(struct publisher *p, struct net_tls *tls);
+void publisher_grow_old(struct publisher *p);
 bool publisher_close_old(struct publisher *p, unsigned of);
 
 /* Any thread. What cannot be sent is counted and left to the next heartbeat. */

@@ -111,7 +111,10 @@ enum hoist_err relay_start(struct store *s, const struct relay_config *config, s
 enum hoist_err relay_renew(struct relay *r, struct net_tls *tls)
 {
     agent_renew(r->agent, tls);
-    return server_renew(r->server, tls);
+    enum hoist_err err = server_renew(r->server, tls);
+    if (err == HOIST_OK)
+        server_close_old(&r->server, 1);
+    return err;
 }
 
 void relay_stop(struct relay *r)

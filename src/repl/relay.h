@@ -24,7 +24,7 @@ struct relay_config {
 /* Errors: those of agent_new() and server_start(). */
 MUST_USE enum hoist_err relay_start(struct store *s, const struct relay_config *config,
                                     struct relay **ret);
-/* Take new certificates, up and down: server_renew(). */
+/* Take new certificates, up and down: server_renew() and server_close_old(). */
 MUST_USE enum hoist_err relay_renew(struct relay *r, struct net_tls *tls);
 /* Stops within two seconds. The store stays open. NULL is fine. */
 void relay_stop(struct relay *r);

@@ -29,9 +29,9 @@ enum {
     SERVER_FETCHES = 64, /* of these: being answered */
     SERVER_HEARTBEAT_MS = 200,
     SERVER_QUIET_MS = 60000, /* between two log lines about requests that cannot be read */
-    SERVER_RENEW_PARTS = 15, /* with new certificates: old streams are closed in so many parts … */
+    SERVER_RENEW_PARTS = 10, /* with new certificates: old streams are closed in so many parts … */
     SERVER_RENEW_MS = 100,   /* … so far apart. Hosts bring their requests with them; then … */
-    SERVER_RENEW_LAST_MS = 300, /* … come those that did not */
+    SERVER_RENEW_LAST_MS = 200, /* … come those that did not */
 };
 
 enum { EXIT_NOT_DONE = 1, EXIT_REFUSED = 5 }; /* of flagctl */
@@ -576,14 +576,30 @@ enum hoist_err server_renew(struct server *v, struct net_tls *tls)
     enum hoist_err err = listeners_renew(v->listeners, tls);
     if (err == HOIST_OK)
         err = publisher_renew(v->publisher, tls);
-    if (err != HOIST_OK)
-        return err;
-    for (unsigned left = SERVER_RENEW_PARTS; publisher_close_old(v->publisher, left);
+    return err;
+}
+
+static bool close_old_streams(struct server *const *servers, uint32_t count, unsigned of)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < count; i++)
+        any = publisher_close_old(servers[i]->publisher, of) || any;
+    return any;
+}
+
+void server_close_old(struct server *const *servers, uint32_t count)
+{
+    nap(SERVER_RENEW_MS); /* in which handshakes end that began by the old ones */
+    for (uint32_t i = 0; i < count; i++) {
+        listeners_grow_old(servers[i]->listeners);
+        publisher_grow_old(servers[i]->publisher);
+    }
+    for (unsigned left = SERVER_RENEW_PARTS; close_old_streams(servers, count, left);
          left -= left > 1)
         nap(SERVER_RENEW_MS);
     nap(SERVER_RENEW_LAST_MS);
-    listeners_close_old(v->listeners, 1);
-    return HOIST_OK;
+    for (uint32_t i = 0; i < count; i++)
+        listeners_close_old(servers[i]->listeners, 1);
 }
 
 void server_publish(struct server *v, const struct slice *changes, uint32_t count)

@@ -61,12 +61,11 @@ MUST_USE enum hoist_err server_start(struct store *s, const struct server_config
 /* All commands that were taken must have been answered or dropped. NULL is fine. */
 void server_stop(struct server *v);
 
-/*
- * Take new certificates. Whoever is connected by the old ones is disconnected, a few at a time, and
- * comes again; what was under way is asked again. Takes up to two seconds. On an error those who are
- * connected stay so: EINVAL, ENOMEM, EIO.
- */
+/* Take new connections by `tls` from now on. EINVAL, ENOMEM, EIO. */
 MUST_USE enum hoist_err server_renew(struct server *v, struct net_tls *tls);
+/* Then: whoever is connected by the old ones, to any of these, is disconnected, a few at a time, and
+ * comes again; what was under way is asked again. Takes a second and a half. */
+void server_close_old(struct server *const *servers, uint32_t count);
 
 /* Publish changes that are committed: packs them into messages of at most FRAME_PUB_MAX; one that
  * is bigger goes without its edits. Then wakes nobody: heartbeats go on by themselves. Any thread.

@@ -208,6 +208,11 @@ static enum hoist_err renew_requests(struct upstream *u)
 void upstream_lost(struct upstream *u)
 {
     u->req_is_old = true;
+    upstream_renew(u);
+}
+
+void upstream_renew(struct upstream *u)
+{
     if (!asks(u) && renew_requests(u) != HOIST_OK)
         log_debug("repl: %s; tried again with the next request", err_last());
 }

@@ -37,9 +37,10 @@ MUST_USE enum hoist_err upstream_open(uint32_t number, const char *url, struct n
                                       struct queue *queue, struct upstream **ret);
 
 /* The stream's connection broke (EVENT_LOST; tls+tcp alone tells it): upstream may have closed it for
- * the sake of new certificates, so the one for requests is made anew as well, now or with the next
- * request. */
+ * the sake of new certificates, so the one for requests is made anew as well, now or once the request
+ * under way has ended: then upstream_renew() is to be called. */
 void upstream_lost(struct upstream *u);
+void upstream_renew(struct upstream *u);
 
 /* Whether anything was heard. */
 bool upstream_spoke(const struct upstream *u);

@@ -249,6 +249,11 @@ void upstream_lost(struct upstream *u)
     (void)u; /* no connection here tells that it broke */
 }
 
+void upstream_renew(struct upstream *u)
+{
+    (void)u; /* no connection here tells that it broke */
+}
+
 bool upstream_spoke(const struct upstream *u)
 {
     return u->spoke;
