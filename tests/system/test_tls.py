@@ -1,6 +1,8 @@
 """Connections over TLS: who is let in and who is not, and new certificates while changes go on."""
+import collections
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -10,8 +12,13 @@ import time
 
 import pytest
 
-from hoist import BUILD, Daemon, clean_env, free_port, wait_until
+from faults import Load, check_history, figures, seeded
+from hoist import BUILD, SOAK, Daemon, clean_env, free_port, wait_until
 from pki import Pki
+
+AGENTS = int(os.environ.get("AGENTS") or (50 if SOAK else 4))
+RATE = 100  # changes a second
+WRITERS = 4
 
 
 @pytest.fixture
@@ -23,10 +30,10 @@ def pki(lab):
 class Fleet:
     """A primary that speaks TLS alone, and whoever follows it."""
 
-    def __init__(self, lab, pki):
+    def __init__(self, lab, pki, *more):
         self.lab, self.pki = lab, pki
         self.url = f"tls+tcp://127.0.0.1:{free_port(2)}"
-        self.primary = self.start("primary", "primary", "--listen", self.url, "--listen", f"ipc://{lab.dir}/p.sock", *pki.options("server"))
+        self.primary = self.start("primary", "primary", "--listen", self.url, "--listen", f"ipc://{lab.dir}/p.sock", *more, *pki.options("server"))
         self.primary.wait_ready()
         lab.url = f"ipc://{lab.dir}/p.sock"
         self.trust = ["--trust", self.primary.store / "trust.key"]
@@ -242,54 +249,100 @@ def test_files_that_do_not_fit_are_refused(lab, pki):
 
 # ---------------------------------------------------------------- new certificates
 
-def connections(daemon):
-    """The open connections of a process over tcp, as (own port, other's port)."""
+def all_connections():
+    """The open connections of every process over tcp, by pid, as (own port, other's port)."""
     text = subprocess.run(["ss", "-tnpH", "state", "established"], capture_output=True, text=True, check=True).stdout
-    return {(line.split()[2], line.split()[3]) for line in text.splitlines() if f"pid={daemon.pid}," in line}
+    found = collections.defaultdict(set)
+    for line in text.splitlines():
+        for pid in re.findall(r"pid=(\d+),", line):
+            found[int(pid)].add((line.split()[2], line.split()[3]))
+    return found
 
 
-def test_new_certificates_are_taken_while_changes_go_on(lab, pki, fleet):
-    agents = [fleet.agent(f"agent{i}") for i in range(4)]
+def connections(daemon):
+    return all_connections()[daemon.pid]
+
+
+class Silence(threading.Thread):
+    """Looks at the fleet all the time: the most hosts that were shown as silent at once."""
+
+    def __init__(self, fleet):
+        super().__init__(daemon=True)
+        self.fleet, self.most, self.looks, self.ending, self.failure = fleet, 0, 0, threading.Event(), None
+
+    def run(self):
+        try:
+            while not self.ending.wait(0.1):
+                self.most = max(self.most, self.fleet.silent())
+                self.looks += 1
+        except Exception as error:
+            self.failure = error
+
+    def end(self):
+        self.ending.set()
+        self.join(60)
+        if self.failure:
+            raise self.failure
+
+
+def cpu_s(daemons):
+    """The processor time that these have had."""
+    fields = [open(f"/proc/{d.pid}/stat").read().rsplit(")", 1)[1].split() for d in daemons]
+    return sum(int(f[11]) + int(f[12]) for f in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def renew_and_wait(lab, fleet, agents, pki):
+    """New certificates at the primary: milliseconds until each host has come back by them, and has heard what came since."""
+    before = all_connections()
+    pki.issue("server")
+    began = time.monotonic()
+    fleet.primary.signal(signal.SIGHUP)
+    waiting = list(agents)
+
+    def are_back():
+        now = all_connections()
+        waiting[:] = [a for a in waiting if len(now[a.pid]) != 2 or now[a.pid] & before[a.pid]]
+        return not waiting
+    wait_until(are_back, every_ms=50, what="all connections are new ones")
+    head = lab.state(fleet.primary)["version"]
+    for a in agents:
+        wait_until(lambda: lab.state(a)["version"] >= head, what=f"{a.name} hears what is new")
+    return 1000 * (time.monotonic() - began)
+
+
+def test_new_certificates_are_taken_while_changes_go_on(lab, pki):
+    fleet = Fleet(lab, pki, "--listen", f"tcp://127.0.0.1:{(port := free_port(2))}")
+    agents = [fleet.agent(f"agent{i}") for i in range(AGENTS)]
     for a in agents:
         a.wait_ready()
-    lab.ok("set", "n", 0, "--type", "number")
-    ending, made, worst = threading.Event(), [], [0]
-
-    def change():
-        while not ending.is_set():
-            made.append(len(made) + 1)
-            lab.ok("set", "n", made[-1], "-m", f"write {made[-1]}")
-
-    def watch():
-        while not ending.is_set():
-            worst[0] = max(worst[0], fleet.silent())
-            time.sleep(0.2)
-
-    threads = [threading.Thread(target=change), threading.Thread(target=watch)]
-    for t in threads:
-        t.start()
+    lab.ok("import", lab.file("flags.json", Load.file()))
+    dice = seeded("new certificates")
+    loads = [Load(port, i, dice, pause_s=WRITERS / RATE, kinds={"set": 1}) for i in range(WRITERS)]
+    silence = Silence(fleet)
+    for thread in (*loads, silence):
+        thread.start()
     time.sleep(1)
-    for round in range(3):
-        before = {a.name: connections(a) for a in agents}
-        pki.issue("server")
-        began = time.monotonic()
-        fleet.primary.signal(signal.SIGHUP)
-        wait_until(lambda: all(len(connections(a)) == 2 and not connections(a) & before[a.name] for a in agents), what="all connections are new ones")
-        took = time.monotonic() - began
-        print(f"new certificates at the primary, round {round}: {len(agents)} hosts came back by them within {1000 * took:.0f} ms")
-    for a in agents:
+    began, busy = time.monotonic(), cpu_s(lab.all)
+    rounds = [renew_and_wait(lab, fleet, agents, pki) for _ in range(3)]
+    took, busy = time.monotonic() - began, cpu_s(lab.all) - busy
+    for a in agents[:4]:
         before = connections(a)
         pki.issue("host", names=("host",))
         a.signal(signal.SIGHUP)
         wait_until(lambda: len(connections(a)) == 2 and not connections(a) & before, what="an agent's own connections are new ones")
-    ending.set()
-    for t in threads:
-        t.join()
-    assert worst[0] == 0, "a host was shown as silent"
-    assert lab.wait_equal(fleet.primary, *agents) == len(made) + 2
+    for load in loads:
+        load.end()
+    silence.end()
+    lab.wait_equal(fleet.primary, *agents)
+    check_history(lab, loads)
+    acknowledged = sum(len(l.acknowledged) for l in loads)
+    dialled_anew = sum(a.text().count(" is silent") for a in agents)
+    figures(f"certificates renewed under {acknowledged} changes: {AGENTS} hosts came back within {', '.join(f'{ms:.0f}' for ms in rounds)} ms, "
+            f"{busy / took:.1f} cores in use; {dialled_anew} found it silent meanwhile; shown as silent {silence.most} in {silence.looks} looks")
+    assert acknowledged > 0 and silence.looks > 0 and silence.most == 0, "a host was shown as silent"
     for a in agents:
         assert a.metric('hoist_changes_total{env="production",result="rejected"}') == 0
-        assert "new certificates are in use" in a.text()
+    assert all("new certificates are in use" in a.text() for a in agents[:4])
 
 
 def test_a_new_ca_leaves_out_who_has_no_new_certificate(lab, pki, fleet):
