@@ -64,6 +64,7 @@ static void lost(struct agent *a, const struct event *e)
     if (!a->upstream || e->upstream != a->upstream_number)
         return;
     upstream_lost(a->upstream);
+    feed(a, &(struct follower_input){.kind = IN_LOST});
     pthread_mutex_lock(&a->lock);
     a->losses++;
     pthread_mutex_unlock(&a->lock);

@@ -363,6 +363,10 @@ static void take(struct follower *f, const struct follower_input *in)
     case IN_PROOF:
         proof_take(f, e, in);
         break;
+    case IN_LOST:
+        f->lost = true;
+        f->lost_ms = f->now;
+        break;
     }
 }
 

@@ -82,6 +82,8 @@ enum follower_in {                  /* what can happen */
                    IN_HELD,         /* the flags of `env` that are held back are others now: `held`,
                                        `refusals` */
                    IN_PROOF, /* what OUT_PROVE asked for: `bytes`, which are of change `hash` */
+                   IN_LOST,  /* the connection of upstream's stream broke, and is being made
+                                       anew */
 };
 
 /* The four that tell of the store (IN_APPLIED … IN_LOAD_FAILED) all carry what it has of `env` now:

@@ -31,6 +31,7 @@ enum {
     DOUBT_MS = 1000,      /* how often a doubt may ask hello */
     SHUN_MS = 60000,      /* an upstream that was left is asked again after this */
     DIAL_MIN_MS = 500,    /* a connection takes so long on a slow link */
+    LOST_SILENCES = 4,    /* so much longer than one that is silent may one take that broke */
     EPISODE_MS = 60000,   /* garbage after so long a pause is worth another log line */
     DEAF_DIALS = 8,       /* of so many dials in a row that are not heard, one asks all the same */
     REQUEST_FAILURES = 3, /* unanswered requests in a row until upstream counts as silent */
@@ -151,6 +152,8 @@ struct follower {
     int64_t dialled_ms; /* and since when on this connection */
     bool heard;         /* its stream, since then */
     int64_t heard_ms, word_ms;
+    bool lost; /* its connection broke, at lost_ms, and nothing was heard since */
+    int64_t lost_ms;
     uint32_t silences; /* dials in a row that brought nothing */
     bool leave;        /* go to another at the end of this step, if there is a better one */
     bool trying_first; /* only to see whether the first is back: else return to `came_from` */

@@ -31,9 +31,12 @@ static int64_t silence_ms(const struct follower *f)
 }
 
 /* When the connection counts as silent. One that never spoke is given longer each time, so that a
- * slow link has its chance, too. */
+ * slow link has its chance, too. One that broke is made anew meanwhile: where there is nobody else to
+ * go to, to begin that once more would only cost a server that many come back to more handshakes. */
 static int64_t silent_at(const struct follower *f)
 {
+    if (f->heard && f->lost && f->config.upstreams == 1)
+        return f->lost_ms + LOST_SILENCES * silence_ms(f);
     if (f->heard)
         return f->heard_ms + silence_ms(f);
     int64_t grace = silence_ms(f) > DIAL_MIN_MS ? silence_ms(f) : DIAL_MIN_MS;
@@ -62,7 +65,7 @@ void upstream_follow(struct follower *f, uint32_t upstream)
     f->started = true;
     f->follow = upstream;
     f->dialled_ms = f->now;
-    f->heard = f->hello_done = f->primary = f->leave = f->returns = false;
+    f->heard = f->lost = f->hello_done = f->primary = f->leave = f->returns = false;
     f->lags_since_ms = NEVER;
     f->upstream_told = f->upstream_told && !other;
     f->hello_due_ms = f->now;
@@ -243,6 +246,7 @@ void upstream_heard(struct follower *f)
     upstream_word(f);
     f->heard_ms = f->now;
     f->heard = true;
+    f->lost = false;
     f->silences = 0;
     if (f->returns)
         f->hello_due_ms = f->now + follower_random(f, FOLLOWER_RETURN_JITTER_MS);

@@ -729,6 +729,11 @@ static inline void host_no_reply(struct host *h)
     host_step(h, (struct follower_input){.kind = IN_NO_REPLY, .tag = h->tag});
 }
 
+static inline void host_lost(struct host *h)
+{
+    host_step(h, (struct follower_input){.kind = IN_LOST});
+}
+
 static inline enum frame_kind host_asks(const struct host *h)
 {
     enum frame_kind kind = 0;

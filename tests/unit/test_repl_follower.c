@@ -660,6 +660,37 @@ static void five_heartbeats_of_silence_and_it_dials_anew(void **state)
     (void)state;
 }
 
+static void a_connection_that_broke_is_given_time_to_be_made_anew(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 3);
+    connect_up(&r);
+    host_lost(&r.host);
+    pass(&r, 4 * 5 * HEARTBEAT_MS - 1);
+    assert_int_equal(r.host.follows, 1);
+    assert_false(host_view(&r.host).connected);
+    pass(&r, 1);
+    assert_int_equal(r.host.follows, 2);
+    live(&r, 500);
+    pass(&r, 5 * HEARTBEAT_MS); /* what broke before it was heard does not count */
+    assert_int_equal(r.host.follows, 3);
+    rig_done(&r);
+    (void)state;
+}
+
+static void who_has_another_upstream_does_not_wait_for_one_that_broke(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 3);
+    r.host.upstreams = 2;
+    connect_up(&r);
+    host_lost(&r.host);
+    pass(&r, 5 * HEARTBEAT_MS);
+    assert_int_equal(r.host.upstream, 1);
+    rig_done(&r);
+    (void)state;
+}
+
 static void those_who_come_back_ask_one_after_the_other(void **state)
 {
     enum { HOSTS = 200, PIECE_MS = 100, PIECES = FOLLOWER_RETURN_JITTER_MS / PIECE_MS };
@@ -2131,6 +2162,8 @@ int main(void)
         cmocka_unit_test(an_error_reply_is_said_with_its_message),
         cmocka_unit_test(a_fetched_change_of_another_environment_is_refused),
         cmocka_unit_test(five_heartbeats_of_silence_and_it_dials_anew),
+        cmocka_unit_test(a_connection_that_broke_is_given_time_to_be_made_anew),
+        cmocka_unit_test(who_has_another_upstream_does_not_wait_for_one_that_broke),
         cmocka_unit_test(those_who_come_back_ask_one_after_the_other),
         cmocka_unit_test(an_upstream_whose_stream_is_closed_is_asked_all_the_same),
         cmocka_unit_test(a_silent_upstream_is_followed_by_the_next_in_order),
