@@ -54,7 +54,8 @@ static struct net_tls *new_tls(const struct cert_pair *ca)
     struct cert_pair own;
     struct net_tls *tls;
     assert_ok(cert_make(ca, &o, &own));
-    assert_ok(net_tls_new(&(struct tls_files){own.cert, own.key, ca->cert}, NULL, &tls));
+    assert_ok(net_tls_new(&(struct tls_files){.cert = own.cert, .key = own.key, .ca = ca->cert},
+                          NULL, &tls));
     cert_pair_done(&own);
     return tls;
 }
