@@ -156,8 +156,13 @@ void env_diverge(struct follower *f, struct fenv *e, const char *how)
                     how, e->committed.epoch);
 }
 
+/* There is nothing to be had of it, nor of an epoch that it had before: what it has next is compared
+ * with what is served. */
 void env_upstream_is_behind(struct follower *f, struct fenv *e, uint64_t epoch)
 {
+    if (load_is_on(e))
+        tell(f, OUT_LOAD_ABORT)->env = e->index;
+    load_drop(f, e);
     e->due_ms = NEVER;
     tell_count(f, COUNT_OLDER);
     env_set_trouble(f, e, TROUBLE_UPSTREAM, 0,

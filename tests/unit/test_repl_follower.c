@@ -1576,7 +1576,7 @@ static void another_upstream_begins_the_snapshot_anew(void **state)
     (void)state;
 }
 
-static void a_load_goes_on_when_upstream_was_at_an_older_epoch_in_between(void **state)
+static void a_load_begins_anew_when_upstream_was_at_an_older_epoch_in_between(void **state)
 {
     struct rig r;
     struct history old;
@@ -1594,6 +1594,52 @@ static void a_load_goes_on_when_upstream_was_at_an_older_epoch_in_between(void *
     assert_true(host_equals(&r.host, 0, &r.h));
     assert_int_equal(state_of(&r), ENV_CURRENT);
     history_done(&old);
+    rig_done(&r);
+    (void)state;
+}
+
+static void a_newer_epoch_is_loaded_though_upstream_was_at_an_older_one_in_between(void **state)
+{
+    struct rig r;
+    struct history old;
+    rig_init(&r, 10, 10);
+    history_init(&old, "production", 4, 20);
+    struct server back = {.env = {&old}, .envs = 1};
+    connect_up(&r);
+    write_epoch(&r.h, 10);
+    beat(&r); /* its snapshot is waited for */
+    assert_int_equal(state_of(&r), ENV_LOADING);
+    live_with(&r, &back, 3000); /* its disk was set back */
+    assert_int_equal(state_of(&r), ENV_REFUSING);
+    write_epoch(&r.h, 11);
+    live(&r, 10000);
+    assert_true(host_equals(&r.host, 0, &r.h));
+    assert_int_equal(state_of(&r), ENV_CURRENT);
+    history_done(&old);
+    rig_done(&r);
+    (void)state;
+}
+
+static void an_epoch_that_upstream_went_back_to_during_a_load_is_loaded(void **state)
+{
+    struct rig r;
+    rig_init(&r, 10, 10);
+    r.s.page = KEYS;
+    connect_up(&r);
+    write_epoch(&r.h, 10);
+    write_epoch(&r.h, 11);
+    beat(&r);
+    while (host_asks(&r.host) != FRAME_FETCH)
+        if (r.host.request.len)
+            answer_from(&r, &r.s);
+        else
+            pass(&r, 1);
+    r.s.behind[0] = 1; /* it was set back to the first of the two, which the host has not either */
+    live(&r, 10000);
+    assert_int_equal(r.host.aborts, 1);
+    assert_int_equal(r.host.env[0].now.epoch, 6);
+    assert_int_equal(version_of(&r), 11);
+    assert_int_equal(state_of(&r), ENV_CURRENT);
     rig_done(&r);
     (void)state;
 }
@@ -2207,7 +2253,9 @@ int main(void)
         cmocka_unit_test(a_snapshot_survives_a_broken_connection),
         cmocka_unit_test(another_upstream_begins_the_snapshot_anew),
         cmocka_unit_test(a_newer_epoch_ends_the_load_of_an_older_one),
-        cmocka_unit_test(a_load_goes_on_when_upstream_was_at_an_older_epoch_in_between),
+        cmocka_unit_test(a_load_begins_anew_when_upstream_was_at_an_older_epoch_in_between),
+        cmocka_unit_test(a_newer_epoch_is_loaded_though_upstream_was_at_an_older_one_in_between),
+        cmocka_unit_test(an_epoch_that_upstream_went_back_to_during_a_load_is_loaded),
         cmocka_unit_test(pages_out_of_order_are_refused),
         cmocka_unit_test(one_environment_loads_while_another_goes_on),
         cmocka_unit_test(what_is_kept_while_loading_is_bounded),
