@@ -205,7 +205,8 @@ void primary_restart(void);
 void primary_take_over(void);
 /* The same without them, as when somebody restores a disk: it gives numbers out again. */
 void primary_fork(void);
-/* Whether it has heard of what it has not, or a host of another past; and what an operator then does: new epochs everywhere. */
+/* Whether it has heard of what it has not, or a host of another past, or an environment is gone; and
+ * what an operator then does: new epochs everywhere. */
 bool primary_is_set_back(void);
 void primary_new_epochs(void);
 void rogue_begin(void);

@@ -140,19 +140,31 @@ static void send(struct sim_event e, struct slice bytes)
     sim_put(e);
 }
 
+/* The one that is followed, then those that are listened to at the start; NULL: not that one. */
+static struct upstream *connection_at(const struct sim_node *n, uint32_t i)
+{
+    if (!n->agent)
+        return NULL;
+    return i == 0 ? n->agent->upstream : n->agent->probes[i - 1];
+}
+
+static void send_stream(const struct upstream *u, struct slice bytes)
+{
+    for (uint32_t c = copies(); c > 0; c--)
+        send(
+            (struct sim_event){
+                .kind = SIM_MESSAGE, .node = u->node, .peer = u->server, .life = u->connection},
+            bytes);
+}
+
 void sim_broadcast(uint32_t server, struct slice bytes)
 {
-    for (uint32_t i = 1; i <= SIM_HOSTS; i++) {
-        const struct sim_node *n = &sim.nodes[i];
-        if (!n->agent || !n->agent->upstream || n->agent->upstream->server != server)
-            continue;
-        for (uint32_t c = copies(); c > 0; c--)
-            send((struct sim_event){.kind = SIM_MESSAGE,
-                                    .node = i,
-                                    .peer = server,
-                                    .life = n->agent->upstream->connection},
-                 bytes);
-    }
+    for (uint32_t n = 1; n <= SIM_HOSTS; n++)
+        for (uint32_t i = 0; i <= sim.nodes[n].upstreams; i++) {
+            const struct upstream *u = connection_at(&sim.nodes[n], i);
+            if (u && u->server == server)
+                send_stream(u, bytes);
+        }
 }
 
 void sim_ask(enum sim_kind kind, uint32_t node, uint32_t peer, uint64_t life, uint64_t tag,
@@ -187,8 +199,12 @@ static void hand_over(struct upstream *u, enum event_kind kind, uint64_t tag, st
 static struct upstream *connection_of(const struct sim_event *e)
 {
     const struct sim_node *n = &sim.nodes[e->node];
-    struct upstream *u = n->up && n->agent ? n->agent->upstream : NULL;
-    return u && u->connection == e->life ? u : NULL;
+    for (uint32_t i = 0; i <= n->upstreams; i++) {
+        struct upstream *u = connection_at(n, i);
+        if (u && u->connection == e->life)
+            return u;
+    }
+    return NULL;
 }
 
 void sim_message(struct sim_event *e)

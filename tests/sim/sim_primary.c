@@ -269,6 +269,13 @@ static void look_for_diverged(void *arg, const struct fleet_host *host)
         *diverged |= slice_starts_with(host->refusals[i].why, SLICE("diverged"));
 }
 
+/* Whether the copy that it went on from is older than environment `k`. */
+static bool is_gone(struct store_read *r, uint32_t k)
+{
+    struct store_env env;
+    return truths[k].count > 0 && store_env_get(r, sim_envs[k], &env) != HOIST_OK;
+}
+
 bool primary_is_set_back(void)
 {
     struct store_read *r;
@@ -281,6 +288,8 @@ bool primary_is_set_back(void)
                fleet_set_back(sim.fleet, env.name, env.epoch, why);
         fleet_each(sim.fleet, &env, look_for_diverged, &back);
     }
+    for (uint32_t k = 0; k < SIM_ENVS; k++)
+        back |= is_gone(r, k);
     store_read_end(r);
     return back;
 }
@@ -291,8 +300,9 @@ void primary_new_epochs(void)
     sim_ok(store_write_begin(sim.nodes[SIM_PRIMARY].store, &w), "the primary's store");
     for (uint32_t k = 0; k < SIM_ENVS; k++) {
         struct buf body = BUF_INIT(256);
-        buf_printf(&body, "{\"env\":\"%s\",\"new_epoch\":true}", sim_envs[k]);
-        run_one(w, "env_epoch", buf_slice(&body));
+        bool gone = is_gone(store_write_read(w), k);
+        buf_printf(&body, "{\"env\":\"%s\"%s}", sim_envs[k], gone ? "" : ",\"new_epoch\":true");
+        run_one(w, gone ? "env_create" : "env_epoch", buf_slice(&body));
         buf_done(&body);
     }
     sim_ok(store_write_commit(w), "the primary's commit");
@@ -388,15 +398,9 @@ static bool set_back(void)
     struct sim_node *n = &sim.nodes[SIM_PRIMARY];
     if (n->copy.len == 0)
         return false;
-    uint64_t starts = store_starts(n->store);
     close_site();
     copy_put_back(n);
     store_at(n, true);
-    while (store_starts(n->store) <=
-           starts) { /* heartbeats would be taken for old ones that come again */
-        store_close(n->store);
-        store_at(n, true);
-    }
     return true;
 }
 
