@@ -99,12 +99,13 @@ class Crowd:
                 pass
 
     def send(self, data):
-        """To each that is still there."""
-        for s in self.open:
+        """To each that is still there, and takes it."""
+        for s in list(self.open):
             try:
                 s.sendall(data)
             except OSError:
-                pass
+                s.close()
+                self.open.remove(s)
 
     def __enter__(self):
         return self
