@@ -185,6 +185,7 @@ def test_a_host_never_goes_back_to_an_old_world_also_after_a_start(scene):
     for _ in range(5):
         scene.set()
     version = scene.lab.wait_equal(scene.primary, agent)
+    wait_until(lambda: upstream(agent)["news_ms"] is not None, what="it has heard a heartbeat, newer than those of the old world")
     agent.stop()
     agent = scene.agent("agent", scene.proxy.url, store=agent.store)
     wait_until(lambda: faults(agent, "replay") == 1, 15000)
