@@ -171,6 +171,16 @@ static void put_by(struct json_writer *w, const struct change *c)
     json_object_end(w);
 }
 
+void query_put_names(struct json_writer *w, const char *name, const struct slice *names,
+                     uint32_t count)
+{
+    json_key(w, name);
+    json_array_begin(w);
+    for (uint32_t i = 0; i < count; i++)
+        json_put_slice(w, names[i]);
+    json_array_end(w);
+}
+
 void query_put_header(struct json_writer *w, const struct change *c)
 {
     json_key(w, "version");

@@ -4,16 +4,6 @@
 
 enum { DENIED_SHOWN = 100 };
 
-static void put_names(struct json_writer *w, const char *name, const struct slice *names,
-                      uint32_t count)
-{
-    json_key(w, name);
-    json_array_begin(w);
-    for (uint32_t i = 0; i < count; i++)
-        json_put_slice(w, names[i]);
-    json_array_end(w);
-}
-
 static void put_roles(struct json_writer *w, const struct access_subject *s)
 {
     json_key(w, "roles");
@@ -23,8 +13,8 @@ static void put_roles(struct json_writer *w, const struct access_subject *s)
         json_object_begin(w);
         json_key(w, "role");
         json_put_str(w, access_role_name(given->role));
-        put_names(w, "envs", given->envs, given->env_count);
-        put_names(w, "prefixes", given->prefixes, given->prefix_count);
+        query_put_names(w, "envs", given->envs, given->env_count);
+        query_put_names(w, "prefixes", given->prefixes, given->prefix_count);
         json_object_end(w);
     }
     json_array_end(w);

@@ -173,16 +173,6 @@ static uint32_t answer_fleet(struct fleet *f, struct store_read *r, const json_t
 
 /* ------------------------------------------------------------------ wait */
 
-static void put_ids(struct json_writer *w, const char *name, const struct slice *ids,
-                    uint32_t count)
-{
-    json_key(w, name);
-    json_array_begin(w);
-    for (uint32_t i = 0; i < count; i++)
-        json_put_slice(w, ids[i]);
-    json_array_end(w);
-}
-
 static void put_landing(struct json_writer *w, const struct fleet_landing *l)
 {
     json_object_begin(w);
@@ -194,8 +184,8 @@ static void put_landing(struct json_writer *w, const struct fleet_landing *l)
     json_put_u64(w, l->hosts);
     json_key(w, "have");
     json_put_u64(w, l->have);
-    put_ids(w, "missing", l->missing, l->missing_count);
-    put_ids(w, "silent", l->silent, l->silent_count);
+    query_put_names(w, "missing", l->missing, l->missing_count);
+    query_put_names(w, "silent", l->silent, l->silent_count);
     json_object_end(w);
 }
 

@@ -25,6 +25,10 @@ uint64_t query_u64(const json_t *args, const char *name, uint64_t absent, bool *
 /* `out` as the answer: OK's exit code, or the error that stuck in it. */
 uint32_t query_done(struct buf *out, uint32_t exit);
 
+/* Member `name`: an array of names. */
+void query_put_names(struct json_writer *w, const char *name, const struct slice *names,
+                     uint32_t count);
+
 enum { QUERY_EDITS_SHOWN = 1000 }; /* of one change; its edits_count tells of more */
 
 /* An argument is of another type than it has to be: the error into `out`; its exit code. */

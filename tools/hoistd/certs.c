@@ -205,6 +205,21 @@ static enum hoist_err check_free(const char *path)
                          path);
 }
 
+/* What the options say and a new certificate go into *b, and that into file `path`. */
+static enum hoist_err make_bundle(const struct options *o, const char *dir,
+                                  const struct ca_wish *wish, const char *path, bool replace,
+                                  struct bundle *b)
+{
+    enum hoist_err err = take_upstreams(o, b);
+    if (!err)
+        err = take_trust(o, b);
+    if (!err)
+        err = take_certificate(dir, wish, b);
+    if (!err)
+        err = save(b, path, replace);
+    return err ? err : say_saved(b, path);
+}
+
 static int run_issue(const char *name, const struct options *o)
 {
     struct bundle b = {0};
@@ -219,15 +234,7 @@ static int run_issue(const char *name, const struct options *o)
     if (!err)
         err = read_days(o, &wish.days);
     if (!err)
-        err = take_upstreams(o, &b);
-    if (!err)
-        err = take_trust(o, &b);
-    if (!err)
-        err = take_certificate(dir, &wish, &b);
-    if (!err)
-        err = save(&b, path, false);
-    if (!err)
-        err = say_saved(&b, path);
+        err = make_bundle(o, dir, &wish, path, false, &b);
     bundle_done(&b);
     return err ? fail(err) : EXIT_SUCCESS;
 }
@@ -255,15 +262,7 @@ static int run_renew(const char *path, const struct options *o)
     wish.hosts = (const char *const *)old.hosts;
     wish.host_count = old.server ? old.host_count : 0;
     if (!err)
-        err = take_upstreams(o, &b);
-    if (!err)
-        err = take_trust(o, &b);
-    if (!err)
-        err = take_certificate(dir, &wish, &b);
-    if (!err)
-        err = save(&b, path, true);
-    if (!err)
-        err = say_saved(&b, path);
+        err = make_bundle(o, dir, &wish, path, true, &b);
     if (!err)
         puts("where it is in use: systemctl reload, or SIGHUP");
     cert_info_done(&old);
