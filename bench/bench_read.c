@@ -2,6 +2,7 @@
  *
  *   read_bound  a bound boolean, against an atomic pointer load of a cached value; and the same
  *               while another process lands 1,000 changes a second, against itself without
+ *   count       what counting its answers adds to a bound boolean
  *   read_key    by key, against a lookup in a plain hash table of this process
  *   read_cold   with the cache off, against mdb_get() in a renewed transaction
  *   read_redis  Redis GET over a Unix socket, one connection a thread; peer: read_key
@@ -224,6 +225,23 @@ static int run_bound(struct bench *b, int thread, int reads)
     return yes;
 }
 
+/* hoist_flag_bool() as it was before answers were counted: count's peer. */
+static __attribute__((noinline)) bool uncounted_get(hoist_flag *f, bool fallback)
+{
+    struct cell_entry e;
+    return f && cell_read(&f->cell, UINT64_MAX, &e) && e.value.kind != CELL_RULES
+               ? cell_bool(e.value, fallback)
+               : hoist_flag_bool(f, NULL, fallback);
+}
+
+static int run_uncounted(struct bench *b, int thread, int reads)
+{
+    int yes = 0;
+    for (int n = 0, i = thread; n < reads; n++, i = i + 1 < b->flags ? i + 1 : 0)
+        yes += uncounted_get(b->bound[i], false);
+    return yes;
+}
+
 static __attribute__((noinline)) bool cached_get(const struct cached *c)
 {
     return *atomic_load_explicit(&c->value, memory_order_acquire);
@@ -403,6 +421,22 @@ static void compare_under_load(struct bench *b, struct writer *w, int threads, i
                 bench_median(ratio, ROUNDS));
 }
 
+/* What counting adds to a bound flag, in nanoseconds a read. */
+static void compare_counting(struct bench *b, int threads, int reads)
+{
+    double more[ROUNDS], ratio[ROUNDS];
+    char with[80];
+    for (int i = 0; i < ROUNDS; i++) {
+        double peer = measure(b, threads, reads, false, run_uncounted);
+        double counted = measure(b, threads, reads, false, run_bound);
+        more[i] = counted - peer;
+        ratio[i] = counted / peer;
+    }
+    params(with, b, threads, "");
+    bench_print("count", with, bench_median(more, ROUNDS), "ns more", "read_bound, not counted",
+                bench_median(ratio, ROUNDS));
+}
+
 /* ------------------------------------------------------------------ setting up */
 
 static void shuffle(struct bench *b)
@@ -565,6 +599,8 @@ static void bench_flags(int flags, int argc, char **argv)
             compare(&b, &bound, threads);
             compare_under_load(&b, &w, threads, 50000000);
         }
+        if (bench_wants(argc, argv, "count"))
+            compare_counting(&b, threads, 5000000);
         if (bench_wants(argc, argv, "read_key"))
             compare(&b, &key, threads);
         if (bench_wants(argc, argv, "read_cold"))
@@ -588,9 +624,10 @@ int main(int argc, char **argv)
 {
     static const int flags[] = {1000, 10000, 100000};
     bool any = false;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         any |= bench_wants(
-            argc, argv, (const char *[]){"read_bound", "read_key", "read_cold", "read_redis"}[i]);
+            argc, argv,
+            (const char *[]){"read_bound", "count", "read_key", "read_cold", "read_redis"}[i]);
     for (int i = 0; any && i < 3; i++)
         bench_flags(flags[i], argc, argv);
     return 0;

@@ -15,6 +15,12 @@
  * Threads: every function may be called from any thread at any time, except that nothing may use a
  * handle while or after it is closed. Fork: a child may go on using its parent's handles; its first
  * slow read opens the store anew. Views do not survive a fork: in the child they answer fallbacks.
+ *
+ * Counting: each answer is counted by its flag and what the flag yielded, in memory that the process
+ * shares with the host's agent, for `flagctl usage` and metrics. That costs a thread one addition a read, 4 KiB
+ * of memory and more, a page for each 512 variants it reads; and the process a descriptor, with one more for each
+ * store. Nothing else of the program or of a context is told. $HOIST_NO_COUNT, set to anything at the first open,
+ * leaves it out.
  */
 #ifndef HOIST_H
 #define HOIST_H

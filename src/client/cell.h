@@ -31,8 +31,9 @@ enum { CELL_ENV_HELD = 1 << 16 };
 
 typedef const _Atomic uint64_t *cell_word;
 
-/* A cell's state: its kind, whether it is being written, and how often it was. */
-enum { CELL_KIND = 7, CELL_WRITING = 8, CELL_NEXT = 16 };
+/* A cell's state: its kind, whether it is being written, and how often it was; in the upper half the
+ * slot in which such an answer is counted (usage/tally.h). */
+enum { CELL_KIND = 7, CELL_WRITING = 8, CELL_NEXT = 16, CELL_SLOT = 32 };
 
 struct cell { /* all zero: empty */
     _Atomic uint64_t state;
@@ -50,7 +51,13 @@ struct cell_entry {
     struct cell_value value;
     cell_word word;
     uint64_t txn;
+    uint32_t slot;
 };
+
+static inline uint64_t cell_state(uint32_t slot, uint32_t rest)
+{
+    return (uint64_t)slot << CELL_SLOT | rest;
+}
 
 /* A copy of what is in there, valid or not; false when a writer came between. */
 static inline bool cell_copy(const struct cell *c, struct cell_entry *ret)
@@ -60,6 +67,7 @@ static inline bool cell_copy(const struct cell *c, struct cell_entry *ret)
     ret->txn = atomic_load_explicit(&c->txn, memory_order_acquire);
     ret->value.bits = atomic_load_explicit(&c->bits, memory_order_acquire);
     ret->value.kind = before & CELL_KIND;
+    ret->slot = (uint32_t)(before >> CELL_SLOT);
     return !(before & CELL_WRITING) && ret->word &&
            atomic_load_explicit(&c->state, memory_order_relaxed) == before;
 }
@@ -86,9 +94,12 @@ static inline void cell_write(struct cell *c, const struct cell_entry *e)
         atomic_store_explicit(&c->word, e->word, memory_order_release);
         atomic_store_explicit(&c->txn, e->txn, memory_order_release);
         atomic_store_explicit(&c->bits, e->value.bits, memory_order_release);
-        state = (state & ~(uint64_t)CELL_KIND) | e->value.kind;
+        state =
+            cell_state(e->slot, ((uint32_t)state & ~(uint32_t)CELL_KIND) | (uint32_t)e->value.kind);
     }
-    atomic_store_explicit(&c->state, state + CELL_NEXT, memory_order_release);
+    uint32_t rest = (uint32_t)state + CELL_NEXT;
+    atomic_store_explicit(&c->state, cell_state((uint32_t)(state >> CELL_SLOT), rest),
+                          memory_order_release);
 }
 
 /* In a child: whoever was writing at the fork is not here to finish. Nobody else writes now. */
@@ -98,7 +109,9 @@ static inline void cell_mend(struct cell *c)
     if (!(state & CELL_WRITING))
         return;
     atomic_store_explicit(&c->word, NULL, memory_order_release);
-    atomic_store_explicit(&c->state, state + CELL_NEXT - CELL_WRITING, memory_order_release);
+    uint32_t rest = (uint32_t)state + CELL_NEXT - CELL_WRITING;
+    atomic_store_explicit(&c->state, cell_state((uint32_t)(state >> CELL_SLOT), rest),
+                          memory_order_release);
 }
 
 static inline bool cell_bool(struct cell_value v, bool fallback)

@@ -30,12 +30,17 @@ struct client_outcome {
     enum hoist_reason reason;
     enum hoist_code code;
     bool limited; /* the flag's rule took too many steps or too much room */
+    uint32_t slot;
 };
 
 /* Evaluate flag `key` at the view's version, of whatever type it is, and write what OFREP answers
  * for it: the members of answer.h, into an object that is open in `w`. */
 void client_answer(hoist_view *v, struct slice key, const hoist_ctx *ctx, struct json_writer *w,
                    struct client_outcome *ret);
+
+/* Count an answer as given to somebody who asked for this flag (usage/tally.h); client_answer() itself
+ * does not: of all flags answered at once nobody knows which will be looked at. */
+void client_count(const struct client_outcome *o);
 
 /* Which state of the environment is the newest: no two states of one environment have the same. */
 struct client_head {

@@ -108,6 +108,7 @@ void decide(const struct decoded *d, const struct ask *ask, struct others *other
         ask->explain ? eval_explain(&question, ask->explain) : eval_flag(&question);
     *ret = (struct answer){.type = f->type, .value.kind = CELL_NONE};
     ret->depends = f->override == FLAG_NO_VARIANT && (d->rule || f->requires_count);
+    ret->slot = decoded_slot(d, r.variant);
     if (ask->metadata && f->metadata_count)
         answer_metadata(f, ask->metadata);
     const struct node *value = NULL;

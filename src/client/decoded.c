@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "eval/host.h"
 #include "flag/json.h"
+#include "usage/tally.h"
 
 enum { JSON_MAX = 16 << 20 }; /* a record of 256 KiB cannot make more */
 
@@ -40,7 +41,10 @@ enum hoist_err decoded_new(struct flag *flag, struct decoded **ret)
         return err_set(HOIST_ENOMEM, "out of memory");
     }
     d->flag = flag;
-    if (flag->type == HOIST_STRING || flag->type == HOIST_OBJECT) {
+    d->slots = mem_zalloc(flag->variant_count + 1, sizeof *d->slots);
+    if (!d->slots)
+        err = err_set(HOIST_ENOMEM, "out of memory");
+    if (!err && (flag->type == HOIST_STRING || flag->type == HOIST_OBJECT)) {
         d->texts = mem_zalloc(flag->variant_count, sizeof *d->texts);
         if (!d->texts)
             err = err_set(HOIST_ENOMEM, "out of memory");
@@ -74,8 +78,24 @@ void decoded_free(struct decoded *d)
     flag_free(d->flag);
     answer_text_free(atomic_load_explicit(&d->answers, memory_order_relaxed));
     mem_free(d->texts);
+    mem_free(d->slots);
     buf_done(&d->json);
     mem_free(d);
+}
+
+_Static_assert(FLAG_NO_VARIANT == -1, "no variant comes before the first");
+
+uint32_t decoded_slot(const struct decoded *d, int32_t variant)
+{
+    _Atomic uint32_t *known = d->slots ? &d->slots[variant + 1] : NULL;
+    uint32_t slot = known ? atomic_load_explicit(known, memory_order_relaxed) : 0;
+    if (slot || !d->domain)
+        return slot;
+    slot = tally_slot(d->domain, d->flag->key,
+                      variant < 0 ? SLICE("") : d->flag->variants[variant].name);
+    if (known)
+        atomic_store_explicit(known, slot, memory_order_relaxed);
+    return slot;
 }
 
 const struct answer_text *decoded_answers(const struct decoded *d)

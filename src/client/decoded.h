@@ -21,7 +21,9 @@ struct decoded { /* immutable once published */
     struct slice *texts;   /* of each variant, ended with a NUL; NULL if their type has none */
     struct buf json;       /* holds those of objects */
     _Atomic(struct answer_text *) answers; /* made when somebody first asks in OFREP's way */
-    cell_word word;                        /* as in a cell: it holds as long as *word ≤ txn */
+    uint32_t domain;                       /* in which its answers are counted; 0: they are not */
+    _Atomic uint32_t *slots; /* of no variant, and of each; 0: not known yet. NULL: never known */
+    cell_word word;          /* as in a cell: it holds as long as *word ≤ txn */
     uint64_t txn;
     size_t bytes;
     struct decoded *next; /* in the list of those to be freed */
@@ -34,6 +36,9 @@ MUST_USE enum hoist_err decoded_new(struct flag *flag, struct decoded **ret);
 /* Fill in `host` from what the store says of it (eval/host.h). ENOMEM. */
 MUST_USE enum hoist_err decoded_set_host(struct decoded *d, struct slice about);
 void decoded_free(struct decoded *d);
+
+/* The slot in which an answer with `variant` is counted (usage/tally.h). */
+uint32_t decoded_slot(const struct decoded *d, int32_t variant);
 
 /* The texts of its answers; NULL: there are none. */
 const struct answer_text *decoded_answers(const struct decoded *d);

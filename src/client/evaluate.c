@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/count.h"
 #include "client/table.h"
 
 bool result_fill(struct hoist_result *ret, const struct ask *ask, const struct answer *a,
@@ -40,6 +41,7 @@ static bool evaluate(hoist *h, struct ask *ask, struct hoist_result *ret)
     ask->variant = ret->variant;
     ask->metadata = ret;
     answer_flag(h, ask, &a, &version);
+    count(a.slot);
     return result_fill(ret, ask, &a, version);
 }
 

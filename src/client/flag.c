@@ -2,6 +2,7 @@
  * that is in read.c. */
 #include <string.h>
 
+#include "client/count.h"
 #include "client/read.h"
 #include "client/table.h"
 
@@ -59,9 +60,10 @@ static inline struct cell_value look(const struct named *n, const hoist_ctx *ctx
 {
     struct cell_entry e;
     bool holds = n->flag && cell_read(&n->flag->cell, UINT64_MAX, &e);
-    if (holds && e.value.kind != CELL_RULES)
-        return e.value;
-    return ask_anew(n, ctx, holds);
+    if (!holds || e.value.kind == CELL_RULES)
+        return ask_anew(n, ctx, holds);
+    count(e.slot);
+    return e.value;
 }
 
 static inline struct cell_value look_bound(hoist_flag *f, const hoist_ctx *ctx)
@@ -85,7 +87,8 @@ static __attribute__((noinline)) bool look_again(hoist_flag *f, const hoist_ctx 
 bool hoist_flag_bool(hoist_flag *f, const hoist_ctx *ctx, bool fallback)
 {
     struct cell_entry e;
-    return f && cell_read(&f->cell, UINT64_MAX, &e) && e.value.kind != CELL_RULES
+    return f && cell_read(&f->cell, UINT64_MAX, &e) && e.value.kind != CELL_RULES &&
+                   tally_add(e.slot)
                ? cell_bool(e.value, fallback)
                : look_again(f, ctx, fallback);
 }
@@ -129,6 +132,7 @@ static size_t text(const struct named *n, const hoist_ctx *ctx, enum hoist_type 
                       .buf = buf,
                       .size = buf ? size : 0};
     answer_flag(n->hoist, &ask, &a, NULL);
+    count(a.slot);
     if (a.result.variant == FLAG_NO_VARIANT)
         return copy_text(ask.buf, ask.size, slice_str(fallback));
     return a.length;

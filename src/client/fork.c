@@ -9,6 +9,7 @@
 #include "client/source.h"
 #include "client/table.h"
 #include "client/watch.h"
+#include "usage/tally.h"
 
 static _Atomic uint64_t no_page = 1; /* stands for the page until there is one */
 _Atomic uint64_t *fork_token = &no_page;
@@ -25,6 +26,7 @@ static void before_fork(void)
     for (struct source *s = sources; s; s = s->next)
         for (hoist *h = s->hoists; h; h = h->next)
             pthread_mutex_lock(&h->table_lock);
+    tally_before_fork();
     urcu_bp_before_fork();
 }
 
@@ -40,12 +42,14 @@ static void unlock_all(void)
 static void after_fork_in_parent(void)
 {
     urcu_bp_after_fork_parent();
+    tally_after_fork_in_parent();
     unlock_all();
 }
 
 static void after_fork_in_child(void)
 {
     urcu_bp_after_fork_child();
+    tally_after_fork_in_child();
     /* Readers of the parent held these, and are not here to let go. */
     for (struct source *s = sources; s; s = s->next)
         source_gate_renew(s);

@@ -139,6 +139,8 @@ static enum hoist_err open_in(hoist *h, const char *dir, struct store *lent, boo
     if (!fork_init())
         return err_set(HOIST_ENOMEM, "out of memory");
     table_init();
+    if (secure_getenv("HOIST_NO_COUNT"))
+        tally_refuse();
     enum hoist_err err = source_open(dir, lent, threaded, &h->source);
     if (!h->source)
         return err;

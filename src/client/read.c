@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "client/count.h"
 #include "client/decide.h"
 #include "client/decoded.h"
 #include "client/fork.h"
@@ -65,25 +66,35 @@ void span_end(struct span *s)
     source_leave(s->hoist->source);
 }
 
+void span_set_env(struct span *s, const struct store_env *env)
+{
+    uint8_t id[SEGMENT_STORE_ID];
+    store_id(s->era->mount->store, id);
+    s->env = env->id;
+    s->held = env->held > 0;
+    s->domain = tally_domain(id, env->name);
+}
+
 enum hoist_err span_find_env(struct span *s)
 {
     struct cell_entry e;
     if (cell_read(&s->hoist->env_cell, s->txn, &e) && e.word == s->era->words.envs) {
         s->env = (uint16_t)e.value.bits;
         s->held = e.value.bits & CELL_ENV_HELD;
+        s->domain = e.slot;
         return HOIST_OK;
     }
     struct store_env env;
     enum hoist_err err = store_env_get(s->read, hoist_env_name(s->hoist), &env);
     if (err)
         return err;
-    s->env = env.id;
-    s->held = env.held > 0;
+    span_set_env(s, &env);
     if (s->era->words.envs)
         cell_write(&s->hoist->env_cell,
                    &(struct cell_entry){.value = {CELL_ENV, env.id | (s->held ? CELL_ENV_HELD : 0)},
                                         .word = s->era->words.envs,
-                                        .txn = s->txn});
+                                        .txn = s->txn,
+                                        .slot = s->domain});
     return HOIST_OK;
 }
 
@@ -131,7 +142,7 @@ static void keep_cell(const struct span *s, const struct ask *ask, cell_word wor
         f = table_add(s->hoist, ask->key, ask->hash, found ? TABLE_READ : TABLE_MISSING);
     struct cell_value value = a->depends ? (struct cell_value){.kind = CELL_RULES} : a->value;
     if (f && word)
-        cell_write(&f->cell, &(struct cell_entry){value, word, s->txn});
+        cell_write(&f->cell, &(struct cell_entry){value, word, s->txn, a->slot});
 }
 
 static enum hoist_err find(const struct span *s, struct slice key, struct slice *ret_record)
@@ -158,6 +169,7 @@ static enum hoist_err decode(const struct span *s, struct slice key, struct slic
     }
     d->word = word;
     d->txn = s->txn;
+    d->domain = s->domain;
     *ret = d;
     return HOIST_OK;
 }
@@ -208,7 +220,7 @@ static void answer_record(struct span *s, const struct ask *ask, struct slice re
                   record_peek(ask->key, record, &peek) && is_simple(&peek.flag);
     bool keep_text = simple && word && ask->flag && peek.flag.type == HOIST_STRING && ask->want;
     if (simple && !keep_text)
-        decide(&(struct decoded){.flag = &peek.flag}, ask, NULL, ret);
+        decide(&(struct decoded){.flag = &peek.flag, .domain = s->domain}, ask, NULL, ret);
     else
         answer_decoded(s, ask, record, word, ret);
 }
@@ -259,7 +271,7 @@ void span_answer(struct span *s, const struct ask *ask, struct answer *ret)
     struct others others = {.hoist = s->hoist, .span = s, .ctx = ask->ctx, .at = s->txn};
     decide(d, ask, &others, ret);
     struct cell_value value = ret->depends ? (struct cell_value){.kind = CELL_RULES} : ret->value;
-    cell_write(&ask->flag->cell, &(struct cell_entry){value, d->word, d->txn});
+    cell_write(&ask->flag->cell, &(struct cell_entry){value, d->word, d->txn, ret->slot});
 }
 
 /* ------------------------------------------------------------------ from the caches */
@@ -309,7 +321,8 @@ static void answer_last_known(const struct ask *ask, enum hoist_err why, struct 
     enum hoist_type type = e.value.kind == CELL_NUMBER ? HOIST_NUMBER : HOIST_BOOL;
     if (ask->want && ask->want != type)
         return;
-    *ret = (struct answer){.type = type, .value = e.value, .result = {.reason = HOIST_STATIC}};
+    *ret = (struct answer){
+        .type = type, .value = e.value, .result = {.reason = HOIST_STATIC}, .slot = e.slot};
 }
 
 static enum hoist_err answer_in_span(hoist *h, const struct ask *ask, struct answer *ret,
@@ -345,10 +358,11 @@ void answer_flag(hoist *h, const struct ask *ask, struct answer *ret, uint64_t *
 struct cell_value refresh_cell(hoist *h, const struct ask *ask, bool ruled)
 {
     struct answer a;
-    if (ruled && answer_cached(ask->flag, ask, UINT64_MAX, &a))
-        return a.value;
-    enum hoist_err err = answer_in_span(h, ask, &a, NULL);
-    if (err)
-        answer_last_known(ask, err, &a);
+    if (!ruled || !answer_cached(ask->flag, ask, UINT64_MAX, &a)) {
+        enum hoist_err err = answer_in_span(h, ask, &a, NULL);
+        if (err)
+            answer_last_known(ask, err, &a);
+    }
+    count(a.slot);
     return a.value;
 }

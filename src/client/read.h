@@ -16,7 +16,8 @@ struct span {
     struct store_read *read;
     uint64_t txn;
     uint16_t env;
-    bool held; /* flags are held back in it */
+    bool held;       /* flags are held back in it */
+    uint32_t domain; /* in which answers are counted (usage/tally.h) */
 };
 
 /*
@@ -26,8 +27,11 @@ struct span {
 MUST_USE enum hoist_err span_begin(hoist *h, struct span *ret);
 void span_end(struct span *s);
 
-/* Fill in `env` and `held`. ENOTFOUND: the store has no such environment. */
+/* Fill in `env`, `held` and `domain`. ENOTFOUND: the store has no such environment. */
 MUST_USE enum hoist_err span_find_env(struct span *s);
+
+/* The same from what is known of the environment. */
+void span_set_env(struct span *s, const struct store_env *env);
 
 /* What is asked, and where text goes. */
 struct ask {
@@ -54,6 +58,7 @@ struct answer {
     bool depends;              /* on who asks: the value is this context's alone */
     size_t length;             /* of the text */
     const char *lent;          /* the copy in `lend`, ended with a NUL */
+    uint32_t slot;             /* in which it is to be counted by whoever gives it to the program */
 };
 
 /* Decide a flag within a span that knows its environment. Never fails: the answer says why. */
@@ -69,8 +74,8 @@ void answer_flag(hoist *h, const struct ask *ask, struct answer *ret, uint64_t *
 /* What a text accessor may answer without the store. False: it has to be asked. */
 bool answer_cached(hoist_flag *f, const struct ask *ask, uint64_t at, struct answer *ret);
 
-/* For booleans and numbers: what the flag yields, with its cell refreshed from the store. `ruled`:
- * the cell holds, and says that the flag has to be evaluated. */
+/* For booleans and numbers: what the flag yields, counted, with its cell refreshed from the store.
+ * `ruled`: the cell holds, and says that the flag has to be evaluated. */
 struct cell_value refresh_cell(hoist *h, const struct ask *ask, bool ruled);
 
 /* A number that is whole and within int64_t. */

@@ -211,6 +211,8 @@ enum hoist_err source_look(struct source *s)
 {
     enum hoist_err err = look(s);
     atomic_store(&s->why, err);
+    if (!err)
+        tally_join(&s->agent, s->dir);
     return err;
 }
 
@@ -259,6 +261,7 @@ void sources_after_fork(void)
             e->leaving = false;
         }
         atomic_store(&s->era, NULL);
+        tally_leave(&s->agent);
     }
     for (struct source *s = sources; s; s = s->next)
         if (source_look(s))
@@ -295,6 +298,7 @@ static enum hoist_err source_new(const char *dir, struct store *lent, bool threa
     memcpy(s->dir, dir, strlen(dir) + 1);
     s->lent = lent;
     s->threaded = threaded;
+    s->agent.fd = -1;
     enum hoist_err err = gate_init(&s->gate);
     if (err) {
         mem_free(s);
@@ -350,6 +354,7 @@ void source_close(struct source *s)
         mem_free(e);
     }
     mounts_sweep();
+    tally_leave(&s->agent);
     pthread_mutex_unlock(&sources_lock);
     pthread_rwlock_destroy(&s->gate);
     mem_free(s);

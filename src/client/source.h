@@ -13,6 +13,7 @@
 
 #include "client/client_int.h"
 #include "client/words.h"
+#include "usage/tally.h"
 
 /* A numbered directory that is open. Two paths may lead to it. */
 struct mount {
@@ -41,6 +42,7 @@ struct source {
     _Atomic(struct era *) era; /* NULL: no store yet */
     struct era *eras; /* it and the ones before: bound flags may still look at their words */
     int users;
+    struct tally_link agent; /* whom answers are counted for */
     struct hoist *hoists;
     _Atomic int64_t looked_ms; /* when somebody last asked whether the store was replaced */
     _Atomic int why;           /* why the last look could not open the store; HOIST_OK: it could */

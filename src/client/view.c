@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "client/answer.h"
 #include "client/client.h"
+#include "client/count.h"
 #include "client/evaluate.h"
 #include "client/fork.h"
 #include "client/grace.h"
@@ -23,6 +24,7 @@ struct lent { /* a text that the program may be holding */
     bool depends; /* on who asks: others may get another variant */
     const char *text;
     size_t length;
+    uint32_t slot;
 };
 
 struct hoist_view {
@@ -67,8 +69,7 @@ static enum hoist_err pin(hoist *h, hoist_view *v)
     struct store_env env;
     err = store_env_get(r, hoist_env_name(h), &env);
     if (!err) {
-        s.env = env.id;
-        s.held = env.held > 0;
+        span_set_env(&s, &env);
         v->version = env.head;
         v->mount = s.era->mount;
         v->span = s;
@@ -181,10 +182,13 @@ static struct cell_value look(hoist_view *v, const char *key, const hoist_ctx *c
         return (struct cell_value){.kind = CELL_NONE};
     struct ask ask = ask_for(v, key, ctx, 0);
     if (ask.flag && cell_read(&ask.flag->cell, v->span.txn, &e) && e.value.kind != CELL_RULES &&
-        words_has(&v->span.era->words, e.word))
+        words_has(&v->span.era->words, e.word)) {
+        count(e.slot);
         return e.value;
+    }
     struct answer a;
     answer(v, &ask, &a);
+    count(a.slot);
     return a.value;
 }
 
@@ -218,6 +222,7 @@ bool hoist_view_evaluate(hoist_view *v, const char *key, const hoist_ctx *ctx, e
     ask.metadata = ret;
     struct answer a;
     answer(v, &ask, &a);
+    count(a.slot);
     return result_fill(ret, &ask, &a, v->version);
 }
 
@@ -230,7 +235,12 @@ void client_answer(hoist_view *v, struct slice key, const hoist_ctx *ctx, struct
     answer(v, &ask, &a);
     if (!a.type) /* no flag was decided, so nothing is written yet */
         answer_put(w, &(struct answer_parts){.key = key, .result = &a.result});
-    *ret = (struct client_outcome){a.result.reason, a.result.code, a.result.limited};
+    *ret = (struct client_outcome){a.result.reason, a.result.code, a.result.limited, a.slot};
+}
+
+void client_count(const struct client_outcome *o)
+{
+    count(o->slot);
 }
 
 enum hoist_err client_key_next(hoist_view *v, struct slice after, struct slice *ret)
@@ -268,6 +278,7 @@ static struct lent *lend(hoist_view *v, struct ask *ask)
     answer(v, ask, &a);
     l->variant = a.result.variant;
     l->depends = a.depends;
+    l->slot = a.slot;
     if (a.result.variant != FLAG_NO_VARIANT) {
         l->text = a.lent;
         l->length = a.length;
@@ -293,6 +304,8 @@ static const char *ref(hoist_view *v, const char *key, const hoist_ctx *ctx, enu
         if (!l)
             l = lend(v, &ask);
     }
+    if (l)
+        count(l->slot);
     bool ok = l && l->text;
     if (ret_length)
         *ret_length = ok ? l->length : slice_str(fallback).len;

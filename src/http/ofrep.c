@@ -382,6 +382,7 @@ static void answer_flag_of(hoist_view *v, const struct place *p, const struct ho
     struct client_outcome out;
     json_object_begin(&w);
     client_answer(v, p->key, c, &w, &out);
+    client_count(&out);
     json_object_end(&w);
     a->status = status_of(&out);
     note(&e, &out);

@@ -102,6 +102,11 @@ const char *store_dir(const struct store *s)
     return s->dir;
 }
 
+void store_id(const struct store *s, uint8_t ret[STORE_ID_SIZE])
+{
+    memcpy(ret, atomic_load(&s->db)->store_id, STORE_ID_SIZE);
+}
+
 const char *store_host_id(const struct store *s)
 {
     return s->host_id;

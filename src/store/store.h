@@ -78,6 +78,9 @@ MUST_USE enum hoist_err store_open_reader(const char *dir, uint64_t map_bytes, s
 void store_close(struct store *s);
 
 const char *store_dir(const struct store *s);
+
+/* What tells it from all other stores: random, given when it was made. */
+void store_id(const struct store *s, uint8_t ret[16]);
 const char *store_host_id(const struct store *s); /* 32 hex digits, made with the store */
 uint64_t store_starts(const struct store *s);     /* how often a writer has opened it */
 
