@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access/role.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,12 +23,25 @@ struct denials {
     uint64_t left_out; /* since the last that was taken */
 };
 
+static struct metric *counter_of(const char *role)
+{
+    struct buf labels = BUF_INIT(256);
+    metric_label(&labels, "role", role);
+    struct metric *m = metric_series(METRIC_COUNTER, "hoist_commands_denied_total",
+                                     "Commands that were denied, by the role that they take.",
+                                     buf_str(&labels), NULL);
+    buf_done(&labels);
+    return m;
+}
+
 enum hoist_err denials_new(struct denials **ret)
 {
     struct denials *d = mem_zalloc(1, sizeof *d);
     if (!d)
         return err_set(HOIST_ENOMEM, "out of memory");
     pthread_mutex_init(&d->lock, NULL);
+    for (const struct access_need *n = access_needs; n->command; n++)
+        (void)counter_of(access_role_name(access_role_for(n->right))); /* at 0 from the start */
     *ret = d;
     return HOIST_OK;
 }
@@ -40,16 +54,6 @@ void denials_free(struct denials *d)
         buf_done(&d->rows[i]);
     pthread_mutex_destroy(&d->lock);
     mem_free(d);
-}
-
-static void count(const struct denial *x)
-{
-    struct buf labels = BUF_INIT(256);
-    metric_label(&labels, "role", x->role);
-    metric_inc(metric_series(METRIC_COUNTER, "hoist_commands_denied_total",
-                             "Commands that were denied, by the role that they take.",
-                             buf_str(&labels), NULL));
-    buf_done(&labels);
 }
 
 /* Whether this second has room for one more. */
@@ -95,7 +99,7 @@ static struct buf row_of(const struct denial *x, uint64_t left_out)
 
 void denials_add(struct denials *d, const struct denial *x)
 {
-    count(x);
+    metric_inc(counter_of(x->role));
     if (!d)
         return;
     pthread_mutex_lock(&d->lock);
