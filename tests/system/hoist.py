@@ -38,13 +38,18 @@ def wait_until(condition, limit_ms=PATIENCE_MS, every_ms=10, what=""):
         time.sleep(every_ms / 1000)
 
 
-_given = set()
+_given, _giving = set(), threading.Lock()
 # Each of the workers of tests/run has ports of its own, below those that the kernel gives out.
 PORTS = 10000 + int(os.environ.get("HOIST_WORKER", 0)) * 11000
 
 
 def free_port(count=1):
     """The first of `count` free ports in a row, each given to one test only."""
+    with _giving:
+        return next_port(count)
+
+
+def next_port(count):
     for first in range(PORTS + os.getpid() % 1000 * 4, PORTS + 11000, 2):
         ports = range(first, first + count)
         if _given.intersection(ports):

@@ -16,8 +16,8 @@ ORG = "/orgs/acme/repos"
 class Stub:
     def __init__(self, lab, *args):
         self.port, self.control = free_port(), free_port()
-        lab.process([TOP / "examples/github-stub/github-stub", "--port", self.port, "--control-port", self.control,
-                     *args], "github-stub")
+        self.process = lab.process([TOP / "examples/github-stub/github-stub", "--port", self.port, "--control-port", self.control,
+                                    *args], "github-stub")
         wait_until(lambda: self.tell("/state"), what="the stub answers")
 
     def get(self, path=ORG, **headers):

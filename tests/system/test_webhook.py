@@ -1,5 +1,7 @@
 """Alertmanager's webhook: an alert that is listed kills its flags, once, and a person alone brings them back."""
+import concurrent.futures
 import json
+import statistics
 import subprocess
 import threading
 import time
@@ -9,10 +11,12 @@ import urllib.request
 import pytest
 
 from faults import figures
-from hoist import BUILD, TOP, Answer, clean_env, free_port, wait_until
+from hoist import BUILD, SOAK, Answer, Lab, clean_env, free_port, wait_until
 from test_marketplace import Site as Marketplaces
+from watch import Watch
 
 TOKEN = "s3cret-of-alertmanager"
+TRIALS = 6
 
 
 def alert(name, status="firing", fingerprint="f1", starts="2026-01-01T00:00:00Z", **labels):
@@ -47,36 +51,6 @@ class Site:
 
     def result(self, name):
         return self.primary.metric(f'hoist_alertmanager_webhooks_total{{result="{name}"}}')
-
-
-class Watch:
-    """Prometheus and Alertmanager with the files of deploy/, at a second."""
-
-    def __init__(self, lab, site, secret):
-        self.port, alertmanager = free_port(), free_port()
-        deploy, here = TOP / "deploy", lab.dir / "watch"
-        here.mkdir()
-        for rules in (deploy / "prometheus").glob("*.rules.yml"):
-            (here / rules.name).write_text(rules.read_text())
-        prometheus = (deploy / "prometheus/prometheus.yml").read_text().replace("_interval: 15s", "_interval: 1s")
-        for was, now in ("9093", alertmanager), ("7480", site.primary.http), ("7495", site.service.port), (", '127.0.0.1:8016'", ""):
-            prometheus = prometheus.replace(str(was), str(now))
-        (here / "prometheus.yml").write_text(prometheus)
-        (here / "alertmanager.yml").write_text((deploy / "alertmanager/alertmanager.yml").read_text().replace(
-            "7480", str(site.primary.http)).replace("credentials_file: webhook-token", f"credentials_file: {secret}"))
-        lab.process(["prometheus", f"--config.file={here}/prometheus.yml", f"--storage.tsdb.path={here}/prometheus",
-                     f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn"], "prometheus")
-        lab.process(["prometheus-alertmanager", f"--config.file={here}/alertmanager.yml", f"--storage.path={here}/alertmanager",
-                     f"--web.listen-address=127.0.0.1:{alertmanager}", "--cluster.listen-address=", "--log.level=warn"], "alertmanager")
-        wait_until(lambda: self.get("/api/v1/query?query=up%7Bjob%3D%22marketplace%22%7D")["data"]["result"][0]["value"][1] == "1",
-                   what="Prometheus has seen the service")
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
-            return json.load(answer)
-
-    def firing(self, name):
-        return any(a["labels"]["alertname"] == name and a["state"] == "firing" for a in self.get("/api/v1/alerts")["data"]["alerts"])
 
 
 @pytest.fixture
@@ -174,30 +148,62 @@ def test_without_tokens_there_is_no_webhook(lab):
     assert error.value.code == 404
 
 
-def test_from_a_fault_to_a_flag_that_is_off_on_every_host(lab):
+class Way:
     """The real way: the service fails, Prometheus sees it, Alertmanager calls, the flag is off."""
-    secret = lab.file("webhook-token", f"{TOKEN}\n")
-    site = Marketplaces(lab, "--webhook-token-file", secret,
-                        "--kill-on-alert", "production:MarketplaceGithubSecondaryLimit=marketplace.sync.enabled")
-    agents = [lab.agent(name=f"agent{i}") for i in range(2)]
-    site.on()
-    watch = Watch(lab, site, secret)
-    site.service.sync("success")
-    site.stub.mode("secondary", status=429, retry_after=0)
-    began = time.monotonic()
-    site.service.ask("/api/v1/sync", "POST")
-    wait_until(lambda: site.service.metric('marketplace_github_ratelimited_total{kind="secondary"}') >= 3, what="GitHub limits")
-    fault = time.monotonic()
-    key = "marketplace.sync.enabled"
-    off = lambda daemon: lab.ok("get", key, store=daemon.store, env="production")["value"] is False
-    wait_until(lambda: off(site.primary), 60000, what="the alert kills the flag")
-    killed = time.monotonic()
-    wait_until(lambda: all(off(a) for a in agents))
-    figures(f"an alert at a scrape of 1 s: {fault - began:.1f} s until the third limit, {killed - fault:.2f} s from it to the kill, "
-            f"{time.monotonic() - killed:.3f} s more on 2 hosts")
+    KEY, ALERT = "marketplace.sync.enabled", "MarketplaceGithubSecondaryLimit"
+
+    def __init__(self, lab, interval_s):
+        secret = lab.file("webhook-token", f"{TOKEN}\n")
+        self.lab, self.site = lab, Marketplaces(lab, "--webhook-token-file", secret, "--kill-on-alert", f"production:{self.ALERT}={self.KEY}")
+        self.agents = [lab.agent(name=f"agent{i}") for i in range(2)]
+        self.site.on()
+        self.watch = Watch(lab, [self.site.primary], self.site.service, secret, interval_s)
+        self.watch.wait_seen()
+        self.site.service.sync("success")
+
+    def is_off(self, daemon):
+        return self.lab.ok("get", self.KEY, store=daemon.store, env="production")["value"] is False
+
+    def go(self):
+        """Seconds from the third limit in /metrics to the kill on the primary, and from there to all hosts."""
+        service = self.site.service
+        self.site.stub.mode("secondary", status=429, retry_after=0)
+        service.ask("/api/v1/sync", "POST")
+        wait_until(lambda: service.metric('marketplace_github_ratelimited_total{kind="secondary"}') >= 3, what="GitHub limits")
+        fault = time.monotonic()
+        wait_until(lambda: self.is_off(self.site.primary), 60000, what="the alert kills the flag")
+        killed = time.monotonic()
+        wait_until(lambda: all(self.is_off(a) for a in self.agents))
+        return killed - fault, time.monotonic() - killed
+
+
+def test_from_a_fault_to_a_flag_that_is_off_on_every_host(lab):
+    way = Way(lab, interval_s=1)
+    detected_s, converged_s = way.go()
+    figures(f"an alert at a scrape of 1 s: {detected_s:.2f} s from the fault to the kill, {converged_s:.3f} s more on 2 hosts")
     change = lab.ok("log", "--limit", 1, env="production")["changes"][0]
-    assert change["author"] == "alertmanager" and "MarketplaceGithubSecondaryLimit" in change["message"]
-    site.stub.mode("ok")
-    lab.ok("restore", key, env="production")
+    assert change["author"] == "alertmanager" and way.ALERT in change["message"]
+    way.site.stub.mode("ok")
+    lab.ok("restore", way.KEY, env="production")
     time.sleep(3)  # the alert fires on, and is said again each second
-    assert watch.firing("MarketplaceGithubSecondaryLimit") and not off(site.primary)
+    assert way.ALERT in way.watch.alerts() and not way.is_off(way.site.primary)
+
+
+@pytest.mark.skipif(not SOAK, reason="takes a minute and more")
+@pytest.mark.parametrize("interval_s", [1, 15])
+def test_how_long_a_kill_by_an_alert_takes_soak(tmp_path, interval_s):
+    """Several at once, each at another moment between two scrapes."""
+    def trial(number):
+        (tmp_path / f"{number}").mkdir()
+        lab = Lab(tmp_path / f"{number}")
+        try:
+            way = Way(lab, interval_s)
+            time.sleep(number * interval_s / TRIALS)
+            return way.go()
+        finally:
+            lab.close()
+    with concurrent.futures.ThreadPoolExecutor(TRIALS) as pool:
+        detected, converged = zip(*pool.map(trial, range(TRIALS)))
+    assert max(detected) < 2 * interval_s + 10, detected
+    figures(f"an alert at a scrape of {interval_s} s, {TRIALS} times: from the fault to the kill {min(detected):.1f} to {max(detected):.1f} s "
+            f"(median {statistics.median(detected):.1f}), on 2 hosts {max(converged):.3f} s after that at the most")
