@@ -55,7 +55,7 @@ class Scene:
         self.journal()
         self.watch.wait_seen()
         wait_until(lambda: flags != (True, True, True) or self.service.runs("success") > 0, what="the worker's first run")
-        wait_until(lambda: not self.watch.alerts() | self.watch.alerts("pending"), LIMIT_MS, what=f"no alert before the fault: {self.watch.alerts()}")
+        wait_until(lambda: not self.watch.alerts() | self.watch.alerts("pending"), LIMIT_MS, what="no alert before the fault")
 
     def journal(self):
         """A journalctl that knows the processes of this scene."""
@@ -82,8 +82,8 @@ class Scene:
 
     def type(self, command):
         """A page's command, on this scene's ports and stores: what it says."""
-        for was, now in ("7480", self.primary.http), ("8016", self.here.http), ("7495", self.service.port), ("/var/lib/hoist", self.here.store):
-            command = command.replace(str(was), str(now))
+        ours = {"7480": self.primary.http, "8016": self.here.http, "7495": self.service.port, "/var/lib/hoist": self.here.store}
+        command = re.sub("|".join(ours), lambda found: str(ours[found[0]]), command)
         env = clean_env(HOIST_PRIMARY=self.lab.url, HOIST_ENV="production", HOME=self.lab.dir, PATH=f"{self.bin}:{BUILD.resolve()}:{os.environ['PATH']}")
         return subprocess.run(["sh", "-c", command], env=env, cwd=self.lab.dir, capture_output=True, text=True, timeout=60)
 
@@ -150,11 +150,12 @@ def somebody_else_uses_the_token(lab):
     scene.end()
 
 
-@fault("MarketplaceErrorLogSpike", companions=["MarketplaceSyncFailureRatioHigh"])
+@fault("MarketplaceErrorLogSpike", companions=["MarketplaceSyncFailureRatioHigh", "MarketplaceSyncStalled"])
 def github_answers_what_is_no_listing(lab):
     scene = Scene(lab)
     yield scene
     scene.stub.mode("html")
+    scene.repeat(lambda: scene.service.ask("/api/v1/sync", "POST"), 0.2)  # who waits for listings asks again
     yield
     scene.stub.mode("ok")
 
