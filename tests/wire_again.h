@@ -124,6 +124,15 @@ static inline enum hoist_err subtree_again(struct slice in, struct arena *a, str
     return err;
 }
 
+static inline enum hoist_err usage_again(struct slice in, struct arena *a, struct buf *out)
+{
+    struct frame_usage f;
+    enum hoist_err err = frame_get_usage(in, a, &f);
+    if (err == HOIST_OK)
+        frame_put_usage(out, &f);
+    return err;
+}
+
 static inline enum hoist_err command_again(struct slice in, struct arena *a, struct buf *out)
 {
     struct frame_command f;
@@ -205,6 +214,7 @@ static again_fn *const frames_again[] = {
     [FRAME_STATUS] = status_again,
     [FRAME_COMMAND] = command_again,
     [FRAME_SUBTREE] = subtree_again,
+    [FRAME_USAGE] = usage_again,
     [FRAME_HELLO_REPLY] = hello_reply_again,
     [FRAME_FETCH_REPLY] = fetch_reply_again,
     [FRAME_SNAPSHOT_REPLY] = snapshot_reply_again,

@@ -525,6 +525,16 @@ static inline void sample_subtree(struct buf *out)
     buf_done(&status);
 }
 
+static inline void sample_usage(struct buf *out)
+{
+    struct usage_count counts[] = {{SLICE("production"), SLICE("enable-sync"), SLICE("on"), 300},
+                                   {SLICE("production"), SLICE("enable-sync"), SLICE(""), 1}};
+    frame_put_usage(out, &(struct frame_usage){.incarnation = UINT64_C(0x0123456789abcdef),
+                                               .sequence = 7,
+                                               .counts = counts,
+                                               .count = 2});
+}
+
 static inline void sample_command(struct buf *out)
 {
     struct frame_command f = {.name = SLICE("set"),
@@ -624,6 +634,7 @@ static const struct sample samples[] = {
     {"frame-command-signed", sample_command_signed, command_again},
     {"frame-hello-proofs", sample_hello_proofs, hello_again},
     {"frame-status-proofs", sample_status_proofs, status_again},
+    {"frame-usage", sample_usage, usage_again},
 };
 
 enum { SAMPLES = sizeof samples / sizeof *samples };

@@ -39,6 +39,7 @@ enum hoist_err frame_kind_of(struct slice in, enum frame_kind *ret)
     case FRAME_STATUS:
     case FRAME_COMMAND:
     case FRAME_SUBTREE:
+    case FRAME_USAGE:
     case FRAME_HELLO_REPLY:
     case FRAME_FETCH_REPLY:
     case FRAME_SNAPSHOT_REPLY:

@@ -31,6 +31,8 @@ enum {
     FRAME_STATUS_MAX = 512 << 10, /* a host's status, where a relay passes it on … */
     FRAME_SUBTREE_HOSTS = 4096,   /* … so many of them in a frame … */
     FRAME_SUBTREE_MAX = 1 << 20,  /* … of about so many bytes */
+    FRAME_USAGE_COUNTS = 32768,   /* how often flags were evaluated … */
+    FRAME_USAGE_MAX = 256 << 10,  /* … and the whole frame */
     FRAME_ID_MAX = 255,           /* an id, a label, a role, a command's name */
     FRAME_TEXT_MAX = 1024,        /* a sentence: why a flag is refused, why a request is */
     FRAME_PROOFS_MAX = 16,        /* of heads that the one who is told may not have … */
@@ -46,6 +48,7 @@ enum frame_kind {
     FRAME_STATUS = 13,
     FRAME_COMMAND = 14,
     FRAME_SUBTREE = 15,
+    FRAME_USAGE = 16,
     FRAME_HELLO_REPLY = 20, /* REP */
     FRAME_FETCH_REPLY = 21,
     FRAME_SNAPSHOT_REPLY = 22,
@@ -220,6 +223,24 @@ struct frame_subtree {
     uint32_t count;
 };
 
+/* FRAME_USAGE: [kind, major, incarnation, sequence, [[env, key, variant, n], …]]
+ * Evaluations that were counted; an empty variant: the caller's fallback held. Until it is answered
+ * (by FRAME_STATUS_REPLY) a sender repeats the same bytes, so whoever knows the last sequence of an
+ * incarnation counts each once. */
+#define FRAME_USAGE_N_MAX (UINT64_C(1) << 48) /* one a nanosecond for three days */
+
+struct usage_count {
+    struct slice env, key, variant;
+    uint64_t n; /* ≥ 1 */
+};
+
+struct frame_usage {
+    uint64_t incarnation; /* random, per start of the sender */
+    uint64_t sequence;    /* 1, 2, 3 … */
+    struct usage_count *counts;
+    uint32_t count;
+};
+
 /* FRAME_COMMAND: [kind, major, request, name, author, body, epoch, time_ms, key: bin, signature: bin]
  * body: a JSON object of arguments. The last four are not there when nobody signed it. */
 struct frame_command {
@@ -265,6 +286,7 @@ void frame_put_snapshot_reply(struct buf *out, const struct frame_snapshot_reply
 void frame_put_status(struct buf *out, const struct frame_status *f);
 void frame_put_status_reply(struct buf *out, enum reply_status status);
 void frame_put_subtree(struct buf *out, const struct subtree_host *hosts, uint32_t count);
+void frame_put_usage(struct buf *out, const struct frame_usage *f);
 void frame_put_command(struct buf *out, const struct frame_command *f);
 void frame_put_command_reply(struct buf *out, const struct frame_command_reply *f);
 void frame_put_error_reply(struct buf *out, struct slice message);
@@ -290,6 +312,8 @@ MUST_USE enum hoist_err frame_get_status(struct slice in, struct arena *arena,
 MUST_USE enum hoist_err frame_get_status_reply(struct slice in, uint32_t *ret_status);
 MUST_USE enum hoist_err frame_get_subtree(struct slice in, struct arena *arena,
                                           struct frame_subtree *ret);
+MUST_USE enum hoist_err frame_get_usage(struct slice in, struct arena *arena,
+                                        struct frame_usage *ret);
 MUST_USE enum hoist_err frame_get_command(struct slice in, struct frame_command *ret);
 MUST_USE enum hoist_err frame_get_command_reply(struct slice in, struct frame_command_reply *ret);
 MUST_USE enum hoist_err frame_get_error_reply(struct slice in, struct slice *ret_message);

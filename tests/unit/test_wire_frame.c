@@ -240,6 +240,21 @@ static void a_subtree_comes_back_with_its_statuses_bytes(void **state)
     buf_done(&status);
 }
 
+static void usage_comes_back(void **state)
+{
+    struct frame_usage f;
+    (void)state;
+    assert_int_equal(frame_get_usage(made(sample_usage), &arena, &f), HOIST_OK);
+    assert_true(f.incarnation == UINT64_C(0x0123456789abcdef));
+    assert_int_equal(f.sequence, 7);
+    assert_int_equal(f.count, 2);
+    assert_true(slice_eq(f.counts[0].env, SLICE("production")));
+    assert_true(slice_eq(f.counts[0].key, SLICE("enable-sync")));
+    assert_true(slice_eq(f.counts[0].variant, SLICE("on")));
+    assert_int_equal(f.counts[0].n, 300);
+    assert_int_equal(f.counts[1].variant.len, 0);
+}
+
 static void command_and_its_reply_come_back(void **state)
 {
     struct frame_command c;
@@ -555,6 +570,51 @@ static void what_a_relay_passes_on_has_a_via_and_is_bounded(void **state)
     free(bytes);
 }
 
+static enum hoist_err usage_of(struct usage_count count)
+{
+    struct frame_usage back;
+    buf_clear(&out);
+    frame_put_usage(&out, &(struct frame_usage){.counts = &count, .count = 1});
+    return frame_get_usage(buf_slice(&out), &arena, &back);
+}
+
+static void what_was_counted_is_of_a_flag_and_bounded(void **state)
+{
+    struct frame_usage back, f = {.count = FRAME_USAGE_COUNTS};
+    struct usage_count one = {SLICE("e"), SLICE("k"), SLICE(""), 1};
+    (void)state;
+    assert_int_equal(usage_of(one), HOIST_OK);
+    one.n = FRAME_USAGE_N_MAX;
+    assert_int_equal(usage_of(one), HOIST_OK);
+    one.n++;
+    assert_int_equal(usage_of(one), HOIST_ELIMIT);
+    one.n = 0;
+    assert_int_equal(usage_of(one), HOIST_ECORRUPT);
+    one = (struct usage_count){SLICE("No env"), SLICE("k"), SLICE("on"), 1};
+    assert_int_equal(usage_of(one), HOIST_ECORRUPT);
+    one = (struct usage_count){SLICE("e"), SLICE(""), SLICE("on"), 1};
+    assert_int_equal(usage_of(one), HOIST_ECORRUPT);
+    one = (struct usage_count){SLICE("e"), SLICE("k"), SLICE("o\n"), 1};
+    assert_int_equal(usage_of(one), HOIST_ECORRUPT);
+
+    one = (struct usage_count){SLICE("e"), SLICE("k"), SLICE(""), 1};
+    f.counts = sure(calloc(FRAME_USAGE_COUNTS + 1, sizeof *f.counts));
+    for (uint32_t i = 0; i <= FRAME_USAGE_COUNTS; i++)
+        f.counts[i] = one;
+    buf_clear(&out);
+    frame_put_usage(&out, &f);
+    assert_int_equal(frame_get_usage(buf_slice(&out), &arena, &back), HOIST_OK);
+    f.count++;
+    buf_clear(&out);
+    frame_put_usage(&out, &f);
+    assert_int_equal(frame_get_usage(buf_slice(&out), &arena, &back), HOIST_ELIMIT);
+    uint8_t *longer = sure(calloc(1, FRAME_USAGE_MAX + 1));
+    assert_int_equal(frame_get_usage(slice_of(longer, FRAME_USAGE_MAX + 1), &arena, &back),
+                     HOIST_ELIMIT);
+    free(longer);
+    free(f.counts);
+}
+
 static void outputs_are_untouched_on_error(void **state)
 {
     struct frame_fetch f = {.after = 77};
@@ -609,6 +669,7 @@ int main(void)
         CASE(a_snapshot_page_comes_back),
         CASE(status_comes_back),
         CASE(a_subtree_comes_back_with_its_statuses_bytes),
+        CASE(usage_comes_back),
         CASE(command_and_its_reply_come_back),
         CASE(every_sample_comes_out_byte_for_byte),
         CASE(the_kind_of_every_frame_is_told),
@@ -628,6 +689,7 @@ int main(void)
         CASE(a_sentence_is_cut_and_mended_on_its_way_out),
         CASE(no_more_refusals_are_sent_than_are_read),
         CASE(what_a_relay_passes_on_has_a_via_and_is_bounded),
+        CASE(what_was_counted_is_of_a_flag_and_bounded),
         CASE(outputs_are_untouched_on_error),
         CASE(running_out_of_memory_anywhere_is_said),
     };
