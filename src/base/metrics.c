@@ -35,6 +35,8 @@ struct family { /* a name with its series */
     double bounds[BUCKETS_MAX];
     size_t bound_count;
     struct metric *series, **series_end;
+    void (*write)(void *arg, struct buf *out); /* or NULL: more than the series */
+    void *write_arg;
 };
 
 struct update {
@@ -241,6 +243,8 @@ static void write_family(struct buf *out, const struct family *f)
         else
             write_sample(out, m, "", NULL, metric_value(m));
     }
+    if (f->write)
+        f->write(f->write_arg, out);
 }
 
 void metrics_write(struct buf *out)
@@ -254,6 +258,18 @@ void metrics_write(struct buf *out)
     pthread_mutex_lock(&registry_lock);
     for (const struct family *f = families; f; f = f->next)
         write_family(out, f);
+    pthread_mutex_unlock(&registry_lock);
+}
+
+void metric_lines(enum metric_type type, const char *name, const char *help,
+                  void (*write)(void *arg, struct buf *out), void *arg)
+{
+    pthread_mutex_lock(&registry_lock);
+    struct family *f = family_get(type, name, help, NULL);
+    if (f) {
+        f->write = write;
+        f->write_arg = arg;
+    }
     pthread_mutex_unlock(&registry_lock);
 }
 

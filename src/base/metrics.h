@@ -34,6 +34,13 @@ double metric_value(const struct metric *m);
 /* Every series of `name` to 0: before the one of a set that is so now is set to 1. */
 void metric_clear(const char *name);
 
+/*
+ * A metric whose series come and go: `write` appends its lines whenever all is written, and may call
+ * nothing of this header but metric_label() and metric_add(). NULL ends it: it is not running any more.
+ */
+void metric_lines(enum metric_type type, const char *name, const char *help,
+                  void (*write)(void *arg, struct buf *out), void *arg);
+
 /* All of it, in Prometheus's text format 0.0.4, sorted by name. */
 void metrics_write(struct buf *out);
 

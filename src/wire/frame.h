@@ -227,7 +227,7 @@ struct frame_subtree {
  * Evaluations that were counted; an empty variant: the caller's fallback held. Until it is answered
  * (by FRAME_STATUS_REPLY) a sender repeats the same bytes, so whoever knows the last sequence of an
  * incarnation counts each once. */
-#define FRAME_USAGE_N_MAX (UINT64_C(1) << 48) /* one a nanosecond for three days */
+#define FRAME_USAGE_N_MAX ((uint64_t)INT64_MAX)
 
 struct usage_count {
     struct slice env, key, variant;
