@@ -92,7 +92,8 @@ static enum hoist_err put_database(struct out *o, struct store_read *r, enum db_
     uint8_t head[2] = {BACKUP_DATABASE, (uint8_t)strlen(text)};
     MDB_cursor *cursor;
     MDB_val key, row;
-    if (name == DB_SEALS || !r->db->dbi[name]) /* a seal is of a row in this one store */
+    /* A seal is of a row in this one store, and so is what was counted while it was the primary's. */
+    if (name == DB_SEALS || name == DB_USAGE || !r->db->dbi[name])
         return HOIST_OK;
     int rc = mdb_cursor_open(r->txn, r->db->dbi[name], &cursor);
     if (rc != 0)

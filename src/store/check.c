@@ -371,6 +371,8 @@ static enum hoist_err check_rows(struct check *c, struct envs *envs)
         err = check_commands(c);
     if (!err)
         err = check_fleet(c);
+    if (!err)
+        err = check_usage(c);
     return err ? err : check_seals(c);
 }
 

@@ -63,6 +63,9 @@ MUST_USE enum hoist_err check_past(struct check *c, const struct store_env *env,
 /* check_commands.c: answers that are kept. */
 MUST_USE enum hoist_err check_commands(struct check *c);
 
+/* check_usage.c: how often flags are evaluated. */
+MUST_USE enum hoist_err check_usage(struct check *c);
+
 /* check_seals.c: rows that no other hash covers. */
 MUST_USE enum hoist_err check_seals(struct check *c);
 

@@ -214,6 +214,8 @@ enum hoist_err edit_apply(struct store_write *w, struct env_work *e, const struc
         err = write_put(w, DB_FLAGS, val_key(&k), edit->record, 0);
     if (!err && !edit->put && b.there)
         err = write_del(w, DB_FLAGS, val_key(&k));
+    if (!err && !edit->put && b.there)
+        err = write_del(w, DB_USAGE, val_key(&k));
     if (!err && (b.held || why.len > 0))
         err = put_held(w, e, &k, b.held, why.len > 0);
     if (!err && !e->is_load) /* nobody reads it yet */

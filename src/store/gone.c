@@ -67,7 +67,8 @@ static enum hoist_err delete_meta(struct store_write *w, uint16_t id)
 
 enum hoist_err gone_delete(struct store *s, bool *ret_more)
 {
-    static const enum db_name names[] = {DB_FLAGS, DB_HELD, DB_BASELINE, DB_TOUCH, DB_LOG};
+    static const enum db_name names[] = {DB_USAGE,    DB_FLAGS, DB_HELD,
+                                         DB_BASELINE, DB_TOUCH, DB_LOG};
     struct store_write *w;
     struct budget spent = {0};
     uint16_t id = 0;

@@ -11,7 +11,8 @@
  *   touch     id key → versions           commands  "i" request → answer · "s" sequence → request
  *                                            · "d" sequence → what was denied
  *   fleet     host's id → what the primary knows of it
- *   seals     a short hash of each row but those of flags and touch: seal.h
+ *   usage     id key → how often a flag is evaluated: usage.c
+ *   seals     a short hash of each row but those of flags, touch and usage: seal.h
  *
  * An id is an environment's, u16. Numbers are big endian, so that keys sort as they count.
  */

@@ -28,22 +28,26 @@ static void make_key(struct seal *seal, enum db_name name, MDB_val key)
     seal->key_len = 1 + len;
 }
 
-struct seal seal_make(enum db_name name, MDB_val key, struct slice row)
+void seal_hash(MDB_val key, struct slice row, uint8_t ret[SEAL_SIZE])
 {
-    struct seal seal;
     struct hash_stream h;
     uint8_t len[2], whole[HASH_SIZE];
-    seal.key_len = 0;
-    make_key(&seal, name, key);
-    if (seal.key_len == 0)
-        return seal;
     be16_write(len, (uint16_t)key.mv_size);
     hash_begin(&h);
     hash_add(&h, len, sizeof len);
     hash_add(&h, key.mv_data, key.mv_size);
     hash_add(&h, row.ptr, row.len);
     hash_end(&h, whole);
-    memcpy(seal.hash, whole, sizeof seal.hash);
+    memcpy(ret, whole, SEAL_SIZE);
+}
+
+struct seal seal_make(enum db_name name, MDB_val key, struct slice row)
+{
+    struct seal seal;
+    seal.key_len = 0;
+    make_key(&seal, name, key);
+    if (seal.key_len > 0)
+        seal_hash(key, row, seal.hash);
     return seal;
 }
 

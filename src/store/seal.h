@@ -24,6 +24,9 @@ struct seal {
 
 bool seal_has(enum db_name name);
 
+/* The hash alone. */
+void seal_hash(MDB_val key, struct slice row, uint8_t ret[SEAL_SIZE]);
+
 /* Of a row that is to be put: made before, since what was borrowed may be gone afterwards. */
 struct seal seal_make(enum db_name name, MDB_val key, struct slice row);
 

@@ -229,6 +229,12 @@ MUST_USE enum hoist_err store_denial_before(struct store_read *r, uint64_t befor
 MUST_USE enum hoist_err store_host_next(struct store_read *r, struct slice after,
                                         struct slice *ret_id, struct slice *ret_row);
 
+/* What is kept of how often flag `key` is evaluated (store_usage_put()), and since when is counted.
+ * ENOTFOUND: nothing. */
+MUST_USE enum hoist_err store_usage_get(struct store_read *r, uint16_t env, struct slice key,
+                                        struct slice *ret_row);
+MUST_USE enum hoist_err store_usage_since(struct store_read *r, int64_t *ret_ms);
+
 /* ------------------------------------------------------------------ writing */
 
 /*
@@ -300,6 +306,12 @@ MUST_USE enum hoist_err store_denial_put(struct store_write *w, struct slice row
  * read. Deleting what is not there is fine. */
 MUST_USE enum hoist_err store_host_put(struct store_write *w, struct slice id, struct slice row);
 MUST_USE enum hoist_err store_host_delete(struct store_write *w, struct slice id);
+
+/* How often a flag is evaluated, on a primary: a row that is the caller's to read, and that goes when
+ * the flag is deleted. It is not in a backup, and who opens the store as a follower forgets it all. */
+MUST_USE enum hoist_err store_usage_put(struct store_write *w, uint16_t env, struct slice key,
+                                        struct slice row);
+MUST_USE enum hoist_err store_usage_begin(struct store_write *w, int64_t now_ms);
 
 /* ------------------------------------------------------------------ loading beside (bootstrap) */
 

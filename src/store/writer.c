@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "store/files.h"
 #include "store/seal.h"
+#include "store/usage.h"
 
 /* ------------------------------------------------------------------ options */
 
@@ -257,6 +258,8 @@ static enum hoist_err start(struct store *s)
         err = write_put(w, DB_META, val_of(SLICE("host")), s->writer->options.host, 0);
     if (!err && !s->was_follower)
         err = s->writer->options.primary ? store_own(w) : put_role(w, SLICE(ROLE_FOLLOWER_TEXT));
+    if (!err && !s->writer->options.primary)
+        err = usage_forget(w);
     if (!err)
         err = drop_loads(w);
     if (!err)
