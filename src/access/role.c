@@ -8,6 +8,7 @@ const struct access_need access_needs[] = {
     {"diff", RIGHT_READ, REACH_ENV},           {"audit", RIGHT_READ, REACH_ENV},
     {"env_diff", RIGHT_READ, REACH_ENV},       {"env_show", RIGHT_READ, REACH_ENV},
     {"fleet", RIGHT_READ, REACH_ENV},          {"wait", RIGHT_READ, REACH_ENV},
+    {"usage", RIGHT_READ, REACH_ENV},          {"stale", RIGHT_READ, REACH_ENV},
     {"envs", RIGHT_READ, REACH_NONE},          {"keys", RIGHT_READ, REACH_NONE},
     {"status", RIGHT_READ, REACH_NONE},        {"access_list", RIGHT_READ, REACH_ALL},
     {"access_denied", RIGHT_READ, REACH_ALL},  {"kill", RIGHT_OPERATE, REACH_FLAGS},

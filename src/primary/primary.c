@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "primary/evaluations.h"
 #include "primary/keys.h"
 #include "primary/ledger.h"
 #include "primary/primary_int.h"
@@ -234,6 +235,7 @@ static enum hoist_err primary_new(struct store *s, const struct primary_config *
     p->software = mem_dup_str(config->software);
     p->role = mem_dup_str(config->role);
     p->key = config->key;
+    p->sums = config->sums;
     p->txn_duration = metric_series(
         METRIC_HISTOGRAM, "hoist_txn_duration_seconds",
         "Time of a write transaction, from its begin to the end of its commit.", "", txn_buckets);
@@ -312,6 +314,7 @@ static enum hoist_err start_server(struct primary *p, struct store *s,
                                    .key = config->key,
                                    .command = on_command,
                                    .told = on_told,
+                                   .sums = p->sums,
                                    .arg = p};
     enum hoist_err err = server_start(s, &server, &p->servers[p->server_count]);
     p->server_count += err == HOIST_OK;
@@ -363,6 +366,8 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
         err = look_at_envs(p);
     if (err == HOIST_OK)
         err = ledger_load(p->fleet, s, clock_mono_ns());
+    if (err == HOIST_OK && p->sums)
+        err = evaluations_begin(s, clock_wall_ms());
     if (err == HOIST_OK)
         err = start_servers(p, s, config);
     if (err == HOIST_OK)
@@ -401,6 +406,7 @@ void primary_stop(struct primary *p)
     queue_close(&p->changes);
     pthread_join(p->writer, NULL);
     stop_servers(p);
+    writer_keep_evaluations(p);
     primary_free(p);
 }
 

@@ -44,6 +44,7 @@ struct primary_config {
     uint32_t heartbeat_ms;
     struct quota_limits quota;
     enum anonymous anonymous;
+    struct sums *sums;          /* of evaluations, to be kept; borrowed; NULL: none are */
     const struct sign_key *key; /* signs changes and heartbeats; stays the caller's; NULL: none */
 };
 

@@ -65,6 +65,7 @@ struct primary {
     struct metric *webhooks[WEBHOOK_RESULTS];
 
     struct denials *denials;
+    struct sums *sums;                    /* NULL: nothing is counted */
     struct gate reader_gate, writer_gate; /* each its thread's own */
 
     struct queue changes;   /* to the writer */
@@ -81,7 +82,7 @@ struct primary {
     struct env_metrics *env_metrics;
     size_t env_metrics_count;
     struct metric *txn_duration;
-    int64_t tick_ms, status_ms;
+    int64_t tick_ms, status_ms, usage_ms;
 };
 
 /* The job's command, read (once). */
@@ -95,6 +96,8 @@ void job_drop(struct job *j);
 MUST_USE enum hoist_err webhook_begin(struct primary *p, const struct primary_config *config);
 
 void *writer_main(void *primary);
+/* All that waits, once neither the writer nor any server runs: what a host was answered is kept. */
+void writer_keep_evaluations(struct primary *p);
 void *reader_main(void *primary);
 
 /* Make the environment's series, at 0. The writer's thread, or before there is one. */

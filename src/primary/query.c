@@ -22,6 +22,8 @@ static const struct question {
     {"audit", query_audit},
     {"env_diff", query_env_diff},
     {"env_show", query_env_show},
+    {"usage", query_usage},
+    {"stale", query_stale},
     {"envs", query_envs},
     {"access_list", query_access_list},
     {"access_denied", query_access_denied},

@@ -38,7 +38,7 @@ void query_put_problem(struct json_writer *w, const struct problem *p);
 uint32_t query_fail(struct buf *out, enum hoist_err err, const char *mend);
 
 /* Whether `name` is a question that query_run() answers: eval, get, is, list, export, log, history, show,
- * diff, audit, env_diff, env_show, envs, access_list, access_denied. */
+ * diff, audit, env_diff, env_show, usage, stale, envs, access_list, access_denied. */
 bool query_is(struct slice name);
 size_t query_count(void); /* how many there are */
 

@@ -67,9 +67,7 @@ struct eval_result asker_eval(struct asker *a, const struct flag *f, struct buf 
 
 /* ------------------------------------------------------------------ the question */
 
-/* The version that was the head at `time_ms`; 0: it is not known any more. Times are the primary's,
- * and may have been set back, so the newest change that is not later counts. */
-static uint64_t version_at(struct store_read *r, const struct store_env *env, int64_t time_ms)
+uint64_t query_version_at(struct store_read *r, const struct store_env *env, int64_t time_ms)
 {
     uint64_t least = query_first_version(env);
     for (uint64_t v = env->head; v >= least && v > 0; v--) {
@@ -91,7 +89,7 @@ static bool read_version(struct asker *a, const json_t *args, struct buf *out, u
         return false;
     }
     if (time_ms) {
-        at = version_at(a->r, env, (int64_t)time_ms);
+        at = query_version_at(a->r, env, (int64_t)time_ms);
         a->now_s = (int64_t)time_ms / 1000;
     }
     if (time_ms && at == 0) {

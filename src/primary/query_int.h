@@ -37,6 +37,10 @@ uint32_t query_bad_args(struct buf *out, const char *question);
 /* The first version whose state is known: the log leads back to it. */
 uint64_t query_first_version(const struct store_env *env);
 
+/* The version that was the head at `time_ms`; 0: it is not known any more. Times are the primary's,
+ * and may have been set back, so the newest change that is not later counts. */
+uint64_t query_version_at(struct store_read *r, const struct store_env *env, int64_t time_ms);
+
 /* There is no such version: the error, with those that there are (`least` to the head), into `out`;
  * its exit code. `at`: the argument. */
 uint32_t query_no_version(const struct store_env *env, const char *at, uint64_t version,
@@ -76,6 +80,8 @@ uint32_t query_env_show(struct store_read *r, const json_t *args, struct buf *ou
 uint32_t query_audit(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_access_list(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_access_denied(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_usage(struct store_read *r, const json_t *args, struct buf *out);
+uint32_t query_stale(struct store_read *r, const json_t *args, struct buf *out);
 uint32_t query_envs(struct store_read *r, const json_t *args, struct buf *out);
 
 #endif

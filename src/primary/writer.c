@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "primary/evaluations.h"
 #include "primary/ledger.h"
 #include "primary/primary_int.h"
 #include "primary/query.h"
@@ -15,6 +16,7 @@ enum {
     BATCH_BYTES = 16 << 20, /* about */
     TICK_MS = 100,
     STATUS_MS = 1000,
+    USAGE_MS = 5000, /* so much of what hosts have counted is lost with this process */
     LANDINGS = 64, /* of one transaction that are measured: an environment, and a kind of change */
 };
 
@@ -269,6 +271,29 @@ static void keep_denials(struct primary *p)
     }
 }
 
+/* How often flags were evaluated. */
+static void keep_evaluations(struct primary *p, bool *ret_more)
+{
+    enum hoist_err err =
+        p->sums ? evaluations_write(p->sums, p->store, clock_wall_ms(), ret_more) : HOIST_OK;
+    if (err == HOIST_EUNKNOWN) {
+        log_error("primary: %s; no changes are taken until the store was opened again", err_last());
+        atomic_store(&p->broken, true);
+    } else if (err != HOIST_OK) {
+        log_warn("primary: how often flags were evaluated is not written: %s; it is tried again",
+                 err_last());
+    }
+}
+
+void writer_keep_evaluations(struct primary *p)
+{
+    bool more = !atomic_load(&p->broken);
+    while (more) {
+        more = false;
+        keep_evaluations(p, &more);
+    }
+}
+
 /* What is due. Returns how long there is time until the next. */
 static int64_t upkeep(struct primary *p)
 {
@@ -293,6 +318,11 @@ static int64_t upkeep(struct primary *p)
         keep_denials(p);
         put_status(p);
         p->status_ms = now_ms + STATUS_MS;
+    }
+    if (now_ms >= p->usage_ms) {
+        bool more = false;
+        keep_evaluations(p, &more);
+        p->usage_ms = now_ms + (more ? TICK_MS : USAGE_MS);
     }
     return p->tick_ms > now_ms ? p->tick_ms - now_ms : 0;
 }

@@ -84,7 +84,8 @@ static void feed_event(struct agent *a, const struct event *e)
     struct follower_input in = {.kind = kinds[e->kind], .upstream = e->upstream, .tag = e->tag};
     if (e->msg)
         in.bytes = net_msg_bytes(e->msg);
-    feed(a, &in);
+    if (!agent_usage_answer(a, e))
+        feed(a, &in);
     if (e->kind != EVENT_MESSAGE && a->upstream)
         upstream_renew(a->upstream);
 }
@@ -170,6 +171,7 @@ void agent_turn(struct agent *a, int64_t wait)
         upkeep(a, now);
         tell_held(a);
     }
+    agent_usage_turn(a, now);
     leave_status(a, now);
     if (now >= a->counter_ms && !a->broken) {
         a->counter_ms = now + AGENT_COUNTER_MS;

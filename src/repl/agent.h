@@ -11,6 +11,7 @@
 #include "repl/standing.h"
 #include "repl/told.h"
 #include "store/store.h"
+#include "usage/sums.h"
 #include "wire/change.h"
 
 struct agent;
@@ -28,6 +29,7 @@ struct agent_config {
     uint32_t heartbeat_ms; /* 0: 200 */
     bool relay;            /* it publishes what it has (relay.h) */
     struct trust trust;    /* who may sign changes; none: they are taken as they come */
+    struct sums *sums;     /* of evaluations, to be told upstream; borrowed; NULL: none are */
     /* Called on the agent's thread after each commit of changes, which it got one by one and not by
      * a snapshot: in order, of any environments, borrowed for the call. May be NULL. */
     void (*applied)(void *arg, const struct change *const *changes, uint32_t count);

@@ -320,6 +320,8 @@ static void follow(struct agent *a, uint32_t upstream)
     else if (before)
         look_into(a, tls);
     a->upstream = NULL;
+    a->usage_open = false;
+    a->usage_ms = 0;
     a->changed = true;
     if (upstream_close(before)) {
         dial(a, upstream, tls);

@@ -5,6 +5,7 @@
  *   agent_held.c    tells the follower which flags the store holds back
  *   agent_proof.c   gives the follower the change that a head is of
  *   agent_keep.c    keeps what is known of the primary: its keys, how far its heartbeats count
+ *   agent_usage.c   tells upstream how often flags were evaluated
  *   agent_status.c  what it says about itself, as JSON and as metrics
  */
 #ifndef REPL_AGENT_INT_H
@@ -85,6 +86,8 @@ struct agent {
     uint64_t counter;   /* what was kept */
     bool changed;       /* since the status was last left in the store */
     bool tick_fails;    /* and that was logged */
+    bool usage_open;    /* upstream has answered since it was dialled */
+    int64_t usage_ms;   /* when it is told of evaluations next */
 
     struct metric *faults[COUNT_END - COUNT_FAULTS];
     struct metric *bad_frames, *bad_changes, *forged, *stale, *switches, *keys;
@@ -116,6 +119,11 @@ MUST_USE enum hoist_err agent_kept(struct agent *a, struct arena *arena,
                                    struct follower_config *ret);
 void agent_keep_keys(struct agent *a, struct slice certificates);
 void agent_keep_counter(struct agent *a); /* if it has moved */
+
+/* Send what was counted, if it is time and nothing else is asked. */
+void agent_usage_turn(struct agent *a, int64_t now);
+/* Whether `e` is the answer to that; the end of other requests is noted. */
+bool agent_usage_answer(struct agent *a, const struct event *e);
 
 /* Register all counters at 0; bring gauges up to date whenever metrics are written. */
 void agent_metrics_begin(struct agent *a);

@@ -427,6 +427,7 @@ void answer_busy(enum frame_kind kind, uint32_t again_ms, struct buf *out)
         break;
     case FRAME_STATUS:
     case FRAME_SUBTREE:
+    case FRAME_USAGE:
         frame_put_status_reply(out, REPLY_BUSY);
         break;
     default:

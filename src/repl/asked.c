@@ -11,6 +11,7 @@ static const struct {
     {FRAME_FETCH, "kind=\"fetch\""},     {FRAME_SNAPSHOT, "kind=\"snapshot\""},
     {FRAME_HELLO, "kind=\"hello\""},     {FRAME_STATUS, "kind=\"status\""},
     {FRAME_SUBTREE, "kind=\"subtree\""}, {FRAME_COMMAND, "kind=\"command\""},
+    {FRAME_USAGE, "kind=\"usage\""},
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds, BUSY_KINDS = 2 }; /* the first ones may be busy */

@@ -80,6 +80,7 @@ static enum hoist_err begin(struct relay *r, struct store *s, const struct relay
         .standing_arg = r->agent,
         .envs = agent_envs(r->agent, &env_count),
         .told = on_told,
+        .sums = config->agent.sums,
         .arg = r,
     };
     server.env_count = env_count;

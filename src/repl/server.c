@@ -174,6 +174,20 @@ static enum hoist_err take_snapshot(struct server *v, uint32_t asker, struct sli
     return err;
 }
 
+static enum hoist_err take_usage(struct server *v, struct slice in, struct arena *arena,
+                                 struct buf *out)
+{
+    struct frame_usage f;
+    if (!v->config.sums)
+        return err_set(HOIST_EINVAL, "evaluations are not counted here");
+    enum hoist_err err = frame_get_usage(in, arena, &f);
+    if (err != HOIST_OK)
+        return err;
+    sums_hear(v->config.sums, &f, clock_mono_ms());
+    frame_put_status_reply(out, REPLY_OK);
+    return HOIST_OK;
+}
+
 /* A request that is answered here and now. */
 static enum hoist_err take(struct server_request *q, enum frame_kind kind, nng_msg *m,
                            struct buf *out)
@@ -191,6 +205,9 @@ static enum hoist_err take(struct server_request *q, enum frame_kind kind, nng_m
         break;
     case FRAME_SUBTREE:
         err = told_subtree(in, &arena, v->config.told, v->config.arg, out);
+        break;
+    case FRAME_USAGE:
+        err = take_usage(v, in, &arena, out);
         break;
     case FRAME_FETCH:
         err = take_fetch(q, in, out);

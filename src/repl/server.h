@@ -19,6 +19,7 @@
 #include "repl/standing.h"
 #include "repl/told.h"
 #include "store/store.h"
+#include "usage/sums.h"
 #include "wire/frame.h"
 
 struct server;
@@ -51,6 +52,8 @@ struct server_config {
     enum hoist_err (*command)(void *arg, struct server_request *request,
                               const struct frame_command *command, const char *peer);
     told_fn *told; /* a host told something of itself; called on any thread; NULL: nobody cares */
+    struct sums
+        *sums; /* where evaluations that hosts tell of are added; borrowed; NULL: none are taken */
     void *arg;
 };
 

@@ -186,12 +186,12 @@ static void give_up(struct upstream *u)
     nng_aio_wait(u->ask);
 }
 
-static bool asks(struct upstream *u)
+bool upstream_is_idle(struct upstream *u)
 {
     pthread_mutex_lock(&u->lock);
-    bool any = u->asking != ASKING_NOTHING;
+    bool idle = u->asking == ASKING_NOTHING;
     pthread_mutex_unlock(&u->lock);
-    return any;
+    return idle;
 }
 
 /* While nothing is asked, nothing comes that closing could lose. */
@@ -213,7 +213,7 @@ void upstream_lost(struct upstream *u)
 
 void upstream_renew(struct upstream *u)
 {
-    if (!asks(u) && renew_requests(u) != HOIST_OK)
+    if (upstream_is_idle(u) && renew_requests(u) != HOIST_OK)
         log_debug("repl: %s; tried again with the next request", err_last());
 }
 

@@ -42,6 +42,9 @@ MUST_USE enum hoist_err upstream_open(uint32_t number, const char *url, struct n
 void upstream_lost(struct upstream *u);
 void upstream_renew(struct upstream *u);
 
+/* Whether no request waits. */
+bool upstream_is_idle(struct upstream *u);
+
 /* Whether anything was heard. */
 bool upstream_spoke(const struct upstream *u);
 

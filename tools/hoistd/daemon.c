@@ -24,6 +24,7 @@
 #include "repl/agent.h"
 #include "repl/net_tls.h"
 #include "repl/relay.h"
+#include "usage/sums.h"
 
 static const char tcp_default[] = "tcp://127.0.0.1:7400";
 static const char ipc_default[] = "ipc:///run/hoist/primary.sock";
@@ -43,6 +44,7 @@ struct daemon {
     struct primary *primary; /* or … */
     struct agent *agent;     /* a relay's, too */
     struct relay *relay;
+    struct sums *sums; /* of evaluations; also while the store is opened anew */
     struct ofrep_config ofrep;
     struct http *http[HTTP_COUNT];
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
@@ -135,6 +137,7 @@ static enum hoist_err start_primary(struct daemon *d)
         .role = roles[s->role].name,
         .heartbeat_ms = s->heartbeat_ms,
         .quota = d->quota,
+        .sums = d->sums,
         .anonymous = s->anonymous,
         .key = &d->key,
     };
@@ -157,6 +160,7 @@ static struct agent_config agent_config(const struct daemon *d)
         .label_count = (uint32_t)s->label_count,
         .heartbeat_ms = s->heartbeat_ms,
         .trust = s->trust,
+        .sums = d->sums,
     };
 }
 
@@ -243,10 +247,13 @@ static void stop(struct daemon *d)
         relay_stop(d->relay);
     else
         agent_stop(d->agent);
-    if (d->store)
+    if (d->store) {
+        sums_metrics_end();
         figures_end(d->store);
+    }
     store_close(d->store);
     *d = (struct daemon){.settings = d->settings,
+                         .sums = d->sums,
                          .files = d->files,
                          .tls = d->tls,
                          .private_tls = d->private_tls,
@@ -289,8 +296,10 @@ static enum hoist_err open_store(struct daemon *d)
 static enum hoist_err start(struct daemon *d)
 {
     enum hoist_err err = open_store(d);
-    if (!err)
+    if (!err) {
         figures_begin(d->store, d->descriptors);
+        sums_metrics_begin(d->sums, d->store);
+    }
     if (!err)
         err = start_role(d);
     if (!err)
@@ -540,7 +549,9 @@ int daemon_run(struct settings *s, int argc, char **argv)
     struct daemon d = {.settings = s};
     figures_init(s->role);
     fit_quota(&d);
-    enum hoist_err err = make_tls(s, &d.tls, &d.private_tls);
+    enum hoist_err err = sums_new(&d.sums);
+    if (!err)
+        err = make_tls(s, &d.tls, &d.private_tls);
     if (!err && s->tls.cert)
         err = expiry_set(s->tls.cert);
     if (err)
@@ -548,6 +559,7 @@ int daemon_run(struct settings *s, int argc, char **argv)
     d.files = s->tls;
     s->tls = (struct tls_files){0};
     int exit = run(&d, argc, argv);
+    sums_free(d.sums);
     net_tls_drop(d.tls);
     net_tls_drop(d.private_tls);
     tls_files_done(&d.files);
