@@ -128,6 +128,9 @@ void show_age(char out[64], const char *time);
 /* Make what a host said of itself harmless on a terminal: control characters become '?'. */
 void show_tame(char *text);
 
+/* Its characters, not bytes. */
+int show_width(const char *text);
+
 enum look { LOOK_PLAIN, LOOK_KEY, LOOK_VALUE, LOOK_GOOD, LOOK_BAD, LOOK_FAINT };
 const char *look(const struct call *c, enum look l); /* an escape sequence, or "" */
 
@@ -164,6 +167,9 @@ MUST_USE enum hoist_err read_moment(const char *text, int64_t *ret_wall_ms);
 
 /* "42" or "v42" as member `name` of `args`. False: it is none, and that was shown. */
 bool read_version(struct call *c, const char *text, json_t *args, const char *name);
+
+/* The number that `option` gives, as a member of `args`. False: it is none, and that was shown. */
+bool read_count(struct call *c, const char *option, json_t *args);
 
 enum { FILE_MAX = 100 << 20 }; /* leaves room for its escapes in a command */
 
@@ -212,6 +218,8 @@ int run_kill(struct call *c);
 int run_restore(struct call *c);
 int run_rollback(struct call *c);
 int run_promote(struct call *c);
+int run_usage(struct call *c);
+int run_stale(struct call *c);
 int run_fleet(struct call *c);
 int run_host(struct call *c);
 int run_access(struct call *c);

@@ -65,14 +65,6 @@ static void fill(struct row *row, const json_t *host)
         show_tame(row->cells[i]);
 }
 
-static int width_of(const char *text)
-{
-    int width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80; /* characters, not bytes */
-    return width;
-}
-
 static enum look look_of(const char *state)
 {
     if (strcmp(state, "current") == 0)
@@ -88,7 +80,7 @@ static void print_row(const struct call *c, const struct row *row, const int wid
         if (widths[i] == 0)
             continue; /* nobody has any */
         printf("%s%s%s%*s", look(c, l), cell, look(c, LOOK_PLAIN),
-               i + 1 < COLUMNS ? widths[i] - width_of(cell) + 2 : 0, "");
+               i + 1 < COLUMNS ? widths[i] - show_width(cell) + 2 : 0, "");
     }
     putchar('\n');
 }
@@ -131,12 +123,12 @@ static void print_hosts(const struct call *c, const json_t *hosts)
     {
         fill(&row, host);
         for (int k = 0; k < COLUMNS; k++)
-            if (width_of(row.cells[k]) > widths[k])
-                widths[k] = width_of(row.cells[k]);
+            if (show_width(row.cells[k]) > widths[k])
+                widths[k] = show_width(row.cells[k]);
     }
     for (int k = 0; k < COLUMNS; k++)
-        if (widths[k] && width_of(titles[k]) > widths[k])
-            widths[k] = width_of(titles[k]);
+        if (widths[k] && show_width(titles[k]) > widths[k])
+            widths[k] = show_width(titles[k]);
     if (i > 0)
         print_titles(c, widths);
     json_array_foreach(hosts, i, host)

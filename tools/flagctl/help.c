@@ -75,7 +75,7 @@ static const char script_end[] =
     "    return\n"
     "  fi\n"
     "  case $command in\n"
-    "    set | target | get | is | delete | kill | restore | history)\n"
+    "    set | target | get | is | delete | kill | restore | history | usage)\n"
     "      ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W \"$(flagctl list --timeout 1s -- "
     "\"$cur\" 2>/dev/null | "
     "sed 's/ = .*//; s/: .*//')\" -- \"$cur\")) ;;\n"

@@ -49,14 +49,14 @@ static int show_changes(struct call *c, const char *question, json_t *args)
 
 /* ------------------------------------------------------------------ log and history */
 
-static bool read_limit(struct call *c, json_t *args)
+bool read_count(struct call *c, const char *option, json_t *args)
 {
-    uint64_t limit;
-    if (text_u64(options_get(c->options, "limit"), &limit) != HOIST_OK || limit > INT64_MAX) {
-        (void)show_failure(c, EXIT_INPUT, "input", NULL, "--limit: %s", err_last());
+    uint64_t count;
+    if (text_u64(options_get(c->options, option), &count) != HOIST_OK || count > INT64_MAX) {
+        (void)show_failure(c, EXIT_INPUT, "input", NULL, "--%s: %s", option, err_last());
         return false;
     }
-    json_object_set_new(args, "limit", json_integer((json_int_t)limit));
+    json_object_set_new(args, option, json_integer((json_int_t)count));
     return true;
 }
 
@@ -88,7 +88,7 @@ int run_log(struct call *c)
     const char *author = options_get(c->options, "author");
     const char *flag = options_get(c->options, "flag");
     json_t *args = json_object();
-    if (!read_limit(c, args) || !read_since(c, args) || !source_choose(c, false)) {
+    if (!read_count(c, "limit", args) || !read_since(c, args) || !source_choose(c, false)) {
         json_decref(args);
         return EXIT_INPUT;
     }
@@ -102,7 +102,7 @@ int run_log(struct call *c)
 int run_history(struct call *c)
 {
     json_t *args = json_pack("{ss}", "key", c->words[0]);
-    if (!read_limit(c, args) || !source_choose(c, false)) {
+    if (!read_count(c, "limit", args) || !source_choose(c, false)) {
         json_decref(args);
         return EXIT_INPUT;
     }

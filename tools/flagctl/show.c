@@ -206,6 +206,14 @@ void show_age(char out[64], const char *time)
         snprintf(out, 64, "%" PRId64 " days ago", ago / 86400);
 }
 
+int show_width(const char *text)
+{
+    int width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
 void show_tame(char *text)
 {
     for (unsigned char *p = (unsigned char *)text; *p; p++) {

@@ -76,6 +76,14 @@ const struct subcommand subcommands[] = {
      "verify names the first change that does not follow the one before it, or with --trust is signed\n"
      "by somebody else; a FILE is what export wrote, - is standard input.", READS "trust ", 1, 2, run_audit,
      true},
+    {"usage", "[KEY]", "Show how often flags are evaluated, and what they yield.\n"
+     "Of one flag by variant, of all (--limit) the most evaluated first: today, in 7 and 30 days (UTC,\n"
+     "today is one of them), ever, and when last. Counted by libhoist and by agents' OFREP, of one flag\n"
+     "at a time, and added up on the primary some seconds later.", READS "limit ", 0, 1, run_usage, true},
+    {"stale", "", "Show flags that can go: not evaluated for --days, or yielding one variant to all.\n"
+     "Each with why, since when, its owner (metadata: owner) and what to do. Not among them: flags that\n"
+     "are younger, and those that a flag in use requires. Exit 4: it was not counted for so long yet.",
+     READS "days ", 0, 0, run_stale, true},
     {"status", "", "Show how this host, or the primary, stands.", READS, 0, 0, run_status, false},
     {"fleet", "", "Show the hosts, and how each of them stands.\n"
      "current, behind, silent (not heard of for 10 s), refusing (a change, or a flag that it cannot "
@@ -198,6 +206,7 @@ static const struct option all_options[] = {
     {"expires", "TIME", NULL, NULL, "when the token ends, from now: 12h, 90d; by default never", false, true},
     {"since", "WHEN", NULL, NULL, "a version, how long ago (2h, 7d), or a time", false, true},
     {"limit", "N", "20", NULL, "how many", false, true},
+    {"days", "N", "30", NULL, "for how long", false, true},
     {"json", NULL, NULL, NULL, "answer and errors as JSON", false, true},
     {"timeout", "TIME", "10s", NULL, "how long to wait for the primary, and for hosts: 500ms, 10s, 1m", false,
      true},
