@@ -118,7 +118,7 @@ int run_usage(struct call *c)
     struct reply r;
     json_t *args = json_object();
     int exit;
-    if (!read_count(c, "limit", args)) {
+    if (!read_count(c, "limit", args) || !source_choose(c, false)) {
         json_decref(args);
         return EXIT_INPUT;
     }
@@ -175,7 +175,7 @@ int run_stale(struct call *c)
     struct reply r;
     json_t *args = json_object();
     int exit;
-    if (!read_count(c, "days", args)) {
+    if (!read_count(c, "days", args) || !source_choose(c, false)) {
         json_decref(args);
         return EXIT_INPUT;
     }
