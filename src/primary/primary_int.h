@@ -83,6 +83,7 @@ struct primary {
     size_t env_metrics_count;
     struct metric *txn_duration;
     int64_t tick_ms, status_ms, usage_ms;
+    int64_t usage_took_ns; /* what was written of evaluations since the last pause */
 };
 
 /* The job's command, read (once). */

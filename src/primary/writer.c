@@ -16,7 +16,9 @@ enum {
     BATCH_BYTES = 16 << 20, /* about */
     TICK_MS = 100,
     STATUS_MS = 1000,
-    USAGE_MS = 5000, /* so much of what hosts have counted is lost with this process */
+    USAGE_MS = 1000,      /* between two times that evaluations are written … */
+    USAGE_MS_MAX = 10000, /* … and where that takes long: a hundred times as long, up to this */
+    USAGE_PART = 100,
     LANDINGS = 64, /* of one transaction that are measured: an environment, and a kind of change */
 };
 
@@ -294,6 +296,23 @@ void writer_keep_evaluations(struct primary *p)
     }
 }
 
+static void upkeep_evaluations(struct primary *p, int64_t now_ms)
+{
+    bool more = false;
+    int64_t began_ns = clock_mono_ns();
+    keep_evaluations(p, &more);
+    p->usage_took_ns += clock_mono_ns() - began_ns;
+    if (more) {
+        p->usage_ms = now_ms + TICK_MS;
+        return;
+    }
+    int64_t pause_ms = USAGE_PART * p->usage_took_ns / 1000000;
+    p->usage_took_ns = 0;
+    p->usage_ms = now_ms + (pause_ms < USAGE_MS       ? USAGE_MS
+                            : pause_ms > USAGE_MS_MAX ? USAGE_MS_MAX
+                                                      : pause_ms);
+}
+
 /* What is due. Returns how long there is time until the next. */
 static int64_t upkeep(struct primary *p)
 {
@@ -319,11 +338,8 @@ static int64_t upkeep(struct primary *p)
         put_status(p);
         p->status_ms = now_ms + STATUS_MS;
     }
-    if (now_ms >= p->usage_ms) {
-        bool more = false;
-        keep_evaluations(p, &more);
-        p->usage_ms = now_ms + (more ? TICK_MS : USAGE_MS);
-    }
+    if (now_ms >= p->usage_ms)
+        upkeep_evaluations(p, now_ms);
     return p->tick_ms > now_ms ? p->tick_ms - now_ms : 0;
 }
 

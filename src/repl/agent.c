@@ -426,6 +426,7 @@ void agent_renew(struct agent *a, struct net_tls *tls)
 
 void agent_end(struct agent *a)
 {
+    agent_usage_end(a);
     queue_close(&a->queue);
     pthread_join(a->thread, NULL);
     agent_metrics_end(a);

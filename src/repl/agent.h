@@ -44,7 +44,7 @@ void agent_free(struct agent *a); /* NULL is fine */
 /* Starts the thread; it is the store's writer from now on, and calls store_tick(). EIO. An upstream
  * that does not answer is no error. */
 MUST_USE enum hoist_err agent_begin(struct agent *a);
-/* Stops within a second. The store stays open. */
+/* Stops within two seconds. The store stays open. */
 void agent_end(struct agent *a);
 
 /* Both at once. */

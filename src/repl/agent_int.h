@@ -68,6 +68,8 @@ struct agent {
     struct net_tls *tls;
     uint32_t losses;                 /* of connections, to dial anew for whoever has his own */
     char unreachable[AGENT_WHY_MAX]; /* why upstream, which was never heard, is not; or "" */
+    _Atomic bool usage_open;         /* upstream has answered since it was dialled */
+    _Atomic bool usage_hurries;      /* what waits of evaluations is to go now */
     _Atomic bool renews;             /* upstream is to be dialled by other certificates */
 
     /* Of the loop alone. */
@@ -86,7 +88,6 @@ struct agent {
     uint64_t counter;   /* what was kept */
     bool changed;       /* since the status was last left in the store */
     bool tick_fails;    /* and that was logged */
-    bool usage_open;    /* upstream has answered since it was dialled */
     int64_t usage_ms;   /* when it is told of evaluations next */
 
     struct metric *faults[COUNT_END - COUNT_FAULTS];
@@ -124,6 +125,8 @@ void agent_keep_counter(struct agent *a); /* if it has moved */
 void agent_usage_turn(struct agent *a, int64_t now);
 /* Whether `e` is the answer to that; the end of other requests is noted. */
 bool agent_usage_answer(struct agent *a, const struct event *e);
+/* Before the loop ends: what waits goes, if upstream takes it within a second. Any other thread. */
+void agent_usage_end(struct agent *a);
 
 /* Register all counters at 0; bring gauges up to date whenever metrics are written. */
 void agent_metrics_begin(struct agent *a);

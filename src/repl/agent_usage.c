@@ -5,6 +5,8 @@
  * once; the frame is then sent again, and counts once. Only an upstream that has answered the follower
  * since it was dialled is told, so that none of this comes before a hello.
  */
+#include <time.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "repl/agent_int.h"
@@ -15,6 +17,8 @@ enum {
     USAGE_MORE_MS = 100,          /* where one was not enough, */
     USAGE_DENIED_MS = 10 * 60000, /* and with an upstream that knows no such frame */
     USAGE_DEADLINE_MS = 5000,
+    USAGE_LAST_MS = 1000, /* for what is left when the agent ends */
+    NAP_MS = 5,
 };
 
 static const uint64_t usage_tag = UINT64_C(1) << 63; /* the follower counts its own from 1 */
@@ -22,6 +26,8 @@ static const uint64_t usage_tag = UINT64_C(1) << 63; /* the follower counts its 
 void agent_usage_turn(struct agent *a, int64_t now)
 {
     uint64_t sequence;
+    if (atomic_exchange(&a->usage_hurries, false))
+        a->usage_ms = now;
     if (!a->config.sums || !a->usage_open || now < a->usage_ms || !upstream_is_idle(a->upstream))
         return;
     struct slice frame = sums_take(a->config.sums, FRAME_USAGE_MAX, &sequence);
@@ -48,7 +54,8 @@ bool agent_usage_answer(struct agent *a, const struct event *e)
 {
     uint32_t status;
     if (e->kind == EVENT_MESSAGE || !(e->tag & usage_tag)) {
-        a->usage_open |= e->kind == EVENT_REPLY;
+        if (e->kind == EVENT_REPLY)
+            a->usage_open = true;
         return false;
     }
     if (e->kind != EVENT_REPLY)
@@ -63,4 +70,14 @@ bool agent_usage_answer(struct agent *a, const struct event *e)
         sums_passed_on(a->config.sums, e->tag & ~usage_tag);
     }
     return true;
+}
+
+void agent_usage_end(struct agent *a)
+{
+    int64_t until_ms = clock_mono_ms() + USAGE_LAST_MS;
+    while (a->config.sums && a->usage_open && sums_waits(a->config.sums) &&
+           clock_mono_ms() < until_ms) {
+        atomic_store(&a->usage_hurries, true);
+        nanosleep(&(struct timespec){.tv_nsec = NAP_MS * 1000000}, NULL);
+    }
 }

@@ -122,6 +122,14 @@ struct slice sums_take(struct sums *s, size_t max, uint64_t *ret_sequence)
     return message;
 }
 
+bool sums_waits(struct sums *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool waits = s->pending.count > 0 || s->message.len > 0;
+    pthread_mutex_unlock(&s->lock);
+    return waits;
+}
+
 void sums_passed_on(struct sums *s, uint64_t sequence)
 {
     pthread_mutex_lock(&s->lock);

@@ -38,6 +38,9 @@ void sums_hear(struct sums *s, const struct frame_usage *f, int64_t now_ms);
 struct slice sums_take(struct sums *s, size_t max, uint64_t *ret_sequence);
 void sums_passed_on(struct sums *s, uint64_t sequence);
 
+/* Whether anything waits, or is on its way. */
+bool sums_waits(struct sums *s);
+
 /* From here on this host's own sums are in /metrics, without those of flags that `store`, which is
  * borrowed, does not have any more. Once a process at a time. */
 void sums_metrics_begin(struct sums *s, struct store *store);

@@ -1,4 +1,6 @@
 """How often flags are evaluated, from whoever counts it to `flagctl usage` and `flagctl stale`."""
+import subprocess
+import sys
 import time
 
 import pytest
@@ -124,6 +126,72 @@ def test_usage_is_shown_for_one_flag_and_for_all(lab):
     assert lab.flagctl("usage", "n").code == 1
     store = lab.flagctl("usage", "k", "--store", primary.store, "--json")
     assert store.code == 0 and store.json["flags"] == one["flags"]
+
+
+READ = """
+import ctypes, sys
+lib, h = ctypes.CDLL(sys.argv[1]), ctypes.c_void_p()
+lib.hoist_bool.restype = ctypes.c_bool
+lib.hoist_bool.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_bool]
+assert lib.hoist_open(ctypes.byref(h), sys.argv[2].encode(), None) == 0
+for line in sys.stdin:
+    key, times = line.split()
+    for _ in range(int(times)):
+        lib.hoist_bool(h, key.encode(), None, False)
+    print("done", flush=True)
+"""
+
+
+class Program:
+    """One with libhoist, that evaluates what it is told to."""
+
+    def __init__(self, host):
+        self.p = subprocess.Popen([sys.executable, "-c", READ, BUILD.resolve() / "libhoist.so", host.store], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True, env=clean_env())
+
+    def evaluate(self, key, times):
+        self.p.stdin.write(f"{key} {times}\n")
+        self.p.stdin.flush()
+        assert self.p.stdout.readline() == "done\n"
+
+    def kill(self):
+        self.p.kill()
+        self.p.communicate()
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitized library is not for python")
+def test_what_programs_evaluate_on_two_hosts_arrives(lab):
+    """A relay and two agents; programs are killed, an agent is stopped and started, a relay is killed."""
+    primary = lab.primary()
+    relay = lab.relay()
+    behind, beside = lab.agent(name="behind", upstream=relay.url), lab.agent(name="beside")
+    lab.ok("set", "k", "on")
+    lab.ok("set", "l", "off")
+    lab.wait_equal(primary, relay, behind, beside)
+    programs = [Program(host) for host in (primary, relay, behind, beside)]
+    for n, program in enumerate(programs):
+        program.evaluate("k", 1000 + n)
+        program.evaluate("nobody", 5)
+    programs[2].kill()
+    wait_total(lab, 4006)
+    for n, host in enumerate((primary, relay, behind, beside)):
+        assert host.metric('hoist_client_evaluations_total{env="production",flag="k",variant="on"}') == 1000 + n
+    programs[3].evaluate("k", 100)
+    beside.stop()  # it tells what it has before it ends
+    wait_total(lab, 4106)
+    programs[3].evaluate("k", 10)
+    beside.again()
+    wait_total(lab, 4116)
+    relay.kill()
+    programs[1].evaluate("l", 7)
+    relay.again()
+    programs[1].evaluate("l", 3)
+    wait_total(lab, 10, key="l", variant="off")
+    assert total(lab) == 4116
+    lab.ok("delete", "l")
+    wait_until(lambda: 'flag="l"' not in relay.get("/metrics"))
+    for program in programs:
+        program.kill()
 
 
 @pytest.mark.skipif(SANITIZED, reason="a preloaded clock does not go with a preloaded sanitizer")

@@ -24,6 +24,7 @@
 #include "repl/agent.h"
 #include "repl/net_tls.h"
 #include "repl/relay.h"
+#include "usage/gather.h"
 #include "usage/sums.h"
 
 static const char tcp_default[] = "tcp://127.0.0.1:7400";
@@ -45,6 +46,7 @@ struct daemon {
     struct agent *agent;     /* a relay's, too */
     struct relay *relay;
     struct sums *sums; /* of evaluations; also while the store is opened anew */
+    struct gather *gather;
     struct ofrep_config ofrep;
     struct http *http[HTTP_COUNT];
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
@@ -242,6 +244,7 @@ static void stop(struct daemon *d)
 {
     for (int i = 0; i < HTTP_COUNT; i++)
         http_stop(d->http[i]);
+    gather_stop(d->gather); /* what it takes over last goes up, or is written, when the role ends */
     primary_stop(d->primary);
     if (d->relay)
         relay_stop(d->relay);
@@ -293,13 +296,27 @@ static enum hoist_err open_store(struct daemon *d)
     return err == HOIST_ECORRUPT ? damaged(s) : err;
 }
 
+static void on_counted(void *sums, struct slice env, struct slice key, struct slice variant,
+                       uint64_t n)
+{
+    sums_add(sums, env, key, variant, n);
+}
+
+/* Flags are served all the same where it cannot be. */
+static void start_counting(struct daemon *d)
+{
+    sums_metrics_begin(d->sums, d->store);
+    if (gather_start(d->store, on_counted, d->sums, &d->gather) != HOIST_OK)
+        log_error("hoistd: what programs here evaluate is not counted: %s", err_last());
+}
+
 static enum hoist_err start(struct daemon *d)
 {
     enum hoist_err err = open_store(d);
-    if (!err) {
+    if (!err)
         figures_begin(d->store, d->descriptors);
-        sums_metrics_begin(d->sums, d->store);
-    }
+    if (!err)
+        start_counting(d);
     if (!err)
         err = start_role(d);
     if (!err)
