@@ -2,6 +2,7 @@
 import re
 
 from hoist import wait_until
+from test_usage import Counter
 
 HEX16 = re.compile(r"^[0-9a-f]{16}$")
 HEX64 = re.compile(r"^[0-9a-f]{64}$")
@@ -102,6 +103,22 @@ def test_fleet(lab):
     waited = lab.ok("set", "k", "on", "--wait", "--timeout", "20s")
     has(waited, {**CHANGED, "wait": {"ms": (int, float), "hosts": 1, "have": 1, "missing": [], "silent": []}})
     has(lab.ok("host", "retire", "host1"), {"host": "host1", "result": "retired", "request": str})
+
+
+def test_usage_and_stale(lab):
+    primary = lab.primary()
+    lab.ok("set", "k", "on")
+    Counter(primary.port, 1).tell(("k", "on", 3), ("k", "", 1))
+    wait_until(lambda: lab.ok("usage", "k")["flags"][0]["total"] == 4)
+    usage = lab.ok("usage")
+    has(usage, {"env": "production", "since": TIME, "flags": list})
+    sums = {"today": int, "last_7_days": int, "last_30_days": int, "total": int, "first": TIME, "last": TIME}
+    has(usage["flags"][0], {"key": "k", **sums, "variants": list})
+    for variant, found in zip(("on", None), usage["flags"][0]["variants"]):
+        has(found, {"variant": variant, **sums, "share": (int, float)})
+    early = lab.flagctl("stale", "--json")
+    has(early.error, {"exit": 4, "code": "too-early", "message": str, "mend": str})
+    assert early.code == 4 and early.out == ""
 
 
 def test_errors(lab):

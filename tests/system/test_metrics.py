@@ -15,7 +15,7 @@ SERVER = {"hoist_publish_errors_total", "hoist_requests_total", "hoist_requests_
 RELAY = {"hoist_relayed_status_frames_total", "hoist_statuses_dropped_total"}
 ALL = {"hoist_build_info", "hoist_role", "hoist_store_version", "hoist_head_version", "hoist_store_used_bytes", "hoist_store_map_bytes",
        "hoist_changes_total", "hoist_replication_lag_seconds", "hoist_replication_lag_versions", "hoist_frames_refused_total", "hoist_epoch_info",
-       "hoist_limit_ratio"}
+       "hoist_limit_ratio", "hoist_client_evaluations_total", "hoist_evaluations_left_out_total"}
 WANTED = {"primary": PRIMARY | SERVER | ALL, "agent": FOLLOWER | ALL, "relay": FOLLOWER | SERVER | RELAY | ALL}
 
 
@@ -67,9 +67,12 @@ def test_each_role_has_its_metrics_at_0_from_the_start(fleet):
 
 
 def test_no_label_names_a_host_or_a_flag(fleet):
-    """Each would be a series for ever: what is said of one host stands in `fleet`."""
+    """Each would be a series for ever: what is said of one host stands in `fleet`. Evaluations are bounded, and go with their flag."""
     lab, daemons = fleet
     lab.ok("set", "some.flag", "on", "--wait", "--timeout", "20s")
     for d in daemons.values():
-        labels = {name for by in check(d).values() for text in by for name in re.findall(r'(\w+)="', text)}
+        found = check(d)
+        evaluations = found.pop("hoist_client_evaluations_total")
+        assert all(re.findall(r'(\w+)="', text) == ["env", "flag", "variant"] for text in evaluations)
+        labels = {name for by in found.values() for text in by for name in re.findall(r'(\w+)="', text)}
         assert labels <= {"env", "epoch", "kind", "le", "limit", "reason", "result", "role", "route", "state", "status", "trigger", "version"}, labels
