@@ -84,6 +84,8 @@ static void look(struct store_read *r)
     ask(r, "export", "{\"env\":\"staging\"}");
     ask(r, "history", "{\"key\":\"b\"}");
     ask(r, "envs", "{}");
+    ask(r, "usage", "{}");
+    ask(r, "stale", "{}");
     for (int i = 0; i < 100 && store_host_next(r, id, &id, &row) == HOIST_OK; i++)
         assert(id.len > 0);
 }
