@@ -14,24 +14,22 @@ static const char help[] =
 
 struct look { /* into the store, for one environment after the other */
     struct store_read *r;
-    struct slice env;
+    char env[FLAG_ENV_MAX + 1];
     struct store_env found;
     bool is_there;
 };
 
 static void find_env(struct look *l, struct slice env)
 {
-    char text[FLAG_ENV_MAX + 1];
-    snprintf(text, sizeof text, "%.*s", SLICE_ARG(env));
-    l->env = env;
-    l->is_there = store_env_get(l->r, text, &l->found) == HOIST_OK;
+    snprintf(l->env, sizeof l->env, "%.*s", SLICE_ARG(env));
+    l->is_there = store_env_get(l->r, l->env, &l->found) == HOIST_OK;
 }
 
 static bool is_there(void *arg, const struct count *row)
 {
     struct look *l = arg;
     struct slice record;
-    if (!slice_eq(l->env, row->env))
+    if (!slice_eq(slice_str(l->env), row->env))
         find_env(l, row->env);
     return l->is_there && store_record_get(l->r, l->found.id, row->key, &record) != HOIST_ENOTFOUND;
 }

@@ -72,6 +72,22 @@ static void all_series_of_a_name_are_cleared_and_no_others(void **state)
     metric_clear("t_nobody");
 }
 
+static void write_two(void *arg, struct buf *out)
+{
+    buf_printf(out, "t_lines{x=\"%s\"} 1\nt_lines{x=\"b\"} 2\n", (const char *)arg);
+}
+
+static void a_metric_may_write_its_own_lines_until_it_ends(void **state)
+{
+    (void)state;
+    char first[] = "a";
+    metric_lines(METRIC_COUNTER, "t_lines", "Own.", write_two, first);
+    assert_written(
+        "# HELP t_lines Own.\n# TYPE t_lines counter\nt_lines{x=\"a\"} 1\nt_lines{x=\"b\"} 2\n");
+    metric_lines(METRIC_COUNTER, "t_lines", "Own.", NULL, NULL);
+    assert_null(strstr(written(), "t_lines{"));
+}
+
 static void metrics_are_sorted_by_name(void **state)
 {
     (void)state;
@@ -220,6 +236,7 @@ int main(void)
         cmocka_unit_test(a_series_stands_at_zero_before_it_is_counted),
         cmocka_unit_test(the_same_name_and_labels_are_the_same_series),
         cmocka_unit_test(all_series_of_a_name_are_cleared_and_no_others),
+        cmocka_unit_test(a_metric_may_write_its_own_lines_until_it_ends),
         cmocka_unit_test(metrics_are_sorted_by_name),
         cmocka_unit_test(a_histogram_counts_up_to_each_bound),
         cmocka_unit_test(odd_values_are_spelled_as_prometheus_does),

@@ -1,7 +1,10 @@
 /* A server on one store and an agent on another, in one process, over real sockets. */
 #include "../repl_site.h"
 
+#include <nng/supplemental/util/platform.h>
+
 #include "base/buf.h"
+#include "base/metrics.h"
 #include "repl/net.h"
 
 static const char *const ENV = "production";
@@ -319,6 +322,84 @@ static void an_agent_stops_within_a_second_whatever_upstream_does(void **state)
     site_end(&host);
 }
 
+/* ---------------------------------------------------------------- evaluations */
+
+/* With sums on both sides; those of the primary may be NULL. */
+static void pair_count(struct pair *p, struct sums *here, struct sums *there)
+{
+    const char *url = p->url, *env = ENV;
+    struct server_config server = {
+        .listen = &url, .listen_count = 1, .id = "primary", .software = "test", .sums = there};
+    struct agent_config agent = {.id = "host1",
+                                 .software = "test",
+                                 .upstreams = &url,
+                                 .upstream_count = 1,
+                                 .envs = &env,
+                                 .env_count = 1,
+                                 .sums = here};
+    assert_ok(server_start(p->primary.store, &server, &p->server));
+    assert_ok(agent_start(p->host.store, &agent, &p->agent));
+}
+
+static uint64_t taken(struct sums *s)
+{
+    struct arena arena = {0};
+    struct frame_usage f = {0};
+    uint64_t sequence, sum = 0;
+    struct slice frame = sums_take(s, FRAME_USAGE_MAX, &sequence);
+    if (frame.len > 0)
+        assert_ok(frame_get_usage(frame, &arena, &f));
+    for (uint32_t i = 0; i < f.count; i++)
+        sum += f.counts[i].n;
+    sums_passed_on(s, sequence);
+    arena_done(&arena);
+    return sum;
+}
+
+static void what_is_counted_goes_up_at_intervals_and_when_the_agent_ends(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct sums *here, *there;
+    assert_ok(sums_new(&here));
+    assert_ok(sums_new(&there));
+    pair_begin(&p, true);
+    pair_count(&p, here, there);
+    sums_add(here, slice_str(ENV), SLICE("k"), SLICE("on"), 5);
+    wait_until(!sums_waits(here), 10000);
+    assert_int_equal(taken(there), 5);
+    sums_add(here, slice_str(ENV), SLICE("k"), SLICE("on"), 3);
+    agent_stop(p.agent);
+    p.agent = NULL;
+    assert_false(sums_waits(here));
+    assert_int_equal(taken(there), 3);
+    pair_end(&p);
+    sums_free(here);
+    sums_free(there);
+}
+
+static void an_upstream_that_counts_nothing_is_left_in_peace(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct sums *here;
+    struct metric *asked =
+        metric_series(METRIC_COUNTER, "hoist_requests_total", "", "kind=\"usage\"", NULL);
+    double before = metric_value(asked);
+    assert_ok(sums_new(&here));
+    pair_begin(&p, true);
+    pair_count(&p, here, NULL);
+    sums_add(here, slice_str(ENV), SLICE("k"), SLICE("on"), 5);
+    wait_until(metric_value(asked) == before + 1, 10000);
+    change_flags(p.primary.store, p.server, ENV, 0, 5, 100); /* all else goes on */
+    wait_until(pair_is_equal(&p), 5000);
+    nng_msleep(2500);
+    assert_true(metric_value(asked) == before + 1);
+    pair_end(&p);
+    assert_int_equal(taken(here), 5);
+    sums_free(here);
+}
+
 static void an_agent_refuses_a_wrong_address_or_label(void **state)
 {
     (void)state;
@@ -371,6 +452,8 @@ int main(void)
         cmocka_unit_test(an_agent_leaves_an_upstream_that_talks_garbage),
         cmocka_unit_test(an_agent_leaves_a_silent_upstream_for_the_next),
         cmocka_unit_test(an_agent_stops_within_a_second_whatever_upstream_does),
+        cmocka_unit_test(what_is_counted_goes_up_at_intervals_and_when_the_agent_ends),
+        cmocka_unit_test(an_upstream_that_counts_nothing_is_left_in_peace),
         cmocka_unit_test(an_agent_refuses_a_wrong_address_or_label),
     };
     return cmocka_run_group_tests(tests, NULL, end_nng);
