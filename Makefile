@@ -148,7 +148,7 @@ asan:  ## check, under address and undefined-behaviour sanitizers
 tsan:  ## the unit tests with threads, under the thread sanitizer
 	$(MAKE) deps deps-check
 	TSAN_OPTIONS='die_after_fork=0 suppressions=$(CURDIR)/tests/tsan.supp' \
-	$(MAKE) unit CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),store|client|repl|primary|http|queue|metrics)'
+	$(MAKE) unit CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),store|usage|client|repl|primary|http|queue|metrics)'
 # Which of the system tests: those in which threads of ours meet, but for what takes too long ten times
 # slower. Each report is a file of its own.
 TSAN_SYSTEM := (test_trust or test_relay or test_fleet or test_host or test_lifecycle or test_network or test_change or test_succession) \

@@ -18,7 +18,7 @@ enum {
     USAGE_DENIED_MS = 10 * 60000, /* and with an upstream that knows no such frame */
     USAGE_DEADLINE_MS = 5000,
     USAGE_LAST_MS = 1000, /* for what is left when the agent ends */
-    NAP_MS = 5,
+    NAP_MS = 50,
 };
 
 static const uint64_t usage_tag = UINT64_C(1) << 63; /* the follower counts its own from 1 */
@@ -28,7 +28,8 @@ void agent_usage_turn(struct agent *a, int64_t now)
     uint64_t sequence;
     if (atomic_exchange(&a->usage_hurries, false))
         a->usage_ms = now;
-    if (!a->config.sums || !a->usage_open || now < a->usage_ms || !upstream_is_idle(a->upstream))
+    if (!a->config.sums || !a->upstream || !a->usage_open || now < a->usage_ms ||
+        !upstream_is_idle(a->upstream))
         return;
     struct slice frame = sums_take(a->config.sums, FRAME_USAGE_MAX, &sequence);
     if (frame.len == 0)
@@ -66,6 +67,7 @@ bool agent_usage_answer(struct agent *a, const struct event *e)
             "sent when it does",
             a->config.upstreams[a->upstream_number], err_last());
         a->usage_ms = clock_mono_ms() + USAGE_DENIED_MS;
+        a->usage_open = false; /* so that nobody waits for it */
     } else if (status == REPLY_OK) {
         sums_passed_on(a->config.sums, e->tag & ~usage_tag);
     }
