@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from faulty_link import FaultyLink
 from hoist import BUILD, SANITIZED, clean_env, wait_until
 from requester import Requester, unpack
 
@@ -192,6 +193,30 @@ def test_what_programs_evaluate_on_two_hosts_arrives(lab):
     wait_until(lambda: 'flag="l"' not in relay.get("/metrics"))
     for program in programs:
         program.kill()
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitized library is not for python")
+def test_over_a_link_that_breaks_each_evaluation_counts_once(lab):
+    """Frames and their answers are lost with the connection; the agent sends the same again."""
+    primary = lab.primary()
+    lab.ok("set", "k", "on")
+    link = FaultyLink(primary.port, 7, {"cut": 0.2}, spoils=())
+    link.calm()
+    agent = lab.agent(upstream=link.url)
+    lab.wait_equal(primary, agent)
+    program, count = Program(agent), 0
+    link.wild = True
+
+    def cut_often():
+        nonlocal count
+        program.evaluate("k", 10)
+        count += 10
+        return link.done["cut"] >= 12
+    wait_until(cut_often, every_ms=50)
+    link.calm()
+    wait_total(lab, count)
+    program.kill()
+    link.close()
 
 
 @pytest.mark.skipif(SANITIZED, reason="a preloaded clock does not go with a preloaded sanitizer")
