@@ -39,7 +39,7 @@ def test_no_page_is_of_an_alert_that_is_not():
 
 
 # What has happened when all have just been started; every other counter is 0.
-HAPPENED = re.compile(r'event="started"|result="(skipped|applied|taken)"|route="(page|/healthz|/metrics)"|reason="snapshot"|^hoist_requests_total')
+HAPPENED = re.compile(r'event="started"|result="(skipped|applied|taken)"|route="(page|/healthz|/metrics)"|reason="snapshot"|^hoist_(requests|client_evaluations)_total')
 
 
 def metrics_that_are_named():
