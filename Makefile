@@ -17,7 +17,7 @@ CFLAGS   += -std=gnu17 -D_GNU_SOURCE $(OPT) $(SAN) -fPIC -fvisibility=hidden -pt
 LDFLAGS  += $(OPT) $(SAN) -pthread
 
 # From the top down: a room may include only rooms that stand before it here.
-ROOMS   := base flag eval wire store usage client access repl primary http
+ROOMS   := base flag eval wire release store usage client access repl primary http
 LIBS    := -lmbedtls -lmbedx509 -lmbedcrypto -lmsgpackc -ljansson -lmicrohttpd -lcurl -lgnutls -lsodium -lyaml -lurcu-bp -lm
 
 room_obj = $(patsubst %.c,$(BUILD)/%.o,$(wildcard src/$1/*.c))

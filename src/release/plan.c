@@ -1,0 +1,49 @@
+#include "release/plan.h"
+
+#include "base/mem.h"
+
+void release_plan_free(struct release_plan *plan)
+{
+    if (!plan)
+        return;
+    arena_done(&plan->arena);
+    mem_free(plan);
+}
+
+const char *release_phase_name(enum release_phase phase)
+{
+    static const char *const names[RELEASE_PHASES] = {"flags", "monitoring", "staging",
+                                                      "production", "watch"};
+    return names[phase];
+}
+
+#define FIND(items, count, what)                                                                   \
+    for (uint32_t i = 0; i < (count); i++)                                                         \
+        if (slice_eq((items)[i] what, name))                                                       \
+            return (int)i;                                                                         \
+    return -1
+
+int release_env_find(const struct release_plan *plan, struct slice name)
+{
+    FIND(plan->envs, plan->env_count, );
+}
+
+int release_guard_find(const struct release_plan *plan, struct slice name)
+{
+    FIND(plan->guards, plan->guard_count, .name);
+}
+
+int release_check_find(const struct release_plan *plan, struct slice name)
+{
+    FIND(plan->checks, plan->check_count, .name);
+}
+
+int release_role_find(const struct release_plan *plan, struct slice name)
+{
+    FIND(plan->roles, plan->role_count, .name);
+}
+
+int release_person_find(const struct release_plan *plan, struct slice name)
+{
+    FIND(plan->people, plan->people_count, );
+}
