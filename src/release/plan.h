@@ -32,6 +32,7 @@ enum {
     RELEASE_SIGNS_MAX = 8, /* of a step */
     RELEASE_ALERTS_MAX = 64,
     RELEASE_SINKS_MAX = 16,
+    RELEASE_DAYS_MAX = 366, /* of any duration */
     RELEASE_NO_ENV = 255,
     RELEASE_NO_CHANGE = UINT32_MAX,
     RELEASE_EVERYBODY = 100000, /* a share, in thousandths of a percent */
@@ -164,6 +165,10 @@ void release_plan_free(struct release_plan *plan);
 
 /* "flags", "monitoring", "staging", "production", "watch". */
 const char *release_phase_name(enum release_phase phase);
+
+/* Whether a step may begin now; when it may from now on, INT64_MAX: never (it has no days). */
+bool release_window_open(const struct release_window *w, int64_t wall_ms);
+int64_t release_window_next(const struct release_window *w, int64_t wall_ms);
 
 /* The index of an environment, guard, check, role or person called `name`, or -1. */
 int release_env_find(const struct release_plan *plan, struct slice name);
