@@ -97,6 +97,9 @@ struct problems { /* all zero is none */
 
 void problems_add(struct problems *p, const char *path, const char *mend, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+/* The same of a place that is known. */
+void problems_add_at(struct problems *p, uint32_t line, uint32_t column, const char *path,
+                     const char *mend, const char *fmt, ...) PRINTF_LIKE(6, 7);
 void problems_done(struct problems *p);
 
 /* Find the lines of problems that were found in `json`: of the place itself, or of what it is missing

@@ -25,18 +25,16 @@ static bool reserve(struct problems *p)
     return grown;
 }
 
-void problems_add(struct problems *p, const char *path, const char *mend, const char *fmt, ...)
+/* The problem as it is kept; NULL where there is no room for it. */
+static struct problem *keep(struct problems *p, const char *path, const char *mend, const char *fmt,
+                            va_list args)
 {
     p->total++;
     if (p->count == PROBLEMS_KEPT || p->no_memory)
-        return;
+        return NULL;
 
     char message[MESSAGE_SIZE];
-    va_list args;
-    va_start(args, fmt);
     vsnprintf(message, sizeof message, fmt, args);
-    va_end(args);
-
     struct problem made = {.path = mem_dup_str(path),
                            .message = mem_dup_str(message),
                            .mend = mem_dup_str(mend),
@@ -44,9 +42,31 @@ void problems_add(struct problems *p, const char *path, const char *mend, const 
     if (!made.path || !made.message || !made.mend || !reserve(p)) {
         problem_done(&made);
         p->no_memory = true;
-        return;
+        return NULL;
     }
     p->items[p->count++] = made;
+    return &p->items[p->count - 1];
+}
+
+void problems_add(struct problems *p, const char *path, const char *mend, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    (void)keep(p, path, mend, fmt, args);
+    va_end(args);
+}
+
+void problems_add_at(struct problems *p, uint32_t line, uint32_t column, const char *path,
+                     const char *mend, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    struct problem *kept = keep(p, path, mend, fmt, args);
+    va_end(args);
+    if (kept) {
+        kept->line = line;
+        kept->column = column;
+    }
 }
 
 void problems_done(struct problems *p)
