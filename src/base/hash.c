@@ -16,6 +16,11 @@ void hash_blake2b(uint8_t out[HASH_SIZE], struct slice in)
     crypto_generichash(out, HASH_SIZE, in.ptr, in.len, NULL, 0);
 }
 
+void hash_sha256(uint8_t out[HASH_SIZE], struct slice in)
+{
+    crypto_hash_sha256(out, in.ptr, in.len);
+}
+
 bool hash_equal(const uint8_t a[HASH_SIZE], const uint8_t b[HASH_SIZE])
 {
     return sodium_memcmp(a, b, HASH_SIZE) == 0;

@@ -23,6 +23,9 @@ void hash_init(void);
 
 void hash_blake2b(uint8_t out[HASH_SIZE], struct slice in);
 
+/* For what people compute again themselves, with sha256sum. */
+void hash_sha256(uint8_t out[HASH_SIZE], struct slice in);
+
 /* Whether they are the same, in a time that does not depend on where they differ. */
 bool hash_equal(const uint8_t a[HASH_SIZE], const uint8_t b[HASH_SIZE]);
 

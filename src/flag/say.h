@@ -1,4 +1,5 @@
-/* say.h - private to src/flag: how a problem is put, so that a terminal is safe with it. */
+/* say.h - how a problem of a file is put, so that a terminal is safe with it. For the rooms that read
+ * what people write: flag, release. */
 #ifndef FLAG_SAY_H
 #define FLAG_SAY_H
 

@@ -125,7 +125,8 @@ struct release_sink {
 
 struct release_plan {
     struct slice name, title, owner;
-    struct slice *envs; /* names, distinct, in the order of first use */
+    struct slice author; /* whose signature does not count */
+    struct slice *envs;  /* names, distinct, in the order of first use */
     uint32_t env_count;
     struct release_flag *flags;
     uint32_t flag_count;
@@ -156,7 +157,7 @@ struct release_plan {
     struct slice announce_support, announce_users; /* what `announce` says first */
     struct slice contact;                          /* whom to call */
 
-    uint8_t hash[HASH_SIZE]; /* BLAKE2b-256 of the canonical form */
+    uint8_t hash[HASH_SIZE]; /* SHA-256 of the canonical form (plan_file.h) */
     struct arena arena;      /* owns all of the above, and the plan itself is on the heap */
 };
 

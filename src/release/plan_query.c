@@ -1,0 +1,114 @@
+/* What a PromQL expression is like. Prometheus parses it; here its words are looked at, for what a
+ * release must not be told by: a ratio of three requests, the last value of a dead target, a number
+ * made of nothing. */
+#include <ctype.h>
+
+#include "release/plan_int.h"
+
+struct scan {
+    struct slice rest;
+    int parens, braces, brackets;
+    bool divides, rates, recorded_ratio, recorded;
+    bool and_seen, time_seen, timestamp_seen;
+    bool or_outside; /* an `or` of the whole expression was seen */
+    struct query_traits traits;
+};
+
+static void step_over(struct scan *s, size_t len)
+{
+    s->rest = slice_of(s->rest.ptr + len, s->rest.len - len);
+}
+
+/* A string, or a comment up to the end of its line. */
+static void skip_text(struct scan *s)
+{
+    uint8_t quote = s->rest.ptr[0];
+    size_t len = 1;
+    if (quote == '#')
+        quote = '\n';
+    while (len < s->rest.len && s->rest.ptr[len] != quote)
+        len += s->rest.ptr[len] == '\\' && (quote == '"' || quote == '\'') ? 2 : 1;
+    if (len >= s->rest.len) {
+        if (quote != '\n')
+            s->traits.broken = "a string does not end";
+        step_over(s, s->rest.len);
+        return;
+    }
+    step_over(s, len + 1);
+}
+
+static bool is_word_byte(uint8_t c)
+{
+    return isalnum(c) || c == '_' || c == ':';
+}
+
+static bool contains(struct slice s, const char *part)
+{
+    return memmem(s.ptr, s.len, part, strlen(part)) != NULL;
+}
+
+static bool is_outside(const struct scan *s)
+{
+    return s->parens == 0 && s->brackets == 0;
+}
+
+static void take_word(struct scan *s)
+{
+    static const char *const rates[] = {
+        "rate", "irate", "increase", "delta", "idelta", "histogram_quantile", NULL};
+    size_t len = 0;
+    while (len < s->rest.len && is_word_byte(s->rest.ptr[len]))
+        len++;
+    struct slice word = slice_of(s->rest.ptr, len);
+    if (s->braces == 0) {
+        bool recorded = contains(word, ":") && s->brackets == 0;
+        s->recorded |= recorded;
+        s->recorded_ratio |= recorded && contains(word, "ratio");
+        s->rates |= is_one_of(word, rates);
+        s->and_seen |= slice_eq(word, SLICE("and"));
+        s->time_seen |= slice_eq(word, SLICE("time"));
+        s->timestamp_seen |= slice_eq(word, SLICE("timestamp"));
+        s->or_outside |= slice_eq(word, SLICE("or")) && is_outside(s);
+        s->traits.hides_absence |=
+            s->or_outside && is_outside(s) && slice_eq(word, SLICE("vector"));
+    }
+    step_over(s, len);
+}
+
+static void take_bracket(struct scan *s, uint8_t c)
+{
+    s->parens += (c == '(') - (c == ')');
+    s->braces += (c == '{') - (c == '}');
+    s->brackets += (c == '[') - (c == ']');
+    if (s->parens < 0 || s->braces < 0 || s->brackets < 0)
+        s->traits.broken = "a bracket is closed that was not opened";
+}
+
+static void take(struct scan *s)
+{
+    uint8_t c = s->rest.ptr[0];
+    if (c == '"' || c == '\'' || c == '`' || c == '#') {
+        skip_text(s);
+        return;
+    }
+    if (is_word_byte(c)) {
+        take_word(s);
+        return;
+    }
+    take_bracket(s, c);
+    s->divides |= c == '/' && s->braces == 0;
+    s->traits.has_floor |= c == '>' && s->braces == 0 && s->and_seen;
+    step_over(s, 1);
+}
+
+struct query_traits query_traits(struct slice query)
+{
+    struct scan s = {.rest = query};
+    while (s.rest.len && !s.traits.broken)
+        take(&s);
+    if (!s.traits.broken && (s.parens || s.braces || s.brackets))
+        s.traits.broken = "a bracket is not closed";
+    s.traits.divides_rates = s.recorded_ratio || (s.divides && (s.rates || s.recorded));
+    s.traits.is_fresh = s.time_seen && s.timestamp_seen;
+    return s.traits;
+}
