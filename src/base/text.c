@@ -190,6 +190,8 @@ enum hoist_err text_u64(const char *in, uint64_t *ret)
 
 bool text_utf8(struct slice in)
 {
+    if (in.len == 0) /* there may be no pointer to count from */
+        return true;
     const uint8_t *p = in.ptr, *end = p + in.len;
     while (p < end) {
         uint8_t c = *p++;

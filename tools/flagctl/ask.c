@@ -124,6 +124,12 @@ bool source_choose(struct call *c, bool change)
     return true;
 }
 
+bool source_is_absent(const struct call *c)
+{
+    const char *url = c->source.where;
+    return strncmp(url, "ipc://", 6) == 0 && access(url + 6, F_OK) != 0 && errno == ENOENT;
+}
+
 void source_close(struct call *c)
 {
     store_close(c->source.store);

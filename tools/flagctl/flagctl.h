@@ -11,7 +11,9 @@
 #include "base/bundle.h"
 #include "base/err.h"
 #include "base/options.h"
+#include "flag/json.h"
 #include "primary/query.h"
+#include "release/plan_file.h"
 #include "repl/net_tls.h"
 #include "repl/rpc.h"
 #include "store/store.h"
@@ -78,6 +80,9 @@ void reply_put(struct reply *r, const char *name, json_t *value);
  * wrong and gives false. */
 bool source_choose(struct call *c, bool change);
 void source_close(struct call *c);
+
+/* Whether it is a socket of this machine that is not there: nothing would answer. */
+bool source_is_absent(const struct call *c);
 
 /* What --join says into c->join, and what --tls-cert, --tls-key and --tls-ca say over it. EINVAL,
  * ENOMEM. */
@@ -176,6 +181,33 @@ enum { FILE_MAX = 100 << 20 }; /* leaves room for its escapes in a command */
 /* The bytes of a file, or with "-" of standard input. False: not read, and that was shown. */
 bool load_file(struct call *c, const char *path, struct buf *out, int *ret_exit);
 
+/* ------------------------------------------------------------------ problems of files (lint.c) */
+
+/* In the order of their places. */
+void found_sort(struct problems *p);
+
+/* As compilers show them: PATH:LINE:COLUMN: WORD: what, and the mend. */
+void found_show(const struct call *c, const char *path, const struct problems *p, const char *word,
+                enum look l);
+
+/* As member `name` of an object. */
+void found_put(struct json_writer *w, const char *name, const struct problems *p);
+
+/* "3 problems, 1 warning" */
+void found_count(char out[64], const struct problems *problems, const struct problems *warnings);
+
+/* 2: problems; 1: warnings, if --strict; else 0. */
+int found_exit(const struct call *c, const struct problems *problems,
+               const struct problems *warnings);
+
+/* ------------------------------------------------------------------ releases (release.c) */
+
+/* release plan, of a plan that was read. */
+int release_show_plan(struct call *c, const struct release_plan *plan);
+
+/* --from, or now. EINVAL. */
+MUST_USE enum hoist_err release_start_read(const struct call *c, int64_t *ret_wall_ms);
+
 /* ------------------------------------------------------------------ waiting (wait.c) */
 
 /* What --wait asks for, into c->wait_percent. EINVAL. */
@@ -224,6 +256,7 @@ int run_fleet(struct call *c);
 int run_host(struct call *c);
 int run_access(struct call *c);
 int run_key(struct call *c);
+int run_release(struct call *c);
 int run_backup(struct call *c);
 int run_fsck(struct call *c);
 int run_completion(struct call *c);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "flag/json.h"
 #include "flagctl.h"
 
 struct found {
@@ -20,7 +19,7 @@ static int by_place(const void *a, const void *b)
     return (x->column > y->column) - (x->column < y->column);
 }
 
-static void sort(struct problems *p)
+void found_sort(struct problems *p)
 {
     if (p->count > 1)
         qsort(p->items, p->count, sizeof *p->items, by_place);
@@ -29,13 +28,13 @@ static void sort(struct problems *p)
 /* ------------------------------------------------------------------ showing */
 
 /* As compilers do, so that editors find the place. */
-static void show_all(const struct call *c, const struct found *f, const struct problems *p,
-                     const char *word, enum look l)
+void found_show(const struct call *c, const char *path, const struct problems *p, const char *word,
+                enum look l)
 {
     for (size_t i = 0; i < p->count; i++) {
         const struct problem *item = &p->items[i];
         bool syntax = strncmp(item->path, "line ", 5) == 0; /* the place is all there is */
-        printf("%s:%" PRIu32 ":%" PRIu32 ": %s%s%s: %s%s%s\n", f->path, item->line, item->column,
+        printf("%s:%" PRIu32 ":%" PRIu32 ": %s%s%s: %s%s%s\n", path, item->line, item->column,
                look(c, l), word, look(c, LOOK_PLAIN), syntax ? "" : item->path,
                syntax || !item->path[0] ? "" : ": ", item->message);
         if (item->mend[0])
@@ -45,16 +44,31 @@ static void show_all(const struct call *c, const struct found *f, const struct p
         printf("  and %zu more\n", p->total - p->count);
 }
 
-static void show_text(const struct call *c, const struct found *f)
+void found_count(char out[64], const struct problems *problems, const struct problems *warnings)
 {
-    show_all(c, f, &f->problems, "problem", LOOK_BAD);
-    show_all(c, f, &f->warnings, "warning", LOOK_VALUE);
-    printf("%s: %zu problem%s, %zu warning%s, %zu flag%s without problems\n", f->path,
-           f->problems.total, f->problems.total == 1 ? "" : "s", f->warnings.total,
-           f->warnings.total == 1 ? "" : "s", f->flags, f->flags == 1 ? "" : "s");
+    snprintf(out, 64, "%zu problem%s, %zu warning%s", problems->total,
+             problems->total == 1 ? "" : "s", warnings->total, warnings->total == 1 ? "" : "s");
 }
 
-static void put_all(struct json_writer *w, const char *name, const struct problems *p)
+int found_exit(const struct call *c, const struct problems *problems,
+               const struct problems *warnings)
+{
+    if (problems->total)
+        return EXIT_INPUT;
+    return warnings->total && options_on(c->options, "strict") ? EXIT_NO : EXIT_DONE;
+}
+
+static void show_text(const struct call *c, const struct found *f)
+{
+    char count[64];
+    found_show(c, f->path, &f->problems, "problem", LOOK_BAD);
+    found_show(c, f->path, &f->warnings, "warning", LOOK_VALUE);
+    found_count(count, &f->problems, &f->warnings);
+    printf("%s: %s, %zu flag%s without problems\n", f->path, count, f->flags,
+           f->flags == 1 ? "" : "s");
+}
+
+void found_put(struct json_writer *w, const char *name, const struct problems *p)
 {
     char total[32];
     json_key(w, name);
@@ -80,8 +94,8 @@ static void show_object(const struct found *f)
     json_put_str(&w, f->problems.total ? "problems" : f->warnings.total ? "warnings" : "clean");
     json_key(&w, "flags");
     json_put_u64(&w, f->flags);
-    put_all(&w, "problems", &f->problems);
-    put_all(&w, "warnings", &f->warnings);
+    found_put(&w, "problems", &f->problems);
+    found_put(&w, "warnings", &f->warnings);
     json_object_end(&w);
     puts(buf_str(&text));
     buf_done(&text);
@@ -100,15 +114,13 @@ int run_lint(struct call *c)
         exit = show_failure(c, EXIT_NO, "no-memory", NULL, "%s: %s", f.path, err_last());
         goto out;
     }
-    sort(&f.problems);
-    sort(&f.warnings);
+    found_sort(&f.problems);
+    found_sort(&f.warnings);
     if (c->json)
         show_object(&f);
     else
         show_text(c, &f);
-    exit = f.problems.total                                       ? EXIT_INPUT
-           : f.warnings.total && options_on(c->options, "strict") ? EXIT_NO
-                                                                  : EXIT_DONE;
+    exit = found_exit(c, &f.problems, &f.warnings);
 out:
     problems_done(&f.problems);
     problems_done(&f.warnings);

@@ -122,6 +122,15 @@ const struct subcommand subcommands[] = {
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout "
      "help author m envs key uid prefix expires limit ", 1, 4,
      run_access, false},
+    {"release", "lint PLAN | plan PLAN | announce PLAN",
+     "A release by its plan: a YAML file of phases, steps, guards and signatures (docs/releases.md).\n"
+     "lint says what is wrong with PLAN, each with line and column, and what is odd; with --flags it\n"
+     "looks at the flags of a file as well. Exit 0: no problems, 2: some; 1 with --strict: warnings.\n"
+     "plan prints what each step changes and waits for, when it could be done, guards, roles, the way\n"
+     "back, and the plan's hash; where a primary answers, the hosts and how the flags stand.\n"
+     "announce writes the message about it, in Markdown, for support or users.",
+     " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout help "
+     "strict flags canonical for starts ", 2, 2, run_release, true},
     {"backup", "FILE | verify FILE", "Write a store with its log into one file, also while hoistd runs.\n"
      "The store is --store DIR, or this host's: on the primary's machine that is all there is, and\n"
      "hoistd recover makes a primary of it; it is checked, as fsck does, and not written if it has\n"
@@ -171,6 +180,9 @@ static const struct option all_options[] = {
     {"raw", NULL, NULL, NULL, "the bare value", false, true},
     {"trust", "FILE", NULL, NULL, "the public keys that may have signed: the primary's trust.key", false, true},
     {"format", "flagd", NULL, NULL, "for flagd itself, instead of Hoist", false, true},
+    {"flags", "FILE", NULL, NULL, "lint: the flags of an environment, in a flag file", true, true},
+    {"canonical", NULL, NULL, NULL, "plan: the form that the hash is made of (sha256sum), and nothing else", false, true},
+    {"for", "WHOM", NULL, NULL, "announce: for support, or users", false, true},
     {"prune", NULL, NULL, NULL, "delete the flags that the file, or the source, does not have", false, true},
     {"from", "SYSTEM", NULL, NULL, "whose file it is: flagd (as without it) or unleash", false, true},
     {"approximate", NULL, NULL, NULL,
@@ -213,12 +225,20 @@ static const struct option all_options[] = {
     {"help", NULL, NULL, NULL, "show this", false, true},
 };
 
-/* "envs" of a subcommand: a list, and not the environment that somebody usually means. */
-static const struct option envs_option = {"env", "NAME", NULL, NULL,
-     "only for this environment; may be repeated", true, false};
+/* Options that mean something else to one subcommand: what it takes them as, and the row. */
+static const struct {
+    const char *name;
+    struct option row;
+} special_options[] = {
+    {"envs", {"env", "NAME", NULL, NULL, "only for this environment; may be repeated", true, false}},
+    {"starts", {"from", "TIME", NULL, NULL, "when it begins: 2026-12-07T08:00:00Z; by default now", false, true}},
+};
 /* clang-format on */
 
-enum { ALL = sizeof all_options / sizeof *all_options };
+enum {
+    ALL = sizeof all_options / sizeof *all_options,
+    SPECIAL = sizeof special_options / sizeof *special_options,
+};
 
 const struct subcommand *subcommand_find(const char *name)
 {
@@ -238,12 +258,13 @@ static bool takes(const struct subcommand *sub, const char *name)
 
 struct option *subcommand_options(const struct subcommand *sub)
 {
-    struct option *rows = mem_zalloc(ALL + 2, sizeof *rows);
+    struct option *rows = mem_zalloc(ALL + SPECIAL + 1, sizeof *rows);
     size_t count = 0;
     for (size_t i = 0; rows && i < ALL; i++)
         if (takes(sub, all_options[i].name))
             rows[count++] = all_options[i];
-    if (rows && takes(sub, "envs"))
-        rows[count] = envs_option;
+    for (size_t i = 0; rows && i < SPECIAL; i++)
+        if (takes(sub, special_options[i].name))
+            rows[count++] = special_options[i].row;
     return rows;
 }
