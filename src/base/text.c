@@ -38,6 +38,37 @@ enum hoist_err text_time_read(const char *in, int64_t *ret_wall_ms)
     return HOIST_OK;
 }
 
+/* The digits from `at` on: where they end. */
+static size_t digits(struct slice s, size_t at)
+{
+    while (at < s.len && s.ptr[at] >= '0' && s.ptr[at] <= '9')
+        at++;
+    return at;
+}
+
+bool text_is_number(struct slice in, bool *ret_whole)
+{
+    size_t at = in.len && in.ptr[0] == '-', end = digits(in, at);
+    if (end == at || (in.ptr[at] == '0' && end > at + 1))
+        return false;
+    bool whole = end == in.len;
+    if (end < in.len && in.ptr[end] == '.') {
+        at = end + 1;
+        end = digits(in, at);
+        if (end == at)
+            return false;
+    }
+    if (end < in.len && (in.ptr[end] == 'e' || in.ptr[end] == 'E')) {
+        at = end + 1;
+        at += at < in.len && (in.ptr[at] == '+' || in.ptr[at] == '-');
+        end = digits(in, at);
+        if (end == at)
+            return false;
+    }
+    *ret_whole = whole;
+    return end == in.len;
+}
+
 /* Digits alone, and an exponent: no locale puts anything of its own into that. Of more digits than
  * can matter (a double's midpoint has 767) only whether there are any is kept. */
 double text_double(struct slice in)

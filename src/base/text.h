@@ -28,6 +28,9 @@ void text_number(char out[TEXT_NUMBER_SIZE], double v);
  * Gives n. */
 int text_digits(char out[TEXT_DIGITS_SIZE], double v);
 
+/* Whether `in` is a number as JSON has them; *ret_whole: with neither fraction nor exponent. */
+bool text_is_number(struct slice in, bool *ret_whole);
+
 /* The nearest double to a decimal: sign, digits, fraction and exponent as JSON has them, or with
  * the digits on one side of the point missing. Infinite beyond what a double holds. Like the two
  * above it knows no locale: in a program that has set one, strtod() would want another point. */

@@ -1,39 +1,7 @@
-#include <ctype.h>
 #include <math.h>
 
 #include "base/text.h"
 #include "flag/flag_int.h"
-
-/* The digits from `at` on: where they end. */
-static size_t digits(struct slice s, size_t at)
-{
-    while (at < s.len && isdigit(s.ptr[at]))
-        at++;
-    return at;
-}
-
-/* Whether `s` is a JSON number; *ret_whole: it has neither fraction nor exponent. */
-static bool is_number(struct slice s, bool *ret_whole)
-{
-    size_t at = s.len && s.ptr[0] == '-', end = digits(s, at);
-    if (end == at || (s.ptr[at] == '0' && end > at + 1))
-        return false;
-    *ret_whole = end == s.len;
-    if (end < s.len && s.ptr[end] == '.') {
-        at = end + 1;
-        end = digits(s, at);
-        if (end == at)
-            return false;
-    }
-    if (end < s.len && (s.ptr[end] == 'e' || s.ptr[end] == 'E')) {
-        at = end + 1;
-        at += at < s.len && (s.ptr[at] == '+' || s.ptr[at] == '-');
-        end = digits(s, at);
-        if (end == at)
-            return false;
-    }
-    return end == s.len;
-}
 
 /* Beyond 2^53 - 1 an integer and its neighbour are the same double: it would not be what it says.
  * Compared as digits, so that no rounding comes before. */
@@ -50,7 +18,7 @@ static bool is_rounded(struct slice s)
 enum number_fault number_parse(struct slice text, double *ret)
 {
     bool whole;
-    if (!is_number(text, &whole))
+    if (!text_is_number(text, &whole))
         return NUMBER_NONE;
     if (whole && is_rounded(text))
         return NUMBER_ROUNDED;
