@@ -87,6 +87,12 @@ enum hoist_err tls_ca_read(const char *option, const char *path, char **ret)
     return read_file(&ca, ret);
 }
 
+enum hoist_err tls_key_read(const char *option, const char *path, char **ret)
+{
+    struct wanted key = {option, path, key_word, "secret key", true};
+    return read_file(&key, ret);
+}
+
 enum hoist_err tls_files_read(const char *cert_path, const char *key_path, const char *ca_path,
                               struct tls_files *ret)
 {
@@ -102,10 +108,9 @@ enum hoist_err tls_files_read(const char *cert_path, const char *key_path, const
                        : !key_path ? "--tls-key"
                                    : "--tls-ca");
     struct wanted cert = {"--tls-cert", cert_path, certificate_word, "certificate", false};
-    struct wanted key = {"--tls-key", key_path, key_word, "secret key", true};
     enum hoist_err err = read_file(&cert, &f.cert);
     if (!err)
-        err = read_file(&key, &f.key);
+        err = tls_key_read("--tls-key", key_path, &f.key);
     if (!err)
         err = tls_ca_read("--tls-ca", ca_path, &f.ca);
     if (err)

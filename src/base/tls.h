@@ -32,6 +32,9 @@ MUST_USE enum hoist_err tls_files_read(const char *cert_path, const char *key_pa
  * ENOMEM. */
 MUST_USE enum hoist_err tls_ca_read(const char *option, const char *path, char **ret);
 
+/* The secret key in file `path`, likewise. */
+MUST_USE enum hoist_err tls_key_read(const char *option, const char *path, char **ret);
+
 /* Whether both hold the same. */
 bool tls_files_same(const struct tls_files *a, const struct tls_files *b);
 

@@ -1,15 +1,6 @@
 #include "http/fetch.h"
 
-#include <curl/curl.h>
-#include <pthread.h>
-#include <string.h>
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void init(void)
-{
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT); /* if it fails, so does every curl_easy_init() */
-}
+#include "http/curl_int.h"
 
 static size_t take(char *bytes, size_t one, size_t count, void *arg)
 {
@@ -50,25 +41,19 @@ static enum hoist_err failed(CURLcode code, const char *why, const struct buf *o
     }
 }
 
-static void give_pem(CURL *curl, CURLoption option, char *pem)
-{
-    struct curl_blob blob = {pem, strlen(pem), CURL_BLOB_NOCOPY};
-    curl_easy_setopt(curl, option, &blob);
-}
-
 static void give_tls(CURL *curl, const struct tls_files *tls)
 {
     if (!tls || !tls->cert)
         return;
-    give_pem(curl, CURLOPT_SSLCERT_BLOB, tls->cert);
-    give_pem(curl, CURLOPT_SSLKEY_BLOB, tls->key);
-    give_pem(curl, CURLOPT_CAINFO_BLOB, tls->ca);
+    curl_give_pem(curl, CURLOPT_SSLCERT_BLOB, tls->cert);
+    curl_give_pem(curl, CURLOPT_SSLKEY_BLOB, tls->key);
+    curl_give_pem(curl, CURLOPT_CAINFO_BLOB, tls->ca);
 }
 
 enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *out)
 {
     char why[CURL_ERROR_SIZE] = "";
-    pthread_once(&once, init);
+    curl_begin();
     CURL *curl = curl_easy_init();
     struct curl_slist *headers = curl ? headers_of(f) : NULL;
     if (!headers) {
