@@ -21,6 +21,17 @@ void hash_sha256(uint8_t out[HASH_SIZE], struct slice in)
     crypto_hash_sha256(out, in.ptr, in.len);
 }
 
+_Static_assert(crypto_auth_hmacsha256_BYTES == HASH_SIZE, "what hash_hmac_sha256() gives");
+
+void hash_hmac_sha256(uint8_t out[HASH_SIZE], struct slice key, struct slice in)
+{
+    crypto_auth_hmacsha256_state state;
+    crypto_auth_hmacsha256_init(&state, key.ptr, key.len);
+    crypto_auth_hmacsha256_update(&state, in.ptr, in.len);
+    crypto_auth_hmacsha256_final(&state, out);
+    sodium_memzero(&state, sizeof state);
+}
+
 bool hash_equal(const uint8_t a[HASH_SIZE], const uint8_t b[HASH_SIZE])
 {
     return sodium_memcmp(a, b, HASH_SIZE) == 0;

@@ -1,4 +1,4 @@
-/* hash.h - BLAKE2b-256, random bytes, and the state hash of an environment (all on libsodium).
+/* hash.h - BLAKE2b-256, HMAC, random bytes, and the state hash of an environment (all on libsodium).
  *
  * The state hash is LtHash16, the homomorphic hash of Bellare and Micciancio ("A New Paradigm for
  * Collision-Free Hashing", 1997) in the form Facebook uses for update propagation (Lewi et al.,
@@ -25,6 +25,9 @@ void hash_blake2b(uint8_t out[HASH_SIZE], struct slice in);
 
 /* For what people compute again themselves, with sha256sum. */
 void hash_sha256(uint8_t out[HASH_SIZE], struct slice in);
+
+/* HMAC-SHA-256 (RFC 2104) of `in`, with a key of any length. */
+void hash_hmac_sha256(uint8_t out[HASH_SIZE], struct slice key, struct slice in);
 
 /* Whether they are the same, in a time that does not depend on where they differ. */
 bool hash_equal(const uint8_t a[HASH_SIZE], const uint8_t b[HASH_SIZE]);

@@ -5,8 +5,19 @@
 static size_t take(char *bytes, size_t one, size_t count, void *arg)
 {
     struct buf *out = arg;
+    if (!out)
+        return count;
     buf_add(out, bytes, one * count);
     return out->err ? 0 : count;
+}
+
+/* NULL: memory is out, and the list is gone. */
+static struct curl_slist *header_add(struct curl_slist *headers, const char *text)
+{
+    struct curl_slist *both = curl_slist_append(headers, text);
+    if (!both)
+        curl_slist_free_all(headers);
+    return both;
 }
 
 static struct curl_slist *headers_of(const struct fetch *f)
@@ -15,16 +26,20 @@ static struct curl_slist *headers_of(const struct fetch *f)
     struct buf token = BUF_INIT(16 << 10);
     if (f->token && headers) {
         buf_printf(&token, "Authorization: Bearer %s", f->token);
-        struct curl_slist *both = token.err ? NULL : curl_slist_append(headers, buf_str(&token));
-        if (!both)
+        headers = header_add(headers, buf_str(&token));
+        if (token.err) {
             curl_slist_free_all(headers);
-        headers = both;
+            headers = NULL;
+        }
     }
+    for (size_t i = 0; i < f->header_count && headers; i++)
+        headers = header_add(headers, f->headers[i]);
     buf_done(&token);
     return headers;
 }
 
-static enum hoist_err failed(CURLcode code, const char *why, const struct buf *out)
+static enum hoist_err failed(const struct fetch *f, CURLcode code, const char *why,
+                             const struct buf *out)
 {
     switch (code) {
     case CURLE_UNSUPPORTED_PROTOCOL:
@@ -33,11 +48,11 @@ static enum hoist_err failed(CURLcode code, const char *why, const struct buf *o
     case CURLE_OPERATION_TIMEDOUT:
         return err_set(HOIST_ETIMEOUT, "no answer in time");
     case CURLE_WRITE_ERROR:
-        return buf_err(out);
+        return out ? buf_err(out) : HOIST_EIO;
     case CURLE_OUT_OF_MEMORY:
         return err_set(HOIST_ENOMEM, "out of memory");
     default:
-        return err_set(HOIST_EIO, "%s", *why ? why : curl_easy_strerror(code));
+        return err_set(HOIST_EIO, "%s", *why && !f->is_secret ? why : curl_easy_strerror(code));
     }
 }
 
@@ -48,6 +63,29 @@ static void give_tls(CURL *curl, const struct tls_files *tls)
     curl_give_pem(curl, CURLOPT_SSLCERT_BLOB, tls->cert);
     curl_give_pem(curl, CURLOPT_SSLKEY_BLOB, tls->key);
     curl_give_pem(curl, CURLOPT_CAINFO_BLOB, tls->ca);
+}
+
+static int look(void *stop, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)a, (void)b, (void)c, (void)d;
+    return atomic_load((const atomic_bool *)stop); /* other than 0: libcurl gives up */
+}
+
+static void let_stop(CURL *curl, const atomic_bool *stop)
+{
+    if (!stop)
+        return;
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, stop);
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
+}
+
+static void read_retry_after(CURL *curl, int64_t *ret_ms)
+{
+    curl_off_t seconds = 0;
+    curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &seconds);
+    *ret_ms = seconds < INT32_MAX ? seconds * 1000 : INT32_MAX;
 }
 
 enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *out)
@@ -70,11 +108,14 @@ enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *o
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)f->timeout_ms);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    let_stop(curl, f->stop);
     give_tls(curl, f->tls);
     CURLcode code = curl_easy_perform(curl);
     if (code == CURLE_OK)
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
+    if (code == CURLE_OK && f->retry_after_ms)
+        read_retry_after(curl, f->retry_after_ms);
     curl_slist_free_all(headers);
     curl_easy_cleanup(curl);
-    return code == CURLE_OK ? HOIST_OK : failed(code, why, out);
+    return code == CURLE_OK ? HOIST_OK : failed(f, code, why, out);
 }

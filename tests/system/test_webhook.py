@@ -25,13 +25,13 @@ def alert(name, status="firing", fingerprint="f1", starts="2026-01-01T00:00:00Z"
 
 
 class Site:
-    def __init__(self, lab):
+    def __init__(self, lab, *more):
         self.lab = lab
         tokens = lab.file("tokens", f"# for Alertmanager\n{TOKEN}\n")
         self.primary = lab.primary("--env", "production", "--env", "staging", "--webhook-token-file", tokens,
                                    "--kill-on-alert", "production:SyncFails=sync", "--kill-on-alert", "production:ApiFails=api",
                                    "--kill-on-alert", "production:ApiFails=sync", "--kill-on-alert", "staging:ApiFails=api",
-                                   "--kill-on-alert", "production:Typo=not-there")
+                                   "--kill-on-alert", "production:Typo=not-there", *more)
         for env in "production", "staging":
             for key in "sync", "api":
                 lab.ok("set", key, "on", env=env)

@@ -127,10 +127,30 @@ static void random_numbers_stay_below_their_bound(void **state)
     assert_memory_not_equal(a, b, sizeof a);
 }
 
+/* RFC 4231, test cases 2 and 6: a short key, and one longer than a block. */
+static void hmac_sha256_gives_the_known_answers(void **state)
+{
+    static const char *const known[] = {
+        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"};
+    uint8_t key[131], mac[HASH_SIZE];
+    char hex[2 * HASH_SIZE + 1];
+    memset(key, 0xaa, sizeof key);
+    hash_hmac_sha256(mac, SLICE("Jefe"), SLICE("what do ya want for nothing?"));
+    text_hex(hex, slice_of(mac, sizeof mac));
+    assert_string_equal(hex, known[0]);
+    hash_hmac_sha256(mac, slice_of(key, sizeof key),
+                     SLICE("Test Using Larger Than Block-Size Key - Hash Key First"));
+    text_hex(hex, slice_of(mac, sizeof mac));
+    assert_string_equal(hex, known[1]);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blake2b_gives_the_known_answers),
+        cmocka_unit_test(hmac_sha256_gives_the_known_answers),
         cmocka_unit_test(what_comes_in_pieces_has_the_same_hash),
         cmocka_unit_test(the_state_digest_gives_the_known_answers),
         cmocka_unit_test(the_state_digest_knows_no_order_and_subtracts_what_was_added),

@@ -19,6 +19,7 @@
 #include "files.h"
 #include "greet.h"
 #include "http/http.h"
+#include "http/notify.h"
 #include "notify.h"
 #include "primary/primary.h"
 #include "repl/agent.h"
@@ -47,6 +48,7 @@ struct daemon {
     struct relay *relay;
     struct sums *sums; /* of evaluations; also while the store is opened anew */
     struct gather *gather;
+    struct notifier *notifier; /* a primary's; NULL: nobody is notified */
     struct ofrep_config ofrep;
     struct http *http[HTTP_COUNT];
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
@@ -240,12 +242,25 @@ static enum hoist_err start_http(struct daemon *d)
     return err;
 }
 
+/* Before the primary: what is there before it starts is no news, what it changes is. */
+static enum hoist_err start_notifier(struct daemon *d)
+{
+    const struct settings *s = d->settings;
+    struct notifier_config config = {.store = d->store,
+                                     .dir = s->store,
+                                     .sinks = s->notify,
+                                     .count = s->notify_count,
+                                     .insecure = s->insecure};
+    return s->notify_count ? notifier_start(&config, &d->notifier) : HOIST_OK;
+}
+
 static void stop(struct daemon *d)
 {
     for (int i = 0; i < HTTP_COUNT; i++)
         http_stop(d->http[i]);
     gather_stop(d->gather); /* what it takes over last goes up, or is written, when the role ends */
     primary_stop(d->primary);
+    notifier_stop(d->notifier);
     if (d->relay)
         relay_stop(d->relay);
     else
@@ -317,6 +332,8 @@ static enum hoist_err start(struct daemon *d)
         figures_begin(d->store, d->descriptors);
     if (!err)
         start_counting(d);
+    if (!err)
+        err = start_notifier(d);
     if (!err)
         err = start_role(d);
     if (!err)

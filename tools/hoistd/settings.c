@@ -81,6 +81,11 @@
     {.name = "webhook-token-file", .arg = "FILE", \
      .help = "tokens, a line each, one of which Alertmanager has to\n" \
              "bring; without it there is no webhook"}, \
+    {.name = "notify", .arg = "NAME=KIND:FILE", .many = true, \
+     .help = "whom to tell of kills, restores and rollbacks. KIND is\n" \
+             "slack (an incoming webhook) or json (the event, signed);\n" \
+             "FILE, which its owner alone may read, has the URL in its\n" \
+             "first line, and for json a key in its second"}, \
     {.name = "anonymous", .arg = "ROLE", \
      .help = "what they may do who sign nothing: viewer or none. By\n" \
              "default everything until the first flagctl access\n" \
@@ -626,6 +631,7 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     s.private_count = options_list(s.options, "private", &s.privates);
     s.sign_key = options_get(s.options, "sign-key");
     s.kill_count = options_list(s.options, "kill-on-alert", &s.kill_on_alert);
+    s.notify_count = options_list(s.options, "notify", &s.notify);
     s.webhook_tokens = options_get(s.options, "webhook-token-file");
     s.ofrep.context_count = options_list(s.options, "context", &s.ofrep.context);
     s.ofrep.header_count = options_list(s.options, "context-from-header", &s.ofrep.headers);

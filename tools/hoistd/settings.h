@@ -58,7 +58,9 @@ struct settings { /* text belongs to `options`, but for store and id */
     const char *const *kill_on_alert;
     size_t kill_count;
     const char *webhook_tokens; /* NULL: there is no webhook */
-    const char *sign_key;       /* NULL: the one in the store's directory */
+    const char *const *notify;  /* "NAME=KIND:FILE" */
+    size_t notify_count;
+    const char *sign_key; /* NULL: the one in the store's directory */
     struct trust trust;
     struct quota_limits quota; /* of all but an agent, as it was said */
     struct store_options store_options;
