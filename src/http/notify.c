@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "http/cursor.h"
-#include "http/event.h"
+#include "http/news.h"
 #include "http/sink.h"
 
 enum {
@@ -53,7 +53,7 @@ struct waiting {      /* the next one to be told of */
     uint64_t version; /* 0: there is none */
     size_t at;        /* its environment, in the cursor */
     int64_t time_ms;
-    char id[EVENT_ID_SIZE];
+    char id[NEWS_ID_SIZE];
     struct buf body;
 };
 
@@ -105,10 +105,10 @@ static void take(struct teller *t, const struct cursor_at *at, const struct chan
     ret->at = (size_t)(at - t->cursor.envs);
     buf_clear(&ret->body);
     if (t->sink.kind == SINK_JSON)
-        event_put_json(&ret->body, c);
+        news_put_json(&ret->body, c);
     else
-        event_put_slack(&ret->body, c);
-    event_id(&c->head, ret->id);
+        news_put_slack(&ret->body, c);
+    news_id(&c->head, ret->id);
     ret->version = c->head.version;
     ret->time_ms = c->head.time_ms;
 }
@@ -128,7 +128,7 @@ static bool look_at(struct teller *t, struct store_read *r, const struct store_e
         if (i == LOOK_CHANGES)
             return true;
         if (store_log_get(r, env->id, at->version + 1, &bytes) == HOIST_OK &&
-            change_decode(bytes, &c) == HOIST_OK && event_is(&c.head)) {
+            change_decode(bytes, &c) == HOIST_OK && news_is(&c.head)) {
             if (ret->version == 0 || c.head.time_ms < ret->time_ms)
                 take(t, at, &c, ret);
             return false;
@@ -243,7 +243,7 @@ static void tell(struct teller *t, const struct waiting *w)
 static void *run(void *arg)
 {
     struct teller *t = arg;
-    struct waiting w = {.body = BUF_INIT(EVENT_BODY_MAX)};
+    struct waiting w = {.body = BUF_INIT(NEWS_BODY_MAX)};
     do {
         bool more = look(t, &w), waits = w.version && !w.body.err;
         if (waits)

@@ -52,7 +52,9 @@ def metrics_that_are_named():
 
 def test_every_metric_that_is_named_is_there_from_the_start_at_0(lab):
     """Those of a release are there once there is one."""
-    site = Site(lab)
+    told = lab.file("told", "https://hooks.example.com/x\n")
+    told.chmod(0o600)
+    site = Site(lab, "--notify", f"ops=slack:{told}")
     relay = lab.relay()
     secure = Lab(lab.dir / "secure")
     secure.dir.mkdir()

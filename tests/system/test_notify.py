@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from hoist import SOAK, clean_env, free_port, wait_until
+from hoist import SOAK, TOP, clean_env, free_port, wait_until
 from test_webhook import TOKEN, alert
 from test_webhook import Site as Alerts
 
@@ -282,3 +282,21 @@ def test_two_sinks_have_a_place_each(lab, receiver):
     p.signal(signal.SIGTERM)
     assert p.p.wait(20) == 0
     assert (p.store / "notify-well").read_text().splitlines()[0] == (p.store / "notify-ill").read_text().splitlines()[0]
+
+
+def test_the_example_takes_what_is_signed_and_prints_each_thing_once(lab):
+    port = free_port()
+    file = secret(lab, "example", port, KEY)
+    notified = lab.process([TOP / "examples/notified/notified", "--port", port, "--secrets", file], "notified")
+    p = lab.primary("--notify", f"ops=json:{file}", "--notify", f"again=json:{file}")
+    forged = secret(lab, "forged", port, "another-key-that-signs")
+    lab.ok("set", "sync", "on")
+    lab.ok("kill", "sync", "-m", "it burns")
+    wait_until(lambda: sent(p) == 1 and sent(p, sink="again") == 1)
+    assert notified.text().count("kill production v3 sync by") == 1 and "it burns" in notified.text()
+    p.stop()
+    other = lab.primary("--notify", f"forged=json:{forged}", name="other")
+    lab.ok("set", "sync", "on")
+    lab.ok("kill", "sync")
+    wait_until(lambda: sent(other, "failed", "forged") >= 1)
+    assert notified.text().count("\n") == 1

@@ -1,19 +1,19 @@
-#include "http/event.h"
+#include "http/news.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "flag/json.h"
 
-bool event_is(const struct change_header *head)
+bool news_is(const struct change_header *head)
 {
     return head->kind == CHANGE_KILL || head->kind == CHANGE_RESTORE ||
            head->kind == CHANGE_ROLLBACK;
 }
 
-void event_id(const struct change_header *head, char out[EVENT_ID_SIZE])
+void news_id(const struct change_header *head, char out[NEWS_ID_SIZE])
 {
-    snprintf(out, EVENT_ID_SIZE, "%.*s/%016" PRIx64 "/%" PRIu64, SLICE_ARG(head->env), head->epoch,
+    snprintf(out, NEWS_ID_SIZE, "%.*s/%016" PRIx64 "/%" PRIu64, SLICE_ARG(head->env), head->epoch,
              head->version);
 }
 
@@ -60,7 +60,7 @@ static void add_keys(struct buf *out, const struct change *c)
     struct slice key;
     uint32_t shown = 0;
     if (open_edits(c, &edits))
-        while (shown < EVENT_SLACK_FLAGS_SHOWN && next_key(&edits, &key)) {
+        while (shown < NEWS_SLACK_FLAGS_SHOWN && next_key(&edits, &key)) {
             buf_add_str(out, shown++ ? ", `" : "`");
             add_escaped(out, key);
             buf_add_byte(out, '`');
@@ -75,9 +75,9 @@ static const char *past(uint32_t kind)
     return kind == CHANGE_KILL ? "killed" : kind == CHANGE_RESTORE ? "restored" : "rolled back";
 }
 
-void event_put_slack(struct buf *out, const struct change *c)
+void news_put_slack(struct buf *out, const struct change *c)
 {
-    struct buf text = BUF_INIT(EVENT_BODY_MAX);
+    struct buf text = BUF_INIT(NEWS_BODY_MAX);
     add_keys(&text, c);
     buf_printf(&text, " %s in *", past(c->head.kind));
     add_escaped(&text, c->head.env);
@@ -108,7 +108,7 @@ static void put_flags(struct json_writer *w, const struct change *c)
     json_key(w, "flags");
     json_array_begin(w);
     if (open_edits(c, &edits))
-        for (int i = 0; i < EVENT_FLAGS_SHOWN && next_key(&edits, &key); i++)
+        for (int i = 0; i < NEWS_FLAGS_SHOWN && next_key(&edits, &key); i++)
             json_put_slice(w, key);
     json_array_end(w);
     json_key(w, "flags_count");
@@ -127,11 +127,11 @@ static void put_when(struct json_writer *w, const struct change_header *head)
     json_put_time(w, head->time_ms);
 }
 
-void event_put_json(struct buf *out, const struct change *c)
+void news_put_json(struct buf *out, const struct change *c)
 {
-    char id[EVENT_ID_SIZE];
+    char id[NEWS_ID_SIZE];
     struct json_writer w = JSON_WRITER(out, 0);
-    event_id(&c->head, id);
+    news_id(&c->head, id);
     json_object_begin(&w);
     json_key(&w, "id");
     json_put_str(&w, id);

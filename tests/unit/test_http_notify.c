@@ -1,5 +1,5 @@
 /* What is told of a change, whom it is told, and how far somebody was told. */
-#include "http/event.h"
+#include "http/news.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,7 +55,7 @@ static struct change_header kill_by(const char *author, const char *message)
 static void assert_says(void (*put)(struct buf *, const struct change *), struct made *m,
                         const char *text)
 {
-    struct buf out = BUF_INIT(EVENT_BODY_MAX);
+    struct buf out = BUF_INIT(NEWS_BODY_MAX);
     put(&out, &m->change);
     assert_string_equal(buf_str(&out), text);
     buf_done(&out);
@@ -65,13 +65,13 @@ static void assert_says(void (*put)(struct buf *, const struct change *), struct
 static void slack_is_told_in_a_sentence(void **state)
 {
     struct made m = make(kill_by("ana", "it \"burns\""), 1);
-    assert_says(event_put_slack, &m,
+    assert_says(news_put_slack, &m,
                 "{\"text\":\"`flag.0` killed in *production* by ana (v42): it \\\"burns\\\"\"}");
     struct change_header head = kill_by("bo", "");
     head.kind = CHANGE_ROLLBACK;
     head.restores = 7;
     m = make(head, 12);
-    assert_says(event_put_slack, &m,
+    assert_says(news_put_slack, &m,
                 "{\"text\":\"`flag.0`, `flag.1`, `flag.2`, `flag.3`, `flag.4`, `flag.5`, `flag.6`, "
                 "`flag.7`, `flag.8`, `flag.9` and 2 more flags rolled back in *production* by bo "
                 "(v42), to what it was at v7\"}");
@@ -81,7 +81,7 @@ static void slack_is_told_in_a_sentence(void **state)
 static void nothing_of_a_change_is_a_link_or_a_mention_in_slack(void **state)
 {
     struct made m = make(kill_by("<@U1>", "<!channel> a & b <https://x|y>"), 1);
-    assert_says(event_put_slack, &m,
+    assert_says(news_put_slack, &m,
                 "{\"text\":\"`flag.0` killed in *production* by &lt;@U1&gt; (v42): "
                 "&lt;!channel&gt; a &amp; b &lt;https://x|y&gt;\"}");
     (void)state;
@@ -92,7 +92,7 @@ static void a_program_is_told_as_json(void **state)
     struct change_header head = kill_by("ana", "m");
     head.request[15] = 1;
     struct made m = make(head, 2);
-    assert_says(event_put_json, &m,
+    assert_says(news_put_json, &m,
                 "{\"id\":\"production/0000000000000abc/42\",\"event\":\"kill\",\"env\":"
                 "\"production\",\"epoch\":\"0000000000000abc\",\"version\":42,\"time\":"
                 "\"2023-11-14T22:13:20.123Z\",\"author\":\"ana\",\"message\":\"m\",\"flags\":["
@@ -104,8 +104,8 @@ static void a_program_is_told_as_json(void **state)
 static void a_change_of_many_flags_names_some_and_counts_all(void **state)
 {
     struct made m = make(kill_by("ana", ""), 1000);
-    struct buf out = BUF_INIT(EVENT_BODY_MAX);
-    event_put_json(&out, &m.change);
+    struct buf out = BUF_INIT(NEWS_BODY_MAX);
+    news_put_json(&out, &m.change);
     assert_non_null(strstr(buf_str(&out), "\"flag.49\"],\"flags_count\":1000,"));
     buf_done(&out);
     buf_done(&m.bytes);
@@ -118,8 +118,8 @@ static void the_longest_change_has_room(void **state)
     memset(message, '&', CHANGE_MESSAGE_MAX);
     memset(author, '<', CHANGE_AUTHOR_MAX);
     struct made m = make(kill_by(author, message), 1);
-    struct buf out = BUF_INIT(EVENT_BODY_MAX);
-    event_put_slack(&out, &m.change);
+    struct buf out = BUF_INIT(NEWS_BODY_MAX);
+    news_put_slack(&out, &m.change);
     assert_int_equal(out.err, HOIST_OK);
     buf_done(&out);
     buf_done(&m.bytes);
@@ -130,7 +130,7 @@ static void kills_restores_and_rollbacks_are_news(void **state)
 {
     for (uint32_t kind = 0; kind < 20; kind++) {
         struct change_header head = {.kind = kind};
-        assert_int_equal(event_is(&head),
+        assert_int_equal(news_is(&head),
                          kind == CHANGE_KILL || kind == CHANGE_RESTORE || kind == CHANGE_ROLLBACK);
     }
     (void)state;
@@ -138,7 +138,7 @@ static void kills_restores_and_rollbacks_are_news(void **state)
 
 /* ------------------------------------------------------------------ sinks */
 
-static char dir[] = "/dev/shm/hoist-event-XXXXXX";
+static char dir[] = "/dev/shm/hoist-notify-XXXXXX";
 
 static int set_up(void **state)
 {
