@@ -526,6 +526,33 @@ static void queries_and_errors_are_counted(void **state)
     assert_true(metric_value(errors) == errors_before + 1);
 }
 
+/* Each allocation in turn is the one that fails: there is an error then, or no matter, and never a
+ * value that was not there. */
+static void where_memory_is_out_there_is_an_error(void **state)
+{
+    struct server *s = *state;
+    char url[64];
+    int n = 1;
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/", s->port);
+    struct prometheus_config config = {.url = url};
+    struct prometheus_query q = {.text = "up", .pass = any};
+    say_json(s, VECTOR(SAMPLE("7")));
+    for (bool failed = true; failed; n++) {
+        struct prometheus *p = NULL;
+        struct prometheus_answer a = {.verdict = RELEASE_ERROR};
+        mem_fail_at(n);
+        enum hoist_err err = prometheus_start(&config, &p);
+        if (!err)
+            err = prometheus_ask_wait(p, &q, 1, &a);
+        prometheus_stop(p);
+        failed = mem_did_fail();
+        mem_fail_at(0);
+        assert_true(err == HOIST_OK || err == HOIST_ENOMEM);
+        assert_true(a.verdict == RELEASE_ERROR || (a.verdict == RELEASE_PASS && a.value == 7));
+    }
+    assert_true(n > 10);
+}
+
 /* ------------------------------------------------------------------ who is asked, and with what */
 
 static void refused(struct prometheus_config config, const char *why)
@@ -714,6 +741,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(more_than_can_be_asked_is_put_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_query_that_is_none_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(queries_and_errors_are_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(where_memory_is_out_there_is_an_error, set_up, tear_down),
         cmocka_unit_test(settings_that_cannot_work_are_refused_at_the_start),
         cmocka_unit_test_setup_teardown(a_token_is_brought_and_what_is_new_in_its_file_counts,
                                         set_up, tear_down),
