@@ -12,6 +12,7 @@ import time
 import pytest
 
 from hoist import SOAK, TOP, clean_env, free_port, wait_until
+from test_metrics import check as check_metrics
 from test_webhook import TOKEN, alert
 from test_webhook import Site as Alerts
 
@@ -115,6 +116,7 @@ def test_a_program_hears_of_kills_restores_and_rollbacks_in_order(lab, receiver)
     assert headers["X-Hoist-Signature"] == "sha256=" + hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
     wait_until(lambda: sent(p) == 3)
     assert sent(p, "failed") == 0 and age(p) == 0
+    check_metrics(p)
 
 
 def test_slack_hears_of_an_alert_that_killed(lab, receiver):
@@ -166,7 +168,7 @@ def test_what_was_not_told_is_told_after_kill_9_and_at_most_one_thing_twice(lab,
         p.kill()
         p.again()
     r.answer = 200
-    wanted = [c["version"] for c in reversed(lab.ok("log", "--limit", 100)["changes"]) if c["kind"] in ("kill", "restore")]
+    wanted = [c["version"] for c in reversed(lab.ok("log", "--limit", 1000)["changes"]) if c["kind"] in ("kill", "restore")]
     wait_until(lambda: r.versions() and r.versions()[-1] == wanted[-1] and age(p) == 0)
     assert sorted(set(r.versions())) == wanted
     assert r.versions() == sorted(r.versions())
