@@ -119,7 +119,8 @@ static void put_quoted(struct buf *out, struct slice v)
 {
     buf_add_byte(out, '"');
     if (text_utf8(v)) {
-        put_text(out, v);
+        if (v.len) /* no text may be no pointer, either */
+            put_text(out, v);
     } else {
         while (v.len) {
             size_t step = utf8_step(v);

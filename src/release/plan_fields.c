@@ -89,7 +89,8 @@ static void read_line(struct plan_reader *r, const struct yaml_item *v, size_t m
     struct slice line = {0};
     read_text(r, v, max, &line);
     if (line.len && memchr(line.ptr, '\n', line.len))
-        plan_complain(r, v, "write it in one line, or folded, behind a  >-", "it has several lines");
+        plan_complain(r, v, "write it in one line, or folded, behind a  >-",
+                      "it has several lines");
     else if (line.len)
         *out = line;
 }

@@ -16,12 +16,12 @@ static const struct yaml_item *at_field(const struct plan_reader *r, uint32_t st
     return field ? field : r->step_at[step];
 }
 
-/* The share of the last change of the same environment, 0 for none. */
-static uint32_t share_before(const struct release_plan *plan, uint32_t step)
+/* What the first `count` steps come to in an environment: a share, 0 for none. */
+static uint32_t share_after(const struct release_plan *plan, uint8_t env, uint32_t count)
 {
     uint32_t share = 0;
-    for (uint32_t i = 0; i < step; i++)
-        if (plan->steps[i].env == plan->steps[step].env && release_step_changes(&plan->steps[i]))
+    for (uint32_t i = 0; i < count; i++)
+        if (plan->steps[i].env == env && release_step_changes(&plan->steps[i]))
             share = plan->steps[i].share;
     return share;
 }
@@ -31,7 +31,7 @@ static uint32_t share_before(const struct release_plan *plan, uint32_t step)
 static void judge_growth(struct plan_reader *r, uint32_t step)
 {
     const struct release_step *s = &r->plan->steps[step];
-    uint32_t before = share_before(r->plan, step);
+    uint32_t before = share_after(r->plan, s->env, step);
     if (s->cohort.count && before == RELEASE_EVERYBODY)
         plan_complain(r, at_field(r, step, "if"), "put it before the step with 100 percent",
                       "everybody has it already");
@@ -132,7 +132,7 @@ static void judge_last(struct plan_reader *r, uint32_t step)
     const struct release_phase_head *head = &plan->phases[plan->steps[step].phase];
     if (plan->steps[step].phase != RELEASE_PRODUCTION || step + 1 != head->first + head->count)
         return;
-    uint32_t share = share_before(plan, step + 1);
+    uint32_t share = share_after(plan, head->env, step + 1);
     if (share != RELEASE_EVERYBODY)
         plan_warn(r, r->step_at[step], "end with a step of 100 percent",
                   "production ends at %s percent", release_percent(share).text);

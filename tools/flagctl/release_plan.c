@@ -327,7 +327,8 @@ static void put_step(struct json_writer *w, const struct shown_plan *s, uint32_t
 /* What the primary says of an environment, or why it says nothing. */
 static void put_env(struct json_writer *w, const struct shown_plan *s, uint32_t env)
 {
-    char *counts = value_text(json_object_get(s->fleet[env].body, "counts"), false);
+    const json_t *hosts = json_object_get(s->fleet[env].body, "counts");
+    char *counts = hosts ? value_text(hosts, false) : NULL;
     json_object_begin(w);
     json_key(w, "env");
     json_put_slice(w, s->plan->envs[env]);
