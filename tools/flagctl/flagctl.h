@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/options.h"
 #include "flag/json.h"
+#include "http/prometheus.h"
 #include "primary/query.h"
 #include "release/plan_file.h"
 #include "repl/net_tls.h"
@@ -204,6 +205,22 @@ int found_exit(const struct call *c, const struct problems *problems,
 
 /* release plan, of a plan that was read. */
 int release_show_plan(struct call *c, const struct release_plan *plan);
+
+/* release guards, likewise (release_guards.c): 0 when all pass, EXIT_GATE when one does not. */
+int release_show_guards(struct call *c, const struct release_plan *plan);
+
+/* What the guards of `plan` say now, into ret[plan->guard_count]. False: the options are wrong, and that
+ * was shown. */
+bool release_ask_guards(struct call *c, const struct release_plan *plan,
+                        struct prometheus_answer *ret, int *ret_exit);
+
+/* One answer on the line that was begun: PASS, its value; or why there is none. */
+void release_print_answer(const struct call *c, const struct release_guard *g,
+                          const struct prometheus_answer *a);
+
+/* The guards with their answers, an array. */
+void release_put_answers(struct json_writer *w, const struct release_plan *plan,
+                         const struct prometheus_answer *answers);
 
 /* --from, or now. EINVAL. */
 MUST_USE enum hoist_err release_start_read(const struct call *c, int64_t *ret_wall_ms);

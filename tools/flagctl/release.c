@@ -159,7 +159,7 @@ static int lint(struct call *c)
     return exit;
 }
 
-/* ------------------------------------------------------------------ plan, announce */
+/* ------------------------------------------------------------------ plan, guards, announce */
 
 enum hoist_err release_start_read(const struct call *c, int64_t *ret_wall_ms)
 {
@@ -209,6 +209,16 @@ static int plan(struct call *c)
     if (open_good(c, &f, &exit))
         exit = options_on(c->options, "canonical") ? print_canonical(c, f.plan)
                                                    : release_show_plan(c, f.plan);
+    plan_file_done(&f);
+    return exit;
+}
+
+static int guards(struct call *c)
+{
+    struct plan_file f;
+    int exit = EXIT_INPUT;
+    if (open_good(c, &f, &exit))
+        exit = release_show_guards(c, f.plan);
     plan_file_done(&f);
     return exit;
 }
@@ -266,7 +276,7 @@ static int announce(struct call *c)
 static const struct {
     const char *name;
     int (*run)(struct call *c);
-} verbs[] = {{"lint", lint}, {"plan", plan}, {"announce", announce}};
+} verbs[] = {{"lint", lint}, {"plan", plan}, {"guards", guards}, {"announce", announce}};
 
 int run_release(struct call *c)
 {

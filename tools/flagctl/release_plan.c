@@ -17,6 +17,8 @@ struct shown_plan {
     struct reply fleet[RELEASE_ENVS_MAX]; /* of a primary; body NULL: it was not asked */
     struct reply list[RELEASE_ENVS_MAX];
     bool asked;
+    bool guards_asked; /* of a Prometheus */
+    struct prometheus_answer answers[RELEASE_GUARDS_MAX];
 };
 
 static const char *time_text(char out[TEXT_TIME_SIZE], int64_t ms)
@@ -207,8 +209,9 @@ static void print_phase(const struct shown_plan *s, enum release_phase phase)
 
 /* ------------------------------------------------------------------ what goes with them */
 
-static void print_guard_list(const struct release_plan *plan)
+static void print_guard_list(const struct shown_plan *s)
 {
+    const struct release_plan *plan = s->plan;
     printf("\nGuards, each %s; aborted after %u FAIL in a row\n",
            release_span(plan->interval_ms).text, plan->abort_after);
     for (uint32_t i = 0; i < plan->guard_count; i++) {
@@ -217,6 +220,10 @@ static void print_guard_list(const struct release_plan *plan)
                release_bound_text(g->pass).text, g->critical.op ? ", critical " : "",
                g->critical.op ? release_bound_text(g->critical).text : "", g->hold ? ", holds" : "",
                SLICE_ARG(g->query));
+        if (!s->guards_asked)
+            continue;
+        printf("      now ");
+        release_print_answer(s->call, g, &s->answers[i]);
     }
     for (uint32_t i = 0; i < plan->alert_count; i++)
         printf("%s%.*s%s", i ? ", " : "Alerts that abort: ", SLICE_ARG(plan->alerts[i]),
@@ -290,7 +297,7 @@ static void print_text(const struct shown_plan *s)
         print_phase(s, (enum release_phase)phase);
     printf("\nFinished %.16sZ at the earliest: nobody is waited for, and nothing fails\n",
            time_text(time, s->finish_ms));
-    print_guard_list(plan);
+    print_guard_list(s);
     print_coverage(s);
     print_undo(plan);
     print_now(s);
@@ -386,6 +393,8 @@ static void print_object(const struct shown_plan *s)
         put_step(w, s, i);
     json_array_end(w);
     put_undo_list(w, s->plan);
+    if (s->guards_asked)
+        release_put_answers(w, s->plan, s->answers);
     json_key(w, "environments");
     json_array_begin(w);
     for (uint32_t i = 0; i < s->plan->env_count && s->asked; i++)
@@ -407,6 +416,13 @@ static int exit_of(const struct shown_plan *s)
                                                                              : EXIT_DONE;
 }
 
+/* Where a Prometheus was named. False: that was wrong, and was shown. */
+static bool ask_guards(struct shown_plan *s, int *ret_exit)
+{
+    s->guards_asked = options_get(s->call->options, "prometheus") != NULL;
+    return !s->guards_asked || release_ask_guards(s->call, s->plan, s->answers, ret_exit);
+}
+
 int release_show_plan(struct call *c, const struct release_plan *plan)
 {
     struct shown_plan *s = mem_zalloc(1, sizeof *s);
@@ -418,7 +434,7 @@ int release_show_plan(struct call *c, const struct release_plan *plan)
     if (release_start_read(c, &s->from_ms) != HOIST_OK) {
         exit = show_failure(c, EXIT_INPUT, "input", "write a time in UTC: 2026-12-07T08:00:00Z",
                             "--from: '%s' is no time", options_get(c->options, "from"));
-    } else if (source_choose(c, true)) {
+    } else if (ask_guards(s, &exit) && source_choose(c, true)) {
         release_plan_times(plan, s->from_ms, s->times);
         s->finish_ms = s->times[plan->step_count - 1].ends_ms;
         ask_all(s);

@@ -122,15 +122,18 @@ const struct subcommand subcommands[] = {
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout "
      "help author m envs key uid prefix expires limit ", 1, 4,
      run_access, false},
-    {"release", "lint PLAN | plan PLAN | announce PLAN",
+    {"release", "lint PLAN | plan PLAN | guards PLAN | announce PLAN",
      "A release by its plan: a YAML file of phases, steps, guards and signatures (docs/releases.md).\n"
      "lint says what is wrong with PLAN, each with line and column, and what is odd; with --flags it\n"
      "looks at the flags of a file as well. Exit 0: no problems, 2: some; 1 with --strict: warnings.\n"
      "plan prints what each step changes and waits for, when it could be done, guards, roles, the way\n"
-     "back, and the plan's hash; where a primary answers, the hosts and how the flags stand.\n"
+     "back, and the plan's hash; where a primary answers, the hosts and how the flags stand; with\n"
+     "--prometheus what the guards say.\n"
+     "guards asks the Prometheus alone. Exit 0: all of them pass, 4: one fails or has no answer.\n"
      "announce writes the message about it, in Markdown, for support or users.",
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout help "
-     "strict flags canonical for starts ", 2, 2, run_release, true},
+     "strict flags canonical for starts prometheus prometheus-timeout prometheus-token-file "
+     "prometheus-user-file prometheus-ca prometheus-cert prometheus-key ", 2, 2, run_release, true},
     {"backup", "FILE | verify FILE", "Write a store with its log into one file, also while hoistd runs.\n"
      "The store is --store DIR, or this host's: on the primary's machine that is all there is, and\n"
      "hoistd recover makes a primary of it; it is checked, as fsck does, and not written if it has\n"
@@ -183,6 +186,13 @@ static const struct option all_options[] = {
     {"flags", "FILE", NULL, NULL, "lint: the flags of an environment, in a flag file", true, true},
     {"canonical", NULL, NULL, NULL, "plan: the form that the hash is made of (sha256sum), and nothing else", false, true},
     {"for", "WHOM", NULL, NULL, "announce: for support, or users", false, true},
+    {"prometheus", "URL", NULL, NULL, "plan, guards: the Prometheus to ask, as in http://127.0.0.1:9090", false, true},
+    {"prometheus-timeout", "TIME", "5s", NULL, "how long to wait for the answer to a guard", false, true},
+    {"prometheus-token-file", "FILE", NULL, NULL, "a bearer token for it, which only you may read", false, true},
+    {"prometheus-user-file", "FILE", NULL, NULL, "USER:PASSWORD for it, likewise", false, true},
+    {"prometheus-ca", "FILE", NULL, NULL, "the CA that signed its certificate, if not one that the system believes", false, true},
+    {"prometheus-cert", "FILE", NULL, NULL, "your certificate for it, in PEM", false, true},
+    {"prometheus-key", "FILE", NULL, NULL, "its secret key", false, true},
     {"prune", NULL, NULL, NULL, "delete the flags that the file, or the source, does not have", false, true},
     {"from", "SYSTEM", NULL, NULL, "whose file it is: flagd (as without it) or unleash", false, true},
     {"approximate", NULL, NULL, NULL,
