@@ -6,12 +6,14 @@ import json
 import pathlib
 import random
 import signal
+import ssl
 import threading
 import time
 
 import pytest
 
 from hoist import SOAK, TOP, clean_env, free_port, wait_until
+from pki import Pki
 from test_metrics import check as check_metrics
 from test_webhook import TOKEN, alert
 from test_webhook import Site as Alerts
@@ -246,6 +248,21 @@ def test_no_secret_is_in_logs_the_process_list_status_or_metrics(lab, receiver):
     assert "ops was not told of production/" in shown[0]
 
 
+def test_who_has_no_certificate_that_the_system_believes_is_told_nothing(lab, receiver):
+    r = receiver()
+    pki = Pki(lab.dir / "pki").ca("ca").issue("hooks")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.dir / "hooks.pem", pki.dir / "hooks.key")
+    r.server.socket = context.wrap_socket(r.server.socket, server_side=True)
+    file = lab.file("tls-url", f"https://localhost:{r.port}{PATH}\n")
+    file.chmod(0o600)
+    p = lab.primary("--notify", f"ops=slack:{file}")
+    lab.ok("set", "sync", "on")
+    lab.ok("kill", "sync")
+    wait_until(lambda: sent(p, "failed") >= 1)
+    assert sent(p) == 0 and r.got == [] and "certificate" in p.text()
+
+
 def test_it_ends_at_once_while_a_sink_hangs(lab, receiver):
     r = receiver()
     hanging = threading.Event()
@@ -302,3 +319,34 @@ def test_the_example_takes_what_is_signed_and_prints_each_thing_once(lab):
     lab.ok("kill", "sync")
     wait_until(lambda: sent(other, "failed", "forged") >= 1)
     assert notified.text().count("\n") == 1
+
+
+def test_a_place_that_cannot_be_true_is_mended_and_said(lab, receiver):
+    r = receiver()
+    p = primary(lab, r.port, "--log-min", 1, "--log-age", "1ms")
+    lab.ok("set", "sync", "on")
+    p.stop()
+    place = p.store / "notify-ops"
+    place.write_text("hoist-notify-1\nproduction 999\n")  # a store that was set back
+    p.again()
+    lab.ok("kill", "sync")
+    wait_until(lambda: sent(p) == 1)
+    assert "the store was set back" in p.text() and sent(p, "lost") == 0
+    for n in range(4):
+        lab.ok("set", "other", n, "--type", "number")
+    lab.ok("restore", "sync")
+    wait_until(lambda: sent(p) == 2)
+    p.stop()
+    p.again()  # when it starts it looks how old the log is
+    wait_until(lambda: lab.ok("log")["first"] > 3, what="the log is cut")
+    p.stop()
+    place.write_text("hoist-notify-1\nproduction 1\n")  # and a sink that took nothing for too long
+    p.again()
+    wait_until(lambda: sent(p, "lost") == 1)
+    assert "are no longer in the log, and ops may not have been told of them" in p.text()
+    lab.ok("kill", "sync")
+    wait_until(lambda: r.versions()[-1] == lab.head()["version"])
+    p.stop()
+    place.write_text("production\n")
+    p.restart()
+    assert p.p.wait(20) == 1 and "Remove the file" in p.text()

@@ -34,7 +34,7 @@ static const struct release_bound any = {RELEASE_LE, 1e300};
 
 /* ------------------------------------------------------------------ a server that says anything */
 
-enum way { WHOLE, HANG, DRIP, CUT, SLAM };
+enum way { WHOLE, HANG, DRIP, CUT, SLAM, ENDLESS /* until it is closed */ };
 
 struct server {
     int fd;
@@ -42,10 +42,10 @@ struct server {
     pthread_t thread;
     atomic_bool stopping;
     _Atomic unsigned served, at_once, most_at_once;
-    enum way way;
-    struct buf answer;
+    _Atomic enum way way;
     pthread_mutex_t lock;
-    char request[8192]; /* the last one */
+    struct buf answer;  /* … */
+    char request[8192]; /* the last one: under the lock */
 };
 
 struct connection {
@@ -79,12 +79,30 @@ static void hang(struct server *s, int fd)
         ;
 }
 
-static void drip(struct server *s, int fd)
+static void drip(struct server *s, int fd, struct slice answer)
 {
     struct pollfd gone = {.fd = fd, .events = POLLRDHUP};
-    for (size_t i = 0; i < s->answer.len && !s->stopping; i++)
-        if (send(fd, s->answer.ptr + i, 1, MSG_NOSIGNAL) != 1 || poll(&gone, 1, 20) != 0)
+    for (size_t i = 0; i < answer.len && !s->stopping; i++)
+        if (send(fd, answer.ptr + i, 1, MSG_NOSIGNAL) != 1 || poll(&gone, 1, 20) != 0)
             return;
+}
+
+static void send_all(int fd, struct slice answer)
+{
+    ssize_t n = 1;
+    for (size_t at = 0; at < answer.len && n > 0; at += (size_t)n)
+        n = send(fd, answer.ptr + at, answer.len - at, MSG_NOSIGNAL);
+}
+
+/* To be freed. */
+static struct slice answer_of(struct server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct slice own = {(uint8_t *)malloc(s->answer.len + 1), s->answer.len};
+    if (s->answer.len)
+        memcpy((uint8_t *)own.ptr, s->answer.ptr, own.len);
+    pthread_mutex_unlock(&s->lock);
+    return own;
 }
 
 static void *serve(void *arg)
@@ -92,6 +110,7 @@ static void *serve(void *arg)
     struct connection *c = arg;
     struct server *s = c->server;
     unsigned now = ++s->at_once;
+    struct slice answer = answer_of(s);
     if (now > s->most_at_once)
         s->most_at_once = now;
     if (s->way != SLAM)
@@ -99,17 +118,15 @@ static void *serve(void *arg)
     if (s->way == HANG)
         hang(s, c->fd);
     else if (s->way == DRIP)
-        drip(s, c->fd);
+        drip(s, c->fd, answer);
     else if (s->way != SLAM)
-        for (size_t at = 0; at < s->answer.len;) {
-            ssize_t n = send(c->fd, s->answer.ptr + at, s->answer.len - at, MSG_NOSIGNAL);
-            at = n > 0 ? at + (size_t)n : s->answer.len;
-        }
-    s->at_once--;
-    s->served++;
+        send_all(c->fd, answer);
+    free((uint8_t *)answer.ptr);
     shutdown(c->fd, SHUT_WR);
     close(c->fd);
     free(c);
+    s->served++;
+    s->at_once--; /* the server may go now */
     return NULL;
 }
 
@@ -160,11 +177,24 @@ static int tear_down(void **state)
 
 static void say(struct server *s, enum way way, const char *head, struct slice body)
 {
+    pthread_mutex_lock(&s->lock);
     buf_clear(&s->answer);
-    s->way = way;
-    buf_printf(&s->answer, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n", head,
-               way == CUT ? body.len + 40 : body.len);
+    buf_printf(&s->answer, "HTTP/1.1 %s\r\n", head);
+    if (way != ENDLESS)
+        buf_printf(&s->answer, "Content-Length: %zu\r\n", way == CUT ? body.len + 40 : body.len);
+    buf_add_str(&s->answer, "\r\n");
     buf_add_slice(&s->answer, body);
+    pthread_mutex_unlock(&s->lock);
+    s->way = way;
+}
+
+/* Whether the last request has this in it. */
+static bool was_asked(struct server *s, const char *text)
+{
+    pthread_mutex_lock(&s->lock);
+    bool found = strcasestr(s->request, text);
+    pthread_mutex_unlock(&s->lock);
+    return found;
 }
 
 /* As Prometheus says it; @T in `body` is the time now. */
@@ -249,12 +279,12 @@ static void a_query_is_posted_as_a_form_with_the_time_it_has(void **state)
     struct server *s = *state;
     say_json(s, VECTOR(SAMPLE("1")));
     assert_int_equal(ask_once(s).verdict, RELEASE_PASS);
-    assert_non_null(strstr(s->request, "POST /api/v1/query HTTP/1.1\r\n"));
-    assert_non_null(strstr(s->request, "Content-Type: application/x-www-form-urlencoded"));
-    assert_non_null(strstr(s->request, "&query=%73%75%6D%28%75%70%29%20%26%20%31"));
-    assert_non_null(strstr(s->request, "timeout="));
-    assert_null(strcasestr(s->request, "authorization:"));
-    assert_null(strcasestr(s->request, "accept-encoding:"));
+    assert_true(was_asked(s, "POST /api/v1/query HTTP/1.1\r\n"));
+    assert_true(was_asked(s, "Content-Type: application/x-www-form-urlencoded"));
+    assert_true(was_asked(s, "&query=%73%75%6D%28%75%70%29%20%26%20%31"));
+    assert_true(was_asked(s, "timeout="));
+    assert_false(was_asked(s, "authorization:"));
+    assert_false(was_asked(s, "accept-encoding:"));
 }
 
 /* ------------------------------------------------------------------ lies */
@@ -379,9 +409,8 @@ static void an_answer_that_is_too_long_is_left(void **state)
     struct prometheus_answer a = ask_once(s);
     assert_no_value(&a, RELEASE_ERROR, "longer than 1048576 bytes");
 
-    buf_clear(&s->answer); /* and where nothing says how long it is */
-    buf_add_str(&s->answer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n");
-    buf_add_slice(&s->answer, buf_slice(&big));
+    /* and where nothing says how long it is */
+    say(s, ENDLESS, "200 OK\r\nContent-Type: application/json", buf_slice(&big));
     buf_done(&big);
     a = ask_once(s);
     assert_no_value(&a, RELEASE_ERROR, "longer than 1048576 bytes");
@@ -601,10 +630,10 @@ static void a_token_is_brought_and_what_is_new_in_its_file_counts(void **state)
     say_json(s, VECTOR(SAMPLE("1")));
     assert_int_equal(ask(p).verdict, RELEASE_PASS);
     unsetenv("http_proxy");
-    assert_non_null(strstr(s->request, "Authorization: Bearer first-token\r\n"));
+    assert_true(was_asked(s, "Authorization: Bearer first-token\r\n"));
     write_file(path, "token", "second-token\n");
     assert_int_equal(ask(p).verdict, RELEASE_PASS);
-    assert_non_null(strstr(s->request, "Authorization: Bearer second-token\r\n"));
+    assert_true(was_asked(s, "Authorization: Bearer second-token\r\n"));
     assert_int_equal(chmod(path, 0644), 0);
     struct prometheus_answer a = ask(p);
     assert_no_value(&a, RELEASE_ERROR, "chmod 600");
@@ -624,8 +653,8 @@ static void a_user_and_password_are_brought(void **state)
     assert_int_equal(prometheus_start(&config, &p), HOIST_OK);
     say_json(s, VECTOR(SAMPLE("1")));
     assert_int_equal(ask(p).verdict, RELEASE_PASS);
-    assert_non_null(strstr(s->request, "POST /prom/api/v1/query HTTP"));
-    assert_non_null(strstr(s->request, "Authorization: Basic YW5hOnBhc3Mgd29yZA==\r\n"));
+    assert_true(was_asked(s, "POST /prom/api/v1/query HTTP"));
+    assert_true(was_asked(s, "Authorization: Basic YW5hOnBhc3Mgd29yZA==\r\n"));
     prometheus_stop(p);
     write_file(path, "user", "ana\n");
     refused(config, "USER:PASSWORD");
