@@ -19,6 +19,7 @@ from test_alerts import ALERTS, RULES
 from test_disk import fill
 from test_github_stub import ORG, Stub
 from test_marketplace import FLAGS, Marketplace
+from test_notify import Receiver, secret
 from watch import Watch, scaled
 
 FASTER = 60
@@ -235,6 +236,22 @@ def a_primary_that_is_killed(lab):
     scene.primary.again()
 
 
+@fault("HoistNotificationsFailing")
+def a_webhook_that_is_revoked(lab):
+    hooks = Receiver()
+    url = secret(lab, "hook", hooks.port)
+    scene = Scene(lab, primary=("--notify", f"ops=slack:{url}"))
+    scene.here = scene.primary
+    lab.ok("set", "drill", "on")
+    yield scene
+    hooks.answer = 404
+    lab.ok("kill", "drill")
+    yield
+    hooks.answer = 200
+    wait_until(lambda: hooks.taken(), what="the kill is told")
+    hooks.close()
+
+
 @fault("MarketplaceTargetMissing")
 def a_service_that_is_killed(lab):
     scene = Scene(lab)
@@ -382,6 +399,6 @@ def test_each_alert_has_a_fault_and_each_threshold_one_that_crosses_it():
 
 def test_minutes_become_seconds_and_what_one_thing_takes_stays():
     for rule, short in (("for: 30s", "for: 500ms"), ("rate(a[5m]) > 4 * rate(a[1h] offset 1h)", "rate(a[5000ms]) > 4 * rate(a[60000ms] offset 60000ms)"),
-                        ("rate((a - b)[15m:])", "rate((a - b)[15000ms:])"), ("time() - max(t) > 900", "time() - max(t) > 15"),
+                        ("rate((a - b)[15m:])", "rate((a - b)[15000ms:])"), ("time() - max(t) > 900", "time() - max(t) > 15"), ("max(x_age_seconds) > 300", "max(x_age_seconds) > 5"),
                         ('increase(a_bucket{le="1"}[1h]) > 5', 'increase(a_bucket{le="1"}[60000ms]) > 5'), ("lag_seconds > 5", "lag_seconds > 5")):
         assert scaled(rule, 60) == short

@@ -12,7 +12,7 @@ UNIT_MS = {"s": 1000, "m": 60000, "h": 3600000, "d": 86400000}
 
 def scaled(text, faster):
     """Rules, or a query, for a world in which minutes pass `faster` times as fast: each `for:`, window, step and offset,
-    and the seconds that an age (time() less a timestamp) is compared with. What one thing may take (a request, a kill, the
+    and the seconds that an age (time() less a timestamp, or one by that name) is compared with. What one thing may take (a request, a kill, the
     lag of a host) and how many of a thing there must be stay: faults bring those about as they are. That the minutes are
     the right ones is held by promtool's tests of the rules as they are."""
     def shorter(found):
@@ -23,7 +23,7 @@ def scaled(text, faster):
     text = re.sub(r"(?<=for: )(\d+)([smhd])\b", shorter, text)
     text = re.sub(r"\[[0-9smhd:]+\]", in_brackets, text)
     text = re.sub(r"(?<=offset )(\d+)([smhd])\b", shorter, text)
-    return re.sub(r"(time\(\) - [^<>]*> )(\d+)", lambda found: found[1] + f"{int(found[2]) / faster:g}", text)
+    return re.sub(r"((?:time\(\) - [^<>]*|_age_seconds\)) > )(\d+)", lambda found: found[1] + f"{int(found[2]) / faster:g}", text)
 
 
 class Watch:
