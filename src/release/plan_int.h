@@ -78,7 +78,6 @@ void plan_message(struct plan_reader *r, const struct yaml_item *v, void *out);
 
 /* ------------------------------------------------------------------ values */
 
-bool plan_is_number(struct slice s); /* by JSON's grammar */
 bool duration_parse(struct slice s, uint64_t *ret_ms);
 
 void plan_duration(struct plan_reader *r, const struct yaml_item *v, void *out); /* uint64_t */

@@ -3,6 +3,7 @@
  * Each item stands on a line of its own, in the order of the tree, so that the line of a complaint
  * says which item it is about, and that knows its place in the plan.
  */
+#include "base/text.h"
 #include "flag/json.h"
 #include "release/plan_int.h"
 
@@ -15,7 +16,8 @@ static const char mend[] =
 static bool is_literal(const struct yaml_item *v)
 {
     static const char *const words[] = {"true", "false", "null", NULL};
-    return !v->quoted && (is_one_of(v->text, words) || plan_is_number(v->text));
+    bool whole;
+    return !v->quoted && (is_one_of(v->text, words) || text_is_number(v->text, &whole));
 }
 
 static void put_word(struct json_writer *w, const struct yaml_item *v, bool key)

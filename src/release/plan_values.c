@@ -222,42 +222,11 @@ struct release_span release_percent(uint32_t share)
 
 static const char *const bound_ops[] = {"", "<", "<=", ">", ">="};
 
-/* Step over digits, and over one byte of `set`; whether there was any. */
-static bool skip_digits(struct slice *s)
-{
-    size_t len = 0;
-    while (len < s->len && isdigit(s->ptr[len]))
-        len++;
-    *s = rest_of(*s, len);
-    return len > 0;
-}
-
-static bool skip_one(struct slice *s, const char *set)
-{
-    if (s->len == 0 || s->ptr[0] == '\0' || !strchr(set, s->ptr[0]))
-        return false;
-    *s = rest_of(*s, 1);
-    return true;
-}
-
-bool plan_is_number(struct slice s)
-{
-    (void)skip_one(&s, "-");
-    bool zero = s.len > 1 && s.ptr[0] == '0' && isdigit(s.ptr[1]);
-    if (zero || !skip_digits(&s) || (skip_one(&s, ".") && !skip_digits(&s)))
-        return false;
-    if (skip_one(&s, "eE")) {
-        (void)skip_one(&s, "+-");
-        if (!skip_digits(&s))
-            return false;
-    }
-    return s.len == 0;
-}
-
 static bool bound_parse(struct slice s, struct release_bound *ret)
 {
     struct release_bound b = {.op = RELEASE_ANY};
     size_t len = 0;
+    bool whole;
     while (len < s.len && (s.ptr[len] == '<' || s.ptr[len] == '>' || s.ptr[len] == '='))
         len++;
     for (int op = RELEASE_LT; op <= RELEASE_GE; op++)
@@ -266,7 +235,7 @@ static bool bound_parse(struct slice s, struct release_bound *ret)
     while (len < s.len && s.ptr[len] == ' ')
         len++;
     struct slice number = rest_of(s, len);
-    if (b.op == RELEASE_ANY || !plan_is_number(number))
+    if (b.op == RELEASE_ANY || !text_is_number(number, &whole))
         return false;
     b.value = text_double(number);
     if (b.value == 0)
