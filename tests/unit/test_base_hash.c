@@ -128,6 +128,24 @@ static void random_numbers_stay_below_their_bound(void **state)
 }
 
 /* RFC 4231, test cases 2 and 6: a short key, and one longer than a block. */
+static void sha256_gives_the_known_answers(void **state)
+{
+    uint8_t hash[HASH_SIZE], want[HASH_SIZE];
+    (void)state;
+    hash_sha256(hash, SLICE("abc"));
+    assert_int_equal(
+        text_unhex(SLICE("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"), want,
+                   sizeof want),
+        HOIST_OK);
+    assert_memory_equal(hash, want, sizeof want);
+    hash_sha256(hash, (struct slice){0});
+    assert_int_equal(
+        text_unhex(SLICE("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"), want,
+                   sizeof want),
+        HOIST_OK);
+    assert_memory_equal(hash, want, sizeof want);
+}
+
 static void hmac_sha256_gives_the_known_answers(void **state)
 {
     static const char *const known[] = {
@@ -150,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blake2b_gives_the_known_answers),
+        cmocka_unit_test(sha256_gives_the_known_answers),
         cmocka_unit_test(hmac_sha256_gives_the_known_answers),
         cmocka_unit_test(what_comes_in_pieces_has_the_same_hash),
         cmocka_unit_test(the_state_digest_gives_the_known_answers),
