@@ -32,6 +32,10 @@ static void check_flag(const struct release_flag *want, const struct flag *f, co
     if (off != FLAG_NO_VARIANT && f->default_variant != off)
         problems_add(problems, path, "make it the default: flagctl set KEY VARIANT --default",
                      "its default is not \"%s\", so somebody has it already", show(want->off).text);
+    if (f->override != FLAG_NO_VARIANT)
+        problems_add(problems, path, "end the kill first: flagctl restore KEY",
+                     "it is killed, and yields \"%s\" whatever the release does",
+                     show(f->variants[f->override].name).text);
     if (!f->enabled)
         problems_add(problems, path, "enable it: \"state\": \"ENABLED\"",
                      "it is disabled, and no rule would be asked");

@@ -248,21 +248,23 @@ static void flags_that_do_not_fit_are_named(void **state)
     assert_int_equal(problems.total, 0);
 
     flags[0]->default_variant = 0;
+    flags[0]->override = 1;
     flags[0]->enabled = false;
     assert_int_equal(release_plan_rule(plan, EVERYBODY, 0, &arena, &flags[0]->targeting), HOIST_OK);
     flags[1]->variants[1].name = SLICE("slim");
     release_plan_check_flags(plan, flags, 2, &problems);
-    assert_int_equal(problems.total, 4);
+    assert_int_equal(problems.total, 5);
     assert_string_equal(problems.items[0].path, "flags.listings.enabled");
     assert_non_null(strstr(problems.items[0].message, "rule"));
     assert_non_null(strstr(problems.items[1].message, "default"));
-    assert_non_null(strstr(problems.items[2].message, "disabled"));
-    assert_non_null(strstr(problems.items[3].message, "narrow"));
-    assert_string_equal(problems.items[3].mend, "name one of: wide, slim");
+    assert_non_null(strstr(problems.items[2].message, "killed, and yields \"off\""));
+    assert_non_null(strstr(problems.items[3].message, "disabled"));
+    assert_non_null(strstr(problems.items[4].message, "narrow"));
+    assert_string_equal(problems.items[4].mend, "name one of: wide, slim");
     problems_done(&problems);
 
     release_plan_check_flags(plan, flags, 1, &problems);
-    assert_string_equal(problems.items[3].message, "there is no flag \"listings.layout\"");
+    assert_string_equal(problems.items[4].message, "there is no flag \"listings.layout\"");
     problems_done(&problems);
     release_plan_check_flags(plan, NULL, 0, &problems);
     assert_int_equal(problems.total, 2);
