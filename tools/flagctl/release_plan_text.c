@@ -162,8 +162,11 @@ static void print_undo(const struct release_plan *plan)
     printf(
         "\nThe way back: abort takes all of it back; kill one flag, whatever else goes on; fleet "
         "says who\nhas not got it yet\n");
-    for (const char *line = buf_str(&text); *line; line += strcspn(line, "\n") + 1)
-        printf("    %.*s\n", (int)strcspn(line, "\n"), line);
+    for (const char *line = buf_str(&text); *line; line += strcspn(line, "\n") + 1) {
+        fputs("    ", stdout);
+        fwrite(line, 1, strcspn(line, "\n"), stdout);
+        putchar('\n');
+    }
     buf_done(&text);
 }
 
