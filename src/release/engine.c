@@ -177,9 +177,8 @@ static void changed(struct taking *t)
         return;
     }
     env->version = t->e->version;
+    env->asked = 0; /* what was said before it was there is about something else */
     memcpy(r->definitions, t->e->bound.definitions, HASH_SIZE);
-    if (r->state == RELEASE_ROLLING_BACK)
-        end_if_everywhere(t);
 }
 
 static void fleet(struct taking *t)

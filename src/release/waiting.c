@@ -134,6 +134,8 @@ static void wait_moving(struct list *l)
         wait_signs(l);
     if (unmet & 1u << RELEASE_WINDOW)
         wait_window(l);
+    if (!unmet) /* a round alone moves it on */
+        add(l, RELEASE_SOAK, "the next round");
 }
 
 uint32_t release_waiting(const struct release_plan *plan, const struct release_record *record,
