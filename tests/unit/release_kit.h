@@ -253,7 +253,7 @@ static inline void world_check_left(struct world *w, const struct release_record
                 "I3: more than one step in a round, or one without a round");
     WORLD_HOLDS(!world_killed(w), "I6: forward under an override");
     WORLD_HOLDS(!n->held, "forward while it is held");
-    WORLD_HOLDS(n->good_rounds >= RELEASE_FRESH_ROUNDS, "forward without three fresh rounds");
+    WORLD_HOLDS(n->good_rounds >= 3, "forward without three fresh rounds");
     WORLD_HOLDS(n->good_ms >= s->soak_ms, "forward before it has soaked");
     WORLD_HOLDS(n->exposed >= s->exposed, "forward before enough have seen it");
     WORLD_HOLDS((s->checks & ~n->checked) == 0, "forward without a check");
@@ -299,6 +299,11 @@ static inline void world_check(struct world *w, const struct release_record *bef
                     "I5: forward after the rollback began");
     if (n->must_roll_back)
         WORLD_HOLDS(n->r.state >= RELEASE_ROLLING_BACK, "it stands where it must roll back");
+    if (moving && n->r.state != RELEASE_MOVING && n->r.cause) {
+        WORLD_HOLDS(n->must_roll_back, "rolled back for nothing");
+        WORLD_HOLDS(fx->envs == ((uint32_t)n->envs[0].touched | (uint32_t)n->envs[1].touched << 1),
+                    "an environment is not set back");
+    }
     if (n->r.state == RELEASE_ROLLING_BACK || n->r.cause)
         n->was_rolling_back = true;
     if (n->r.state == RELEASE_ENDED && n->r.cause && before->state == RELEASE_ROLLING_BACK)
