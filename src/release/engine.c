@@ -164,6 +164,7 @@ static void started(struct taking *t)
     release_keep(r->author, sizeof r->author, t->e->by);
     r->state = RELEASE_MOVING;
     r->started_ms = t->e->wall_ms;
+    release_say(t, false, "started by %.*s", SLICE_ARG(t->e->by));
     begin_step(t, 0);
 }
 
@@ -218,6 +219,18 @@ static void overridden(struct taking *t)
                 kill ? "killed" : "restored", SLICE_ARG(t->plan->envs[t->e->env]));
 }
 
+static void restarted(struct taking *t)
+{
+    t->r->rounds = 0;
+    release_say(t, false, "the primary is back: %d fresh rounds before it goes on",
+                RELEASE_FRESH_ROUNDS);
+}
+
+static void noted(struct taking *t)
+{
+    release_say(t, false, "note of %.*s: %.*s", SLICE_ARG(t->e->by), SLICE_ARG(t->e->text));
+}
+
 /* ------------------------------------------------------------------ the whole */
 
 static bool may_come(struct taking *t)
@@ -249,15 +262,14 @@ void release_step(const struct release_plan *plan, struct release_record *record
         [RELEASE_ALERTED] = alerted,
         [RELEASE_KILLED] = overridden,
         [RELEASE_RESTORED] = overridden,
+        [RELEASE_RESTARTED] = restarted,
+        [RELEASE_NOTED] = noted,
     };
     struct taking t = {plan, record, event, ret_effects};
     memset(ret_effects, 0, sizeof *ret_effects);
     if (!may_come(&t))
         return;
-    if (event->kind == RELEASE_RESTARTED)
-        record->rounds = 0;
-    else if (take[event->kind])
-        take[event->kind](&t);
+    take[event->kind](&t);
     if (record->state == RELEASE_MOVING && !ret_effects->refused[0])
         settle(&t, false);
 }

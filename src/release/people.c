@@ -58,6 +58,10 @@ void release_take_signed(struct taking *t)
                        SLICE_ARG(t->e->by));
         return;
     }
+    if (slice_eq(t->plan->author, t->e->by)) {
+        release_refuse(t, "'%.*s' wrote the plan, and cannot sign for it", SLICE_ARG(t->e->by));
+        return;
+    }
     for (uint32_t i = 0; i < s->sign_count; i++) {
         if (r->signs[i].person != (uint64_t)person + 1 && (i != at || !r->signs[i].person))
             continue;
@@ -66,6 +70,8 @@ void release_take_signed(struct taking *t)
         return;
     }
     r->signs[at] = (struct release_sign_record){t->e->wall_ms, (uint64_t)person + 1};
+    release_say(t, false, "signed by %.*s as %.*s", SLICE_ARG(t->e->by),
+                SLICE_ARG(t->plan->roles[t->e->role].name));
 }
 
 void release_take_attested(struct taking *t)
@@ -79,8 +85,8 @@ void release_take_attested(struct taking *t)
     struct release_check_record *had = &t->r->checks[t->e->check];
     if (!had->passed || !t->e->passed || t->plan->checks[t->e->check].every_ms)
         *had = (struct release_check_record){t->e->wall_ms, t->e->passed};
-    if (!t->e->passed)
-        release_say(t, false, "check %.*s failed", SLICE_ARG(t->plan->checks[t->e->check].name));
+    release_say(t, false, "check %.*s %s, by %.*s", SLICE_ARG(t->plan->checks[t->e->check].name),
+                t->e->passed ? "passed" : "failed", SLICE_ARG(t->e->by));
 }
 
 void release_take_held(struct taking *t)
@@ -92,7 +98,7 @@ void release_take_held(struct taking *t)
     }
     release_keep(t->r->holder, sizeof t->r->holder - 1, t->e->by);
     release_keep(t->r->reason, sizeof t->r->reason, t->e->text);
-    release_say(t, false, "held by %s", t->r->holder);
+    release_say(t, false, "held by %s: %.*s", t->r->holder, SLICE_ARG(t->e->text));
 }
 
 void release_take_resumed(struct taking *t)

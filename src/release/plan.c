@@ -28,6 +28,11 @@ int release_env_find(const struct release_plan *plan, struct slice name)
     FIND(plan->envs, plan->env_count, );
 }
 
+int release_flag_find(const struct release_plan *plan, struct slice name)
+{
+    FIND(plan->flags, plan->flag_count, .key);
+}
+
 int release_guard_find(const struct release_plan *plan, struct slice name)
 {
     FIND(plan->guards, plan->guard_count, .name);

@@ -171,8 +171,9 @@ const char *release_phase_name(enum release_phase phase);
 bool release_window_open(const struct release_window *w, int64_t wall_ms);
 int64_t release_window_next(const struct release_window *w, int64_t wall_ms);
 
-/* The index of an environment, guard, check, role or person called `name`, or -1. */
+/* The index of an environment, flag, guard, check, role or person called `name`, or -1. */
 int release_env_find(const struct release_plan *plan, struct slice name);
+int release_flag_find(const struct release_plan *plan, struct slice name);
 int release_guard_find(const struct release_plan *plan, struct slice name);
 int release_check_find(const struct release_plan *plan, struct slice name);
 int release_role_find(const struct release_plan *plan, struct slice name);

@@ -62,8 +62,8 @@ static void wait_hosts(struct list *l, uint32_t env)
     else if (!e->live)
         add(l, RELEASE_CONVERGED, "a live host in %.*s", SLICE_ARG(name));
     else
-        add(l, RELEASE_CONVERGED, "hosts of %.*s: %u silent, %u may be", SLICE_ARG(name),
-            e->silent, l->plan->max_silent);
+        add(l, RELEASE_CONVERGED, "hosts of %.*s: %u silent, %u may be", SLICE_ARG(name), e->silent,
+            l->plan->max_silent);
 }
 
 static void wait_soak(struct list *l)
