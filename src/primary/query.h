@@ -22,6 +22,8 @@ enum {
     EXIT_REFUSED = 5,
     EXIT_NOT_EVERYWHERE = 6,
     EXIT_NO_ANSWER = 7,
+    EXIT_STANDS_STILL = 10, /* a release */
+    EXIT_ROLLED_BACK = 11,
 };
 
 /* {"error":{"exit","code","message","mend","at"}}; empty mend and at are left out. `problems` (may

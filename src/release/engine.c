@@ -16,9 +16,9 @@ void release_refuse(struct taking *t, const char *fmt, ...)
 void release_say(struct taking *t, bool page, const char *fmt, ...)
 {
     va_list args;
-    if (t->fx->line_count == RELEASE_LINES_MAX)
-        return; /* the record has it all; lines are for the first look */
-    struct release_line *line = &t->fx->lines[t->fx->line_count++];
+    if (t->fx->line_count < RELEASE_LINES_MAX)
+        t->fx->line_count++; /* else the last one gives way: what ends a round is said last */
+    struct release_line *line = &t->fx->lines[t->fx->line_count - 1];
     line->page = page;
     va_start(args, fmt);
     vsnprintf(line->text, sizeof line->text, fmt, args);
@@ -266,7 +266,9 @@ void release_step(const struct release_plan *plan, struct release_record *record
         [RELEASE_NOTED] = noted,
     };
     struct taking t = {plan, record, event, ret_effects};
-    memset(ret_effects, 0, sizeof *ret_effects);
+    ret_effects->deed = RELEASE_DO_NOTHING;
+    ret_effects->step = ret_effects->envs = ret_effects->line_count = 0;
+    ret_effects->refused[0] = '\0';
     if (!may_come(&t))
         return;
     take[event->kind](&t);

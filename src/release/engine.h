@@ -8,7 +8,7 @@
 
 #include "release/record.h"
 
-enum { RELEASE_LINES_MAX = 4, RELEASE_LINE_SIZE = 320, RELEASE_PAGE_EVERY_MS = 600000 };
+enum { RELEASE_LINES_MAX = 48, RELEASE_LINE_SIZE = 320, RELEASE_PAGE_EVERY_MS = 600000 };
 
 enum release_deed {
     RELEASE_DO_NOTHING,

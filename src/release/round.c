@@ -1,4 +1,5 @@
 /* A round: what the guards and the hosts say, and whether it is enough to go on. */
+#include "base/text.h"
 #include "release/engine_int.h"
 
 /* The time since the last round, by the clock that nobody sets: at most one interval, and 0 when it
@@ -69,8 +70,11 @@ static void hear_guard(struct taking *t, uint32_t guard, uint64_t ms)
     if (answer.verdict == RELEASE_PASS || answer.verdict == RELEASE_FAIL) {
         had->blind_ms = 0;
         had->fails = answer.verdict == RELEASE_FAIL ? had->fails + 1 : 0;
-        if (answer.verdict == RELEASE_FAIL && is_new)
-            release_say(t, g->hold, "guard %.*s: FAIL", SLICE_ARG(g->name));
+        if (answer.verdict == RELEASE_FAIL && is_new) {
+            char value[TEXT_NUMBER_SIZE];
+            text_number(value, answer.value);
+            release_say(t, g->hold, "guard %.*s: FAIL, at %s", SLICE_ARG(g->name), value);
+        }
         return;
     }
     /* An answer that does not come breaks no run of failures: only PASS does. */

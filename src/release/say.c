@@ -14,10 +14,14 @@ void release_say_step(const struct release_plan *plan, uint32_t step, char out[R
                        release_phase_name(s->phase));
     if (s->share == RELEASE_NO_CHANGE)
         return;
+    if (s->cohort.count && s->share == 0) {
+        snprintf(out + len, RELEASE_SAID_SIZE - (size_t)len, ": a cohort of %.*s",
+                 SLICE_ARG(plan->envs[s->env]));
+        return;
+    }
     text_number(share, (double)s->share / 1000);
-    struct slice env = plan->envs[s->env];
     snprintf(out + len, RELEASE_SAID_SIZE - (size_t)len, ": %s%s%% of %.*s",
-             s->cohort.count ? "a cohort and " : "", share, SLICE_ARG(env));
+             s->cohort.count ? "a cohort and " : "", share, SLICE_ARG(plan->envs[s->env]));
 }
 
 void release_say_cause(const struct release_plan *plan, const struct release_record *record,

@@ -33,10 +33,11 @@ struct sim {
     struct release_answer answers[RELEASE_GUARDS_MAX];
     uint64_t exposed;
     int64_t came_ms[RELEASE_STEPS_MAX]; /* when it came to a step; -1: it has not */
+    int64_t last_ms;                    /* the wall clock's time of the last event */
     int64_t progress_ms;                /* when something last came on */
     struct slice commit;
-    struct release_moment moment; /* the last */
-    char waits[RELEASE_MOMENT_SIZE];
+    struct release_moment moment;    /* the last */
+    char waits[RELEASE_MOMENT_SIZE]; /* what it was last told to wait for */
 };
 
 /* ------------------------------------------------------------------ telling */
@@ -50,26 +51,26 @@ static void tell(struct sim *s, enum release_moment_kind kind, int64_t wall_ms, 
         s->watcher->moment(s->watcher->arg, &s->moment);
 }
 
+static void append(char text[RELEASE_MOMENT_SIZE], const char *more)
+{
+    size_t len = strlen(text);
+    snprintf(text + len, RELEASE_MOMENT_SIZE - len, "%s%s", len ? "; " : "", more);
+}
+
 /* One line for all it waits for, told when it is another than before but for what only counts up. */
-static void tell_waits(struct sim *s, const struct release_record *before, int64_t wall_ms)
+static void tell_waits(struct sim *s, int64_t wall_ms)
 {
     struct release_wait waits[RELEASE_WAITS_MAX];
-    char text[RELEASE_MOMENT_SIZE];
-    size_t len = 0;
+    char text[RELEASE_MOMENT_SIZE] = "", same[RELEASE_MOMENT_SIZE] = "";
+    bool only_a_round = s->r->state == RELEASE_MOVING && s->r->unmet == 0;
     uint32_t count = release_waiting(s->plan, s->r, wall_ms, waits);
-    bool same_step = before->step == s->r->step && before->state == s->r->state;
-    if (same_step && before->unmet == s->r->unmet &&
-        memcmp(before->envs, s->r->envs, sizeof before->envs) == 0 &&
-        memcmp(before->checks, s->r->checks, sizeof before->checks) == 0 &&
-        memcmp(before->signs, s->r->signs, sizeof before->signs) == 0 &&
-        (s->r->rounds > 0) == (before->rounds > 0))
+    for (uint32_t i = 0; i < count; i++) {
+        append(text, waits[i].text);
+        append(same, waits[i].counts ? release_condition_name(waits[i].condition) : waits[i].text);
+    }
+    if (count == 0 || only_a_round || strcmp(same, s->waits) == 0)
         return;
-    for (uint32_t i = 0; i < count && len < sizeof text; i++)
-        len +=
-            (size_t)snprintf(text + len, sizeof text - len, "%s%s", i ? "; " : "", waits[i].text);
-    if (count == 0 || strcmp(text, s->waits) == 0)
-        return;
-    memcpy(s->waits, text, sizeof text);
+    memcpy(s->waits, same, sizeof same);
     tell(s, RELEASE_WAITS, wall_ms, text);
 }
 
@@ -82,11 +83,15 @@ static void tell_effects(struct sim *s, const struct release_effects *fx, int64_
         tell(s, RELEASE_WAS_REFUSED, wall_ms, fx->refused);
 }
 
-/* Whether the release has come on, in a way that nobody had to wait for. */
-static bool has_progress(const struct release_record *before, const struct release_record *r)
+/* Whether the release has come on, towards what it waits for. */
+static bool has_progress(const struct release_plan *plan, const struct release_record *before,
+                         const struct release_record *r)
 {
-    return before->state != r->state || before->step != r->step || before->soak_ms != r->soak_ms ||
-           before->exposed != r->exposed || r->unmet == 1u << RELEASE_WINDOW;
+    const struct release_step *s = &plan->steps[r->step];
+    return before->state != r->state || before->step != r->step ||
+           (before->soak_ms != r->soak_ms && before->soak_ms < s->soak_ms) ||
+           (before->exposed != r->exposed && before->exposed < s->exposed) ||
+           r->unmet == 1u << RELEASE_WINDOW;
 }
 
 static struct release_effects take(struct sim *s, const struct release_event *e)
@@ -94,14 +99,17 @@ static struct release_effects take(struct sim *s, const struct release_event *e)
     struct release_effects fx;
     struct release_record before = *s->r;
     release_step(s->plan, s->r, e, &fx);
+    s->last_ms = e->wall_ms;
     if (s->watcher->event)
         s->watcher->event(s->watcher->arg, e);
     tell_effects(s, &fx, e->wall_ms);
     if (s->r->state == RELEASE_MOVING && s->came_ms[s->r->step] < 0)
         s->came_ms[s->r->step] = s->now_ms;
-    if (has_progress(&before, s->r))
+    if (before.step != s->r->step)
+        s->waits[0] = '\0'; /* of a step of its own */
+    if (has_progress(s->plan, &before, s->r))
         s->progress_ms = s->now_ms;
-    tell_waits(s, &before, e->wall_ms);
+    tell_waits(s, e->wall_ms);
     return fx;
 }
 
@@ -238,6 +246,7 @@ static void set_hosts(struct sim_env *env, const struct scene *scene)
 
 static void play_scene(struct sim *s, const struct scene *scene)
 {
+    s->progress_ms = s->now_ms; /* something is new, and has its hour */
     switch (scene->kind) {
     case SCENE_BEGIN:
         return; /* it has begun */
@@ -367,7 +376,7 @@ enum hoist_err release_simulate(const struct release_plan *plan, struct slice sc
         err = s->err;
         if (err == HOIST_OK) {
             *ret_record = record;
-            *ret_wall_ms = s->wall_ms;
+            *ret_wall_ms = s->last_ms;
             *ret_unused = unused;
         }
     }

@@ -34,7 +34,7 @@ struct release_watcher { /* any may be NULL */
  * Play `scenario` on `plan`. It begins at `from_ms`, unless the scenario says when. It ends when the
  * release does; or, once all lines are used, when nothing has come on for an hour.
  *
- * Gives:   *ret_record, and its last moment; *ret_unused, the lines that were not come to.
+ * Gives:   *ret_record, and when its last event was; *ret_unused, the lines that were not come to.
  * Errors:  EINVAL  names the line and what is wrong with it
  *          ELIMIT  more lines than that, or two years have passed
  *          ENOMEM

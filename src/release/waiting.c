@@ -24,16 +24,31 @@ const char *release_condition_name(enum release_condition condition)
     return names[condition];
 }
 
+static void add_text(struct list *l, enum release_condition condition, bool counts, const char *fmt,
+                     va_list args)
+{
+    if (l->count == RELEASE_WAITS_MAX)
+        return;
+    struct release_wait *wait = &l->out[l->count++];
+    *wait = (struct release_wait){condition, counts, l->r->since_ms[condition], ""};
+    vsnprintf(wait->text, sizeof wait->text, fmt, args);
+}
+
 PRINTF_LIKE(3, 4)
 static void add(struct list *l, enum release_condition condition, const char *fmt, ...)
 {
     va_list args;
-    if (l->count == RELEASE_WAITS_MAX)
-        return;
-    struct release_wait *wait = &l->out[l->count++];
-    *wait = (struct release_wait){.condition = condition, .since_ms = l->r->since_ms[condition]};
     va_start(args, fmt);
-    vsnprintf(wait->text, sizeof wait->text, fmt, args);
+    add_text(l, condition, false, fmt, args);
+    va_end(args);
+}
+
+PRINTF_LIKE(3, 4)
+static void add_counting(struct list *l, enum release_condition condition, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    add_text(l, condition, true, fmt, args);
     va_end(args);
 }
 
@@ -69,19 +84,24 @@ static void wait_hosts(struct list *l, uint32_t env)
 static void wait_soak(struct list *l)
 {
     char had[RELEASE_DURATION_SIZE], whole[RELEASE_DURATION_SIZE];
+    bool is_new = false;
     for (uint32_t left = l->s->guards; left; left &= left - 1) {
         uint32_t guard = (uint32_t)__builtin_ctz(left);
         uint32_t verdict = l->r->guards[guard].verdict;
-        if (verdict != RELEASE_PASS)
+        is_new |= verdict == 0;
+        if (verdict > RELEASE_PASS)
             add(l, RELEASE_SOAK, "guard %.*s: %s", SLICE_ARG(l->plan->guards[guard].name),
-                verdict ? release_verdict_name((enum release_verdict)verdict) : "not asked yet");
+                release_verdict_name((enum release_verdict)verdict));
     }
+    if (is_new)
+        add_counting(l, RELEASE_SOAK, "the first answers of its guards");
     release_say_duration(l->r->soak_ms, had);
     release_say_duration(l->s->soak_ms, whole);
     if (l->r->soak_ms < l->s->soak_ms)
-        add(l, RELEASE_SOAK, "%s of %s observed good", had, whole);
+        add_counting(l, RELEASE_SOAK, "soak: %s of %s", had, whole);
     else
-        add(l, RELEASE_SOAK, "good rounds in a row: %u of %d", l->r->rounds, RELEASE_FRESH_ROUNDS);
+        add_counting(l, RELEASE_SOAK, "good rounds in a row: %u of %d", l->r->rounds,
+                     RELEASE_FRESH_ROUNDS);
 }
 
 static void wait_checks(struct list *l)
@@ -126,8 +146,8 @@ static void wait_moving(struct list *l)
     if (unmet & 1u << RELEASE_SOAK)
         wait_soak(l);
     if (unmet & 1u << RELEASE_EXPOSED)
-        add(l, RELEASE_EXPOSED, "%" PRIu64 " of %" PRIu64 " evaluations that yielded it",
-            l->r->exposed, l->s->exposed);
+        add_counting(l, RELEASE_EXPOSED, "exposed: %" PRIu64 " of %" PRIu64, l->r->exposed,
+                     l->s->exposed);
     if (unmet & 1u << RELEASE_CHECK)
         wait_checks(l);
     if (unmet & 1u << RELEASE_SIGN)
@@ -135,7 +155,7 @@ static void wait_moving(struct list *l)
     if (unmet & 1u << RELEASE_WINDOW)
         wait_window(l);
     if (!unmet) /* a round alone moves it on */
-        add(l, RELEASE_SOAK, "the next round");
+        add_counting(l, RELEASE_SOAK, "the next round");
 }
 
 uint32_t release_waiting(const struct release_plan *plan, const struct release_record *record,

@@ -9,6 +9,7 @@ enum { RELEASE_WAITS_MAX = 128 };
 
 struct release_wait {
     enum release_condition condition;
+    bool counts;      /* time, exposures or rounds alone: it comes by itself */
     int64_t since_ms; /* by the wall clock */
     char text[RELEASE_SAID_SIZE];
 };

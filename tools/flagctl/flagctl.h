@@ -222,6 +222,9 @@ void release_print_answer(const struct call *c, const struct release_guard *g,
 void release_put_answers(struct json_writer *w, const struct release_plan *plan,
                          const struct prometheus_answer *answers);
 
+/* release simulate, likewise. */
+int release_simulate_plan(struct call *c, const struct release_plan *plan);
+
 /* --from, or now. EINVAL. */
 MUST_USE enum hoist_err release_start_read(const struct call *c, int64_t *ret_wall_ms);
 

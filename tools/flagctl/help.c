@@ -83,7 +83,7 @@ static const char script_end[] =
     "    env) ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W 'list show create set diff epoch' -- "
     "\"$cur\")) ;;\n"
     "    release)\n"
-    "      ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W 'lint plan guards announce' -- "
+    "      ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W 'lint plan guards announce simulate' -- "
     "\"$cur\"))\n"
     "      ((COMP_CWORD == 3)) && COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
     "    host) ((COMP_CWORD == 2)) && COMPREPLY=($(compgen -W retire -- \"$cur\")) ;;\n"

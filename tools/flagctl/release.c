@@ -213,14 +213,24 @@ static int plan(struct call *c)
     return exit;
 }
 
-static int guards(struct call *c)
+static int with_plan(struct call *c, int (*run)(struct call *c, const struct release_plan *plan))
 {
     struct plan_file f;
     int exit = EXIT_INPUT;
     if (open_good(c, &f, &exit))
-        exit = release_show_guards(c, f.plan);
+        exit = run(c, f.plan);
     plan_file_done(&f);
     return exit;
+}
+
+static int guards(struct call *c)
+{
+    return with_plan(c, release_show_guards);
+}
+
+static int simulate(struct call *c)
+{
+    return with_plan(c, release_simulate_plan);
 }
 
 static void show_message(const struct call *c, const struct release_plan *plan, const char *whom,
@@ -276,7 +286,11 @@ static int announce(struct call *c)
 static const struct {
     const char *name;
     int (*run)(struct call *c);
-} verbs[] = {{"lint", lint}, {"plan", plan}, {"guards", guards}, {"announce", announce}};
+} verbs[] = {{"lint", lint},
+             {"plan", plan},
+             {"guards", guards},
+             {"announce", announce},
+             {"simulate", simulate}};
 
 int run_release(struct call *c)
 {

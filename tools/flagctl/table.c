@@ -122,7 +122,7 @@ const struct subcommand subcommands[] = {
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout "
      "help author m envs key uid prefix expires limit ", 1, 4,
      run_access, false},
-    {"release", "lint PLAN | plan PLAN | guards PLAN | announce PLAN",
+    {"release", "lint PLAN | plan PLAN | guards PLAN | announce PLAN | simulate PLAN",
      "A release by its plan: a YAML file of phases, steps, guards and signatures (docs/releases.md).\n"
      "lint says what is wrong with PLAN, each with line and column, and what is odd; with --flags it\n"
      "looks at the flags of a file as well. Exit 0: no problems, 2: some; 1 with --strict: warnings.\n"
@@ -130,10 +130,12 @@ const struct subcommand subcommands[] = {
      "back, and the plan's hash; where a primary answers, the hosts and how the flags stand; with\n"
      "--prometheus what the guards say.\n"
      "guards asks the Prometheus alone. Exit 0: all of them pass, 4: one fails or has no answer.\n"
-     "announce writes the message about it, in Markdown, for support or users.",
+     "announce writes the message about it, in Markdown, for support or users.\n"
+     "simulate plays PLAN in the world that --events describes, or a log of events again, and prints\n"
+     "what happens and what it waits for. Exit 0: completed, 10: it stands still, 11: rolled back.",
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout help "
      "strict flags canonical for starts prometheus prometheus-timeout prometheus-token-file "
-     "prometheus-user-file prometheus-ca prometheus-cert prometheus-key ", 2, 2, run_release, true},
+     "prometheus-user-file prometheus-ca prometheus-cert prometheus-key events save ", 2, 2, run_release, true},
     {"backup", "FILE | verify FILE", "Write a store with its log into one file, also while hoistd runs.\n"
      "The store is --store DIR, or this host's: on the primary's machine that is all there is, and\n"
      "hoistd recover makes a primary of it; it is checked, as fsck does, and not written if it has\n"
@@ -185,6 +187,8 @@ static const struct option all_options[] = {
     {"format", "flagd", NULL, NULL, "for flagd itself, instead of Hoist", false, true},
     {"flags", "FILE", NULL, NULL, "lint: the flags of an environment, in a flag file", true, true},
     {"canonical", NULL, NULL, NULL, "plan: the form that the hash is made of (sha256sum), and nothing else", false, true},
+    {"events", "FILE", NULL, NULL, "simulate: what happens, a JSON object a line", false, true},
+    {"save", "FILE", NULL, NULL, "simulate: write the events there, which can be played again", false, true},
     {"for", "WHOM", NULL, NULL, "announce: for support, or users", false, true},
     {"prometheus", "URL", NULL, NULL, "plan, guards: the Prometheus to ask, as in http://127.0.0.1:9090", false, true},
     {"prometheus-timeout", "TIME", "5s", NULL, "how long to wait for the answer to a guard", false, true},
