@@ -1,9 +1,12 @@
 """Releases played without a server: golden timelines, and the same again from their own log."""
 import json
+import shutil
+import subprocess
 
 import pytest
 
-from hoist import TOP
+from hoist import BUILD, TOP, clean_env
+from test_docs import typed
 from test_json import HEX64, TIME, has
 
 GOLDEN = TOP / "tests/golden/release"
@@ -118,3 +121,14 @@ def test_the_time_of_the_start_may_be_given_beside_the_scenario(lab):
     said = simulate(lab, '{"exposed": 1}\n', "--from", "2026-12-08T10:00:00Z", "--json")
     assert said.json["begin"] == "2026-12-08T10:00:00.000Z"
     assert simulate(lab, "", "--from", "tomorrow").code == 2
+
+
+def test_the_page_as_typed(lab):
+    shutil.copytree(GOLDEN, lab.dir / "tests/golden/release")
+    env, said = clean_env(HOME=lab.dir, PATH=f"{BUILD.resolve()}:/usr/bin:/bin"), []
+    for command in typed("docs/releases.md"):
+        if " simulate " in command:
+            done = subprocess.run(["sh", "-c", command], cwd=lab.dir, env=env, capture_output=True, text=True, timeout=60)
+            said.append((done.returncode, done.stdout))
+    assert len(said) == 3 and said[0][0] == 11
+    assert said == [(11, (GOLDEN / "guard_fails.txt").read_text())] * 3
