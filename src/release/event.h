@@ -3,7 +3,8 @@
  *   row = [ major, kind, wall_ms, boot, boot_ms, the kind's fields …, … ]
  *
  * The events of a release, in their order, are all there is of it: its record is their fold
- * (engine.h). Readers ignore elements behind those they know; a kind that they do not know is EVERSION.
+ * (engine.h). Guards, checks, roles, flags and environments stand there by their index in the plan as
+ * release_plan_read() orders it, which is for ever. Readers ignore elements behind those they know; a kind that they do not know is EVERSION.
  */
 #ifndef RELEASE_EVENT_H
 #define RELEASE_EVENT_H

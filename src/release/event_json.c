@@ -265,10 +265,14 @@ static void read_evidence(struct reading *r, const json_t *o, struct release_eve
 static void read_step(struct reading *r, const json_t *o, struct release_event *e)
 {
     const char *word = json_string_value(json_object_get(o, "step"));
-    if (word && strcmp(word, "baseline") == 0)
+    if (word && strcmp(word, "baseline") == 0) {
         e->step = RELEASE_BASELINE;
-    else
-        e->step = (uint32_t)count_of(r, o, "step", RELEASE_STEPS_MAX) - 1;
+        return;
+    }
+    uint64_t step = count_of(r, o, "step", RELEASE_STEPS_MAX);
+    if (step == 0)
+        wrong(r, "step", "no step");
+    e->step = (uint32_t)step - 1;
 }
 
 static void read_head(struct reading *r, const json_t *o, struct release_event *e)

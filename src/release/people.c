@@ -91,11 +91,14 @@ void release_take_attested(struct taking *t)
 
 void release_take_held(struct taking *t)
 {
-    if (t->r->state != RELEASE_MOVING || t->r->holder[0]) {
-        release_refuse(t, t->r->holder[0] ? "it is held already, by %s" : "it is rolling back",
-                       t->r->holder);
+    if (t->r->state != RELEASE_MOVING)
+        release_refuse(t, "it is rolling back");
+    else if (t->r->holder[0])
+        release_refuse(t, "it is held already, by %s", t->r->holder);
+    else if (t->e->by.len == 0 || !t->e->by.ptr[0])
+        release_refuse(t, "nobody is named who holds it");
+    if (t->fx->refused[0])
         return;
-    }
     release_keep(t->r->holder, sizeof t->r->holder - 1, t->e->by);
     release_keep(t->r->reason, sizeof t->r->reason, t->e->text);
     release_say(t, false, "held by %s: %.*s", t->r->holder, SLICE_ARG(t->e->text));

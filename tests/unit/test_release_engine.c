@@ -135,6 +135,54 @@ static void a_guard_that_fails_three_times_running_rolls_back(void **state)
     (void)state;
 }
 
+static void who_holds_it_is_named_and_resumes(void **state)
+{
+    go_to(1);
+    assert_string_equal(by("", RELEASE_HELD).refused, "nobody is named who holds it");
+    assert_string_equal(by("eva", RELEASE_RESUMED).refused, "nobody holds it");
+    assert_string_equal(by("eva", RELEASE_HELD).refused, "");
+    assert_string_equal(by("bob", RELEASE_HELD).refused, "it is held already, by eva");
+    for (int i = 0; i < 200; i++)
+        pass(100);
+    assert_int_equal(w.now.r.step, 1);
+    assert_string_equal(by("bob", RELEASE_RESUMED).refused, "");
+    pass(100);
+    assert_int_equal(w.now.r.step, 2);
+    (void)state;
+}
+
+static void the_plan_s_author_does_not_sign(void **state)
+{
+    sample.plan.author = SLICE("bob");
+    assert_string_equal(by("bob", RELEASE_SIGNED).refused,
+                        "'bob' wrote the plan, and cannot sign for it");
+    (void)state;
+}
+
+/* However many guards have something to say, what ends it is said. */
+static void the_last_word_of_a_round_is_kept(void **state)
+{
+    static struct release_guard guards[RELEASE_GUARDS_MAX];
+    for (int g = 0; g < RELEASE_GUARDS_MAX; g++)
+        guards[g] = (struct release_guard){
+            .name = SLICE("one"), .pass = {RELEASE_LE, 1}, .critical = {RELEASE_GT, 9}};
+    go_to(1);
+    sample.plan.guards = guards;
+    sample.plan.guard_count = RELEASE_GUARDS_MAX;
+    sample.steps[1].guards = UINT32_MAX;
+    struct release_event e = world_event(&w, RELEASE_TICK);
+    e.step = 1;
+    e.asked = UINT32_MAX;
+    for (int g = 0; g < RELEASE_GUARDS_MAX; g++)
+        e.answers[g] = (struct release_answer){RELEASE_FAIL, g == 31 ? 10 : 2};
+    struct release_effects fx;
+    release_step(w.plan, &w.now.r, &e, &fx);
+    assert_int_equal(w.now.r.state, RELEASE_ROLLING_BACK);
+    assert_int_equal(fx.line_count, RELEASE_GUARDS_MAX + 1);
+    assert_non_null(strstr(fx.lines[fx.line_count - 1].text, "guard one: critical, at 10"));
+    (void)state;
+}
+
 static void a_critical_value_rolls_back_at_once_though_it_is_held(void **state)
 {
     go_to(1);
@@ -397,6 +445,9 @@ int main(void)
         TEST(soak_stands_still_while_a_guard_says_nothing),
         TEST(a_guard_without_data_is_paged_after_ten_minutes),
         TEST(a_guard_that_fails_three_times_running_rolls_back),
+        TEST(who_holds_it_is_named_and_resumes),
+        TEST(the_plan_s_author_does_not_sign),
+        TEST(the_last_word_of_a_round_is_kept),
         TEST(a_critical_value_rolls_back_at_once_though_it_is_held),
         TEST(a_rollback_ends_when_the_last_live_host_has_the_baseline),
         TEST(a_rollback_that_does_not_end_is_paged),
