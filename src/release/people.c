@@ -6,7 +6,7 @@
 
 static bool is(const char *field, size_t size, struct slice text)
 {
-    return strnlen(field, size) == text.len && memcmp(field, text.ptr, text.len) == 0;
+    return slice_eq(slice_of(field, strnlen(field, size)), text);
 }
 
 /* Whether somebody means the release as it stands. */

@@ -4,8 +4,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/text.h"
 #include "release/event.h"
 #include "wire/mp.h"
 
@@ -185,9 +189,39 @@ static void a_round_of_all_guards_fits_its_row(void **state)
     (void)state;
 }
 
+/* The rows that 0.1.0 writes, "KIND HEX" a line: they stand in stores. HOIST_GOLDEN_ADD=1 writes the file if it is
+ * not there. */
+static void rows_are_as_they_were(void **state)
+{
+    static const char path[] = "tests/golden/release-events/0.1.0.txt";
+    char kind[32], hex[2048], old[2048];
+    bool add = getenv("HOIST_GOLDEN_ADD") && access(path, F_OK) != 0;
+    FILE *f = fopen(path, add ? "w" : "r");
+    assert_non_null(f);
+    for (int k = 1; k < RELEASE_EVENT_KINDS; k++) {
+        struct buf row = BUF_INIT(RELEASE_ROW_MAX);
+        struct release_event e = full((enum release_event_kind)k);
+        assert_int_equal(release_event_encode(&e, &row), HOIST_OK);
+        assert_true(row.len * 2 < sizeof hex);
+        text_hex(hex, buf_slice(&row));
+        if (add)
+            fprintf(f, "%s %s\n", release_event_name(e.kind), hex);
+        else
+            assert_int_equal(fscanf(f, "%31s %2047s", kind, old), 2);
+        if (!add) {
+            assert_string_equal(kind, release_event_name(e.kind));
+            assert_string_equal(hex, old);
+        }
+        buf_done(&row);
+    }
+    fclose(f);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_as_they_were),
         cmocka_unit_test(every_kind_comes_back_as_it_was),
         cmocka_unit_test(a_row_that_is_cut_short_is_refused),
         cmocka_unit_test(what_a_later_version_adds_is_stepped_over),
