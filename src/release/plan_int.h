@@ -1,8 +1,9 @@
 /* plan_int.h - private to src/release: how a plan's file becomes a plan, in parts.
  *
  *   release_plan_read()  a file → a plan                     plan_read.c
- *   plan_word() …        a field's text → a value            plan_fields.c, plan_values.c
- *   guards_read() …      what the phases refer to            plan_parts.c
+ *   plan_word() …        a field's text → a value            plan_fields.c, plan_values.c, plan_window.c
+ *   named_read()         a list of things with names         plan_named.c
+ *   guards_read() …      what the phases refer to            plan_parts.c, plan_guards.c, plan_roles.c
  *   phases_read()        phases and their steps              plan_steps.c
  *   rule_read_yaml()     YAML → a rule                       plan_rule.c
  *   plan_judge()         what could not go well              plan_judge.c, plan_query.c
@@ -91,6 +92,35 @@ void plan_bound(struct plan_reader *r, const struct yaml_item *v, void *out);   
 void plan_window(struct plan_reader *r, const struct yaml_item *v, void *out); /* release_window */
 void plan_moment(struct plan_reader *r, const struct yaml_item *v, void *out); /* int64_t */
 void plan_mode(struct plan_reader *r, const struct yaml_item *v, void *out);   /* bool: hold */
+
+/* ------------------------------------------------------------------ lists of named things */
+
+/* Guards, checks and their like, whose structs begin with their name. Their order in the file means
+ * nothing: each list is kept sorted by name. */
+struct named_kind {
+    const char *what; /* in complaints */
+    const char *mend;
+    uint32_t max;
+    size_t size;
+    bool (*read)(struct plan_reader *r, const struct yaml_item *v, void *out);
+};
+
+struct named { /* one that was read */
+    struct slice name;
+    const struct yaml_item *at;
+    void *thing;
+};
+
+/* Read a list of them; where each stands goes into `at`, unless that is NULL. */
+void named_read(struct plan_reader *r, const struct yaml_item *list, const struct named_kind *kind,
+                void **ret, uint32_t *ret_count, const struct yaml_item **at);
+
+/* Sort them, and complain of names that are there twice; gives how many are left. */
+uint32_t named_sort(struct plan_reader *r, struct named *named, uint32_t count, const char *what);
+
+/* The things themselves, in a row. */
+void *named_take(struct plan_reader *r, struct named *named, uint32_t count, size_t size,
+                 const struct yaml_item **at);
 
 /* ------------------------------------------------------------------ parts */
 

@@ -1,6 +1,4 @@
 /* What is wrong with one step of a plan, beside those that come before it. */
-#include <inttypes.h>
-
 #include "release/plan_int.h"
 
 bool release_step_changes(const struct release_step *step)
