@@ -208,6 +208,7 @@ def test_the_example_configuration_is_true(lab):
     Pki(lab.dir / "signs").ca("ca").issue("host")
     for words in (["init", "ca"], ["issue", "host", "--dir", "ca"]):
         subprocess.run([BUILD / "hoistd", "certs", *words], cwd=lab.dir / "signs", check=True, capture_output=True)
+    lab.file("signs/slack-url", "https://hooks.example.com/services/x\n").chmod(0o600)
     for role, section in (("agent", follow), ("relay", follow + relay), ("primary", primary)):
         more = [] if role == "agent" else ["--listen", f"tcp://127.0.0.1:{free_port(2)}"]
         text = (keys(every) + "\n" + keys(section) + "\n").replace("/etc/hoist/", f"{lab.dir}/signs/")
