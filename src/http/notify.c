@@ -113,6 +113,25 @@ static void take(struct teller *t, const struct cursor_at *at, const struct chan
     ret->time_ms = c->head.time_ms;
 }
 
+/* The change behind the place. False: it cannot be read, and is passed. */
+static bool read_next(struct teller *t, struct store_read *r, const struct store_env *env,
+                      struct cursor_at *at, struct change *ret)
+{
+    struct slice bytes;
+    err_clear();
+    enum hoist_err err = store_log_get(r, env->id, at->version + 1, &bytes);
+    if (!err)
+        err = change_decode(bytes, ret);
+    if (!err)
+        return true;
+    log_error("notify: v%" PRIu64 " of %s cannot be read, so %s may not have been told of it: %s; "
+              "flagctl fsck says what is damaged",
+              at->version + 1, env->name, t->sink.name, *err_last() ? err_last() : err_word(err));
+    metric_inc(t->results[RESULT_LOST]);
+    move(t, at, at->version + 1);
+    return false;
+}
+
 /* Pass what nobody is told of. A change that somebody is, and that happened before *ret, takes its
  * place. Gives whether there is more to look at. */
 static bool look_at(struct teller *t, struct store_read *r, const struct store_env *env,
@@ -123,12 +142,12 @@ static bool look_at(struct teller *t, struct store_read *r, const struct store_e
         return false; /* memory is out: the next look */
     mend(t, at, env);
     for (int i = 0; at->version < env->head; i++) {
-        struct slice bytes;
         struct change c;
         if (i == LOOK_CHANGES)
             return true;
-        if (store_log_get(r, env->id, at->version + 1, &bytes) == HOIST_OK &&
-            change_decode(bytes, &c) == HOIST_OK && news_is(&c.head)) {
+        if (!read_next(t, r, env, at, &c))
+            continue;
+        if (news_is(&c.head)) {
             if (ret->version == 0 || c.head.time_ms < ret->time_ms)
                 take(t, at, &c, ret);
             return false;
