@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-enum { SINK_NAME_SIZE = 33, SINK_PATH_SIZE = 4096, SINK_KEY_MIN = 16, SINKS_MAX = 16 };
+enum { SINK_NAME_SIZE = 64, SINK_PATH_SIZE = 4096, SINK_KEY_MIN = 16, SINKS_MAX = 16 };
 
 enum sink_kind {
     SINK_SLACK, /* Slack's incoming webhooks, and those that take the same */

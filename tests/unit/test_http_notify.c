@@ -193,8 +193,14 @@ static void refused(const char *kind, const char *file, mode_t mode, const char 
 static void a_sink_that_cannot_work_is_refused_without_its_secrets(void **state)
 {
     static const char *const texts[] = {
-        "",           "slack:x",     "=slack:x",    "ops=slack",
-        "OPS=json:x", "a/b=slack:x", "a b=slack:x", "123456789012345678901234567890123=slack:x"};
+        "",
+        "slack:x",
+        "=slack:x",
+        "ops=slack",
+        "OPS=json:x",
+        "a/b=slack:x",
+        "a b=slack:x",
+        "1234567890123456789012345678901234567890123456789012345678901234=slack:x"};
     struct sink s;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         assert_int_equal(sink_read(texts[i], false, &s), HOIST_EINVAL);
