@@ -123,10 +123,19 @@ def test_the_other_ways_to_go_wrong(stub):
     status, headers, _ = stub.get()
     assert (status, headers["x-ratelimit-remaining"]) == (403, "0")
     stub.tell("/reset", {})
-    stub.mode("301")
+    stub.mode("primary", times=1, status=429, reset_s=2)
     status, headers, _ = stub.get()
-    assert status == 301
-    assert stub.get(headers["location"])[0] == 200
+    assert status == 429 and headers["retry-after"] is None and int(headers["x-ratelimit-reset"]) <= time.time() + 2
+    stub.tell("/clock", {"forward_s": 3})
+    assert stub.get()[0] == 200 and stub.tell("/state")["violations"] == []
+    for moved in (301, 302, 307, 308):
+        stub.mode("301", status=moved)
+        status, headers, _ = stub.get()
+        assert status == moved
+        assert stub.get(headers["location"])[0] == 200
+    stub.mode("loop")
+    status, headers, _ = stub.get()
+    assert status == 301 and stub.get(headers["location"])[0] == 301
     stub.mode("304", times=1)
     assert stub.get()[0] == 304
     stub.mode("empty", times=1)
@@ -155,6 +164,20 @@ def test_listings_that_move_between_pages(stub):
     stub.mode("changing")
     names, _ = all_pages(stub)
     assert len(names) == len(set(names)) < 250
+
+
+def test_repositories_come_go_and_change(stub):
+    before, pages = all_pages(stub)
+    etag = stub.get()[1]["etag"]
+    stub.tell("/repos", {"count": 199})
+    names, pages = all_pages(stub)
+    assert set(names) < set(before) and (len(names), pages) == (199, 2)
+    stub.tell("/repos", {"count": 250})
+    assert all_pages(stub)[0] == before and stub.get()[1]["etag"] == etag
+    stars = lambda: [r["stargazers_count"] for r in json.loads(stub.get()[2])]
+    few = stars()
+    stub.tell("/repos", {"revision": 2})
+    assert stars() == [n + 10000 for n in few] and stub.get()[1]["etag"] != etag
 
 
 def test_a_field_that_is_gone_or_another_type(stub):
