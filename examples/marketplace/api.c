@@ -1,20 +1,29 @@
 #include "api.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <lmdb.h>
 #include <microhttpd.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
+#include "clock.h"
 #include "events.h"
 #include "flags.h"
 #include "metrics.h"
 
-enum { THREADS = 4, IDLE_S = 30, PER_PAGE = 30, PER_PAGE_MAX = 100, ACCOUNT_MAX = 255 };
+enum {
+    THREADS = 4,
+    THREADS_BESIDE = 2, /* for an address of its own beside a shared socket */
+    IDLE_S = 30,
+    LOOK_MS = 10, /* at the connections that are left */
+    PER_PAGE = 30,
+    PER_PAGE_MAX = 100,
+    ACCOUNT_MAX = 255
+};
 
 enum route {
     ROUTE_LISTINGS,
@@ -40,7 +49,8 @@ static const struct {
 };
 
 struct api {
-    struct MHD_Daemon *daemon;
+    struct MHD_Daemon *shared, *own; /* either may be NULL */
+    atomic_bool drains;
     struct listings *listings;
     struct sync *sync;
 };
@@ -172,6 +182,10 @@ static void get_ready(struct api *api, struct answer *a)
     struct listings_query query = {.page = 1, .per_page = 1};
     json_t *items = NULL;
     uint64_t total;
+    if (atomic_load(&api->drains)) {
+        put_error(a, MHD_HTTP_SERVICE_UNAVAILABLE, "draining", "this process ends; ask another");
+        return;
+    }
     int rc = listings_find(api->listings, &query, &items, &total);
     json_decref(items);
     if (rc)
@@ -180,8 +194,9 @@ static void get_ready(struct api *api, struct answer *a)
         put_json(a, MHD_HTTP_OK, json_pack("{ss}", "status", "ready"));
 }
 
-static void get_metrics(struct answer *a)
+static void get_metrics(struct api *api, struct answer *a)
 {
+    sync_show(api->sync);
     for (int i = 0; i < FLAG_COUNT; i++)
         (void)flag_is_on(i, NULL); /* as it is now, also when nothing else asks */
     a->status = MHD_HTTP_OK;
@@ -207,7 +222,7 @@ static void make_answer(struct api *api, struct MHD_Connection *c, struct reques
     else if (q->route == ROUTE_READY)
         get_ready(api, a);
     else
-        get_metrics(a);
+        get_metrics(api, a);
 }
 
 /* ------------------------------------------------------------------ requests */
@@ -242,8 +257,8 @@ static enum route route_of(const char *path, const char **ret_id)
     return ROUTE_LISTING;
 }
 
-static enum MHD_Result send_answer(struct MHD_Connection *c, const struct request *q,
-                                   struct answer *a)
+static enum MHD_Result send_answer(struct api *api, struct MHD_Connection *c,
+                                   const struct request *q, struct answer *a)
 {
     struct timespec now;
     struct MHD_Response *r =
@@ -257,6 +272,8 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, const struct reques
         (void)MHD_add_response_header(r, "Content-Type", a->type);
     if (a->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         (void)MHD_add_response_header(r, "Allow", routes[q->route].method);
+    if (atomic_load(&api->drains))
+        (void)MHD_add_response_header(r, "Connection", "close");
     clock_gettime(CLOCK_MONOTONIC, &now);
     metric_add(requests(q->route, a->status, q->on), 1);
     metric_observe(durations(q->route, q->on), (double)(now.tv_sec - q->began.tv_sec) +
@@ -288,23 +305,10 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *p
     q.route = route_of(path, &q.id);
     q.on = flag_is_on(FLAG_ENABLED, account_of(c));
     make_answer(arg, c, &q, method, &a);
-    return send_answer(c, &q, &a);
+    return send_answer(arg, c, &q, &a);
 }
 
 /* ------------------------------------------------------------------ start and stop */
-
-static bool read_address(const char *listen, struct sockaddr_in *ret)
-{
-    char host[64] = "", *end;
-    const char *colon = strrchr(listen, ':');
-    if (!colon || (size_t)(colon - listen) >= sizeof host)
-        return false;
-    memcpy(host, listen, (size_t)(colon - listen));
-    unsigned long port = strtoul(colon + 1, &end, 10);
-    *ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    return *end == '\0' && port > 0 && port <= UINT16_MAX &&
-           inet_pton(AF_INET, host, &ret->sin_addr) == 1;
-}
 
 static void make_metrics(void)
 {
@@ -316,34 +320,72 @@ static void make_metrics(void)
         }
 }
 
-struct api *api_start(const char *listen, struct listings *l, struct sync *s)
+static struct MHD_Daemon *serve_at(struct api *a, int fd, int threads)
 {
-    struct sockaddr_in address;
+    /* The channel (ITC) wakes the threads when the socket is taken from them. Without it libmicrohttpd
+     * would shut the socket down, for all who share it. */
+    struct MHD_Daemon *d = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, a,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)threads,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_END);
+    if (!d)
+        close(fd);
+    return d;
+}
+
+struct api *api_start(int shared, int own, struct listings *l, struct sync *s)
+{
     struct api *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
     *a = (struct api){.listings = l, .sync = s};
     make_metrics();
-    if (!read_address(listen, &address)) {
-        errno = EINVAL;
-    } else {
-        a->daemon =
-            MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-                             handle, a, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_THREAD_POOL_SIZE,
-                             (unsigned)THREADS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-                             MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
-    }
-    if (!a->daemon) {
-        free(a);
+    if (shared >= 0)
+        a->shared = serve_at(a, shared, THREADS);
+    if (own >= 0)
+        a->own = serve_at(a, own, shared >= 0 ? THREADS_BESIDE : THREADS);
+    if ((shared >= 0 && !a->shared) || (own >= 0 && !a->own)) {
+        api_stop(a);
         return NULL;
     }
     return a;
+}
+
+static unsigned connections(struct MHD_Daemon *d)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(d, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info ? info->num_connections : 0;
+}
+
+/* The socket is closed here and lives on in whoever else has it. */
+static void drain(struct MHD_Daemon *d, int64_t until_ms)
+{
+    if (!d)
+        return;
+    MHD_socket fd = MHD_quiesce_daemon(d);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+    while (connections(d) > 0 && mono_ms() < until_ms)
+        usleep(LOOK_MS * 1000);
+}
+
+void api_drain(struct api *a, int64_t limit_ms)
+{
+    int64_t until_ms = mono_ms() + limit_ms;
+    if (!a)
+        return;
+    atomic_store(&a->drains, true);
+    drain(a->shared, until_ms);
+    drain(a->own, until_ms);
 }
 
 void api_stop(struct api *a)
 {
     if (!a)
         return;
-    MHD_stop_daemon(a->daemon);
+    if (a->shared)
+        MHD_stop_daemon(a->shared);
+    if (a->own)
+        MHD_stop_daemon(a->own);
     free(a);
 }

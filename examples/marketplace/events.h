@@ -8,11 +8,13 @@
 
 #define EVENTS(X)                                                                                  \
     X(STARTED, "info", "main", "started")                                                          \
+    X(DRAINING, "info", "main", "draining")                                                        \
     X(ENDED, "info", "main", "ended")                                                              \
     X(FLAGS_AWAY, "warn", "main", "flags_away")                                                    \
     X(SYNC_DONE, "info", "sync", "sync_done")                                                      \
     X(SYNC_STOPPED, "info", "sync", "sync_stopped_by_flag")                                        \
     X(SYNC_FAILED, "error", "sync", "sync_failed")                                                 \
+    X(LISTINGS_GONE, "info", "sync", "listings_gone")                                              \
     X(LIMITED, "warn", "github", "rate_limited")                                                   \
     X(TRIED_AGAIN, "warn", "github", "tried_again")                                                \
     X(REFUSED, "error", "github", "refused")                                                       \

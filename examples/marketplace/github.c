@@ -136,8 +136,12 @@ static struct curl_slist *headers_of(const struct github *g, const char *etag)
 
 void github_get(struct github *g, const char *url, const char *etag, struct github_reply *ret)
 {
-    *ret = (struct github_reply){
-        .retry_after_s = -1, .remaining = -1, .limit = -1, .reset_s = -1, .poll_interval_s = -1};
+    *ret = (struct github_reply){.retry_after_s = -1,
+                                 .remaining = -1,
+                                 .limit = -1,
+                                 .reset_s = -1,
+                                 .poll_interval_s = -1,
+                                 .conditional = *etag};
     struct curl_slist *headers = headers_of(g, etag);
     CURL *c = g->curl;
     curl_easy_setopt(c, CURLOPT_URL, url);
@@ -204,7 +208,9 @@ enum github_verdict github_judge(const struct github_reply *r, int tries, int64_
             return GITHUB_GOOD;
         break;
     case 304:
-        return GITHUB_FRESH;
+        if (r->conditional)
+            return GITHUB_FRESH;
+        break;
     case 301:
     case 302:
     case 307:

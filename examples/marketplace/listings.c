@@ -10,11 +10,22 @@
 
 enum { MAP_BYTES = 1 << 30, URL_KEY_MAX = 500, TEXT_MAX = 1000 };
 
-/* A value is a flag, the text that is searched, ended by a NUL, and the listing as JSON. */
+/* A value is a byte of these, the text that is searched, ended by a NUL, and the listing as JSON. */
+enum { FROM_GITHUB = 1, MISSED = 2 /* by the last run that saw all there were */ };
+
 struct listings {
     MDB_env *env;
-    MDB_dbi items, urls;
+    MDB_dbi items, urls, state;
 };
+
+/* Commit what went well; leave no trace of what did not. */
+static int finish(MDB_txn *txn, int rc)
+{
+    if (!rc)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
 
 static int open_tables(struct listings *l)
 {
@@ -25,11 +36,9 @@ static int open_tables(struct listings *l)
     rc = mdb_dbi_open(txn, "items", MDB_CREATE, &l->items);
     if (!rc)
         rc = mdb_dbi_open(txn, "urls", MDB_CREATE, &l->urls);
-    if (rc) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    return mdb_txn_commit(txn);
+    if (!rc)
+        rc = mdb_dbi_open(txn, "state", MDB_CREATE, &l->state);
+    return finish(txn, rc);
 }
 
 int listings_open(const char *dir, struct listings **ret)
@@ -41,7 +50,7 @@ int listings_open(const char *dir, struct listings **ret)
     if (!rc)
         rc = mdb_env_create(&l->env);
     if (!rc)
-        rc = mdb_env_set_maxdbs(l->env, 2);
+        rc = mdb_env_set_maxdbs(l->env, 3);
     if (!rc)
         rc = mdb_env_set_mapsize(l->env, MAP_BYTES);
     if (!rc)
@@ -89,6 +98,33 @@ int listings_url(struct listings *l, const char *url, struct url_known *ret)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+/* ------------------------------------------------------------------ the worker's state */
+
+static MDB_val state_key = {6, "worker"};
+
+int listings_state(struct listings *l, struct worker_state *ret)
+{
+    MDB_txn *txn;
+    MDB_val value;
+    *ret = (struct worker_state){.limit = -1, .remaining = -1, .reset_s = -1};
+    int rc = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return rc;
+    rc = mdb_get(txn, l->state, &state_key, &value);
+    if (!rc && value.mv_size == sizeof *ret)
+        memcpy(ret, value.mv_data, sizeof *ret);
+    mdb_txn_abort(txn);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int listings_put_state(struct listings *l, const struct worker_state *state)
+{
+    MDB_txn *txn;
+    MDB_val value = {sizeof *state, (void *)state};
+    int rc = mdb_txn_begin(l->env, NULL, 0, &txn);
+    return rc ? rc : finish(txn, mdb_put(txn, l->state, &state_key, &value, 0));
+}
+
 /* ------------------------------------------------------------------ storing */
 
 static const char *text_of(const json_t *item, const char *name)
@@ -124,7 +160,7 @@ static int put_item(struct listings *l, MDB_txn *txn, const json_t *item)
         return ENOMEM;
     }
     size_t n = 0;
-    value[n++] = is_github(item) ? 1 : 0;
+    value[n++] = is_github(item) ? FROM_GITHUB : 0;
     n += put_lower(value + n, text_of(item, "name"), TEXT_MAX);
     value[n++] = '\n';
     n += put_lower(value + n, text_of(item, "description"), TEXT_MAX);
@@ -144,7 +180,10 @@ int listings_store(struct listings *l, const json_t *items, const char *url,
     MDB_val key;
     size_t i;
     json_t *item;
-    int rc = mdb_txn_begin(l->env, NULL, 0, &txn);
+    int dead,
+        rc = mdb_reader_check(l->env, &dead); /* of processes that were killed while they read */
+    if (!rc)
+        rc = mdb_txn_begin(l->env, NULL, 0, &txn);
     if (rc)
         return rc;
     json_array_foreach(items, i, item)
@@ -156,11 +195,58 @@ int listings_store(struct listings *l, const json_t *items, const char *url,
         MDB_val value = {sizeof *known, (void *)known};
         rc = mdb_put(txn, l->urls, &key, &value, 0);
     }
-    if (rc) {
-        mdb_txn_abort(txn);
-        return rc;
+    return finish(txn, rc);
+}
+
+/* The row at the cursor with `flags` in place of its own. */
+static int put_flags(MDB_cursor *cursor, uint64_t id, const MDB_val *value, char flags)
+{
+    MDB_val key = {sizeof id, &id}, copy = {value->mv_size, malloc(value->mv_size)};
+    if (!copy.mv_data)
+        return ENOMEM;
+    memcpy(copy.mv_data, value->mv_data, copy.mv_size);
+    *(char *)copy.mv_data = flags;
+    int rc = mdb_cursor_put(cursor, &key, &copy, MDB_CURRENT);
+    free(copy.mv_data);
+    return rc;
+}
+
+static int settle_item(MDB_cursor *cursor, const struct ids *seen, const MDB_val *key,
+                       const MDB_val *value, uint64_t *gone)
+{
+    uint64_t id;
+    char flags = *(const char *)value->mv_data;
+    if (!(flags & FROM_GITHUB) || key->mv_size != sizeof id)
+        return 0;
+    memcpy(&id, key->mv_data, sizeof id);
+    bool is_seen = ids_has(seen, be64toh(id)), was_missed = flags & MISSED;
+    if (!is_seen && was_missed) {
+        (*gone)++;
+        return mdb_cursor_del(cursor, 0);
     }
-    return mdb_txn_commit(txn);
+    return is_seen != was_missed ? 0 : put_flags(cursor, id, value, (char)(flags ^ MISSED));
+}
+
+int listings_settle(struct listings *l, const struct ids *seen, uint64_t *ret_gone)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    uint64_t gone = 0;
+    int rc = mdb_txn_begin(l->env, NULL, 0, &txn);
+    if (rc)
+        return rc;
+    rc = mdb_cursor_open(txn, l->items, &cursor);
+    if (rc)
+        return finish(txn, rc);
+    while (!(rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)))
+        if ((rc = settle_item(cursor, seen, &key, &value, &gone)))
+            break;
+    mdb_cursor_close(cursor);
+    rc = finish(txn, rc == MDB_NOTFOUND ? 0 : rc);
+    if (!rc)
+        *ret_gone = gone;
+    return rc;
 }
 
 /* ------------------------------------------------------------------ looking */
@@ -175,7 +261,7 @@ static json_t *item_of(const MDB_val *value)
 static bool matches(const MDB_val *value, const struct listings_query *q, const char *lower)
 {
     const char *bytes = value->mv_data;
-    return (q->github || bytes[0] == 0) && (!*lower || strstr(bytes + 1, lower));
+    return (q->github || !(bytes[0] & FROM_GITHUB)) && (!*lower || strstr(bytes + 1, lower));
 }
 
 static int collect(MDB_cursor *cursor, const struct listings_query *q, json_t *items,

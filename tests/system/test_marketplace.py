@@ -8,7 +8,8 @@ import urllib.request
 
 import pytest
 
-from hoist import BUILD, TOP, Process, free_port, wait_until
+from faults import Client, figures
+from hoist import BUILD, SOAK, TOP, Process, free_port, wait_until
 from test_github_stub import Stub
 
 FLAGS = ("marketplace.enabled", "marketplace.github_sources.enabled", "marketplace.sync.enabled")
@@ -16,13 +17,17 @@ SEED = 3
 
 
 class Marketplace(Process):
-    """One running service."""
+    """One running service; `socket`: it serves that one too, which is handed on to it as systemd does."""
 
-    def __init__(self, lab, stub, store, *args):
-        self.port = free_port()
-        super().__init__([BUILD / "examples/marketplace/marketplace", "--listen", f"127.0.0.1:{self.port}", "--store", store,
+    def __init__(self, lab, stub, store, *args, socket=None, binary=None, name="marketplace"):
+        self.port, self.binary = free_port(), binary or BUILD / "examples/marketplace/marketplace"
+        handed = {}
+        if socket:
+            hand = f"exec 3<&{socket.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\""
+            handed = {"prefix": ["bash", "-c", hand, "bash"], "pass_fds": [socket.fileno()]}
+        super().__init__([self.binary, "--listen", f"127.0.0.1:{self.port}", "--store", store,
                           "--data", lab.dir / "listings", "--github", f"http://127.0.0.1:{stub.port}",
-                          "--interval-s", 3600, "--first-wait-ms", 400, *args], lab.dir / "marketplace.log")
+                          "--interval-s", 3600, "--first-wait-ms", 400, *args], lab.dir / f"{name}.log", **handed)
         lab.all.append(self)
         wait_until(lambda: self.ask("/healthz")[0] == 200, what="the service answers")
 
@@ -37,6 +42,14 @@ class Marketplace(Process):
 
     def total(self, **kwargs):
         return self.ask("/api/v1/listings", **kwargs)[1]["total"]
+
+    def all(self):
+        pages = range(1, -(-self.total() // 100) + 1)
+        return [item for page in pages for item in self.ask(f"/api/v1/listings?per_page=100&page={page}")[1]["items"]]
+
+    def answers(self, status):
+        """How many GitHub has given with this status."""
+        return self.metric(f'marketplace_github_requests_total{{resource="core",code="{status}"}}')
 
     def metrics(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
@@ -65,8 +78,8 @@ class Marketplace(Process):
 class Site:
     """A primary whose store the service reads, as a program beside an agent would; GitHub; the service."""
 
-    def __init__(self, lab, *primary, service=()):
-        self.lab, self.stub = lab, Stub(lab)
+    def __init__(self, lab, *primary, service=(), stub=()):
+        self.lab, self.stub = lab, Stub(lab, *stub)
         self.primary = lab.primary(*primary)
         lab.ok("import", TOP / "examples/marketplace/flags/production.json", "-m", "flags of the marketplace")
         self.service = Marketplace(lab, self.stub, self.primary.store, *service)
@@ -81,6 +94,10 @@ class Site:
     def on(self):
         self.set(True, True, True)
         return self
+
+    def names(self):
+        """Of all listings that are served, in order."""
+        return [item["name"] for item in self.service.all()]
 
 
 @pytest.fixture
@@ -160,50 +177,216 @@ def test_a_kill_holds_from_the_next_request_and_stores_nothing_more(site):
     assert site.service.total() == 0
 
 
-@pytest.mark.parametrize("mode, more", [
-    ("primary", {}), ("secondary", {"status": 403, "retry_after": 1}), ("secondary", {"status": 429, "retry_after": 1}),
-    ("secondary", {"status": 403, "wait_s": 0.4}), ("secondary", {"status": 429, "wait_s": 0.4}),
-    ("500", {}), ("truncated", {}), ("html", {})], ids=str)
-def test_a_bad_answer_is_waited_out(lab, mode, more):
-    site = Site(lab)
-    site.stub.mode(mode, times=1, **more)
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_kill_in_the_middle_of_a_page_leaves_the_pages_before_it_whole(site, flag):
+    site.stub.mode("slow", ms=400)
     site.on()
-    if mode == "primary":
-        wait_until(lambda: site.service.ask("/api/v1/sync", "POST")[0] == 202)
-        wait_until(lambda: site.service.metric('marketplace_github_ratelimited_total{kind="primary"}') == 1)
-        wait_until(lambda: site.service.metric('marketplace_github_backoff_seconds{resource="core"}') > 3000)
-        assert site.service.metric('marketplace_github_ratelimit_remaining{resource="core"}') == 0
-        site.lab.ok("kill", "marketplace.sync.enabled")  # ends the wait of an hour at once
-        wait_until(lambda: site.service.runs("skipped") >= 2)
-    else:
-        site.service.sync("success")
-        assert site.service.total() == 253
-    if mode == "secondary":
-        assert site.service.metric('marketplace_github_ratelimited_total{kind="secondary"}') == 1
-        assert "rate_limited" in site.service.events()
+    assert site.service.ask("/api/v1/sync", "POST")[0] in (202, 409)
+    wait_until(lambda: site.service.total() == SEED + 100, what="the first page is stored, the second is on its way")
+    site.lab.ok("kill", flag)
+    wait_until(lambda: site.service.runs("skipped") >= 2, what="the run stops")
+    sent = sum(site.stub.tell("/state")["requests"].values())
+    assert sent == 2, "what was on its way was answered, and nothing was sent after it"
+    site.lab.ok("restore", flag)
+    assert site.service.total() == SEED + 100
+    site.stub.mode("ok")
+    site.service.sync("success")
+    assert len(set(site.names())) == site.service.total() == SEED + 250
+
+
+def test_a_flip_is_seen_by_the_first_request_after_the_agents_commit(lab):
+    """Each of the three flags, as soon as the agent says that it has the change."""
+    site = Site(lab).on()
+    agent = lab.agent()
+    lab.wait_equal(site.primary, agent)
+    service = Marketplace(lab, site.stub, agent.store, name="beside-the-agent")
+    service.sync("success")
+    may_sync = lambda: service.ask("/api/v1/sync", "POST")[1].get("error", {}).get("code") != "off"
+    seen = {FLAGS[0]: lambda: service.total() > 0, FLAGS[1]: lambda: service.total() == SEED + 250, FLAGS[2]: may_sync}
+    client, flips = Client(site.primary.port, "flips"), 0
+    for n in range(1000 if SOAK else 40):
+        for flag, sees in seen.items():
+            on = bool(n % 2)
+            code, answer = client.command("set", env="production", message="", key=flag, value="on" if on else "off")
+            assert code == 0
+            wait_until(lambda: lab.state(agent)["version"] >= answer["version"], every_ms=0)
+            assert sees() == on, f"{flag} {on} is not seen by the first request after the commit of {answer['version']}"
+            flips += 1
+            if not on:
+                code, answer = client.command("set", env="production", message="", key=flag, value="on")
+                wait_until(lambda: lab.state(agent)["version"] >= answer["version"], every_ms=0)
+    client.close()
+    figures(f"marketplace: {flips} flips, each seen by the first request after the agent's commit")
+
+
+def test_a_flip_is_seen_by_the_workers_next_request(lab):
+    """At most the one that was on its way is answered after the agent's commit."""
+    site = Site(lab, stub=("--limit", 100000)).on()
+    agent = lab.agent()
+    lab.wait_equal(site.primary, agent)
+    service = Marketplace(lab, site.stub, agent.store, name="beside-the-agent")
+    service.sync("success")
+    site.stub.mode("slow", ms=30)
+    sent = lambda: sum(site.stub.tell("/state")["requests"].values())
+    client = Client(site.primary.port, "flips")
+    for flag in FLAGS * (20 if SOAK else 2):
+        before, stopped = sent(), service.runs("skipped")
+        wait_until(lambda: service.ask("/api/v1/sync", "POST")[0] == 202)
+        wait_until(lambda: sent() > before, every_ms=1)
+        code, answer = client.command("set", env="production", message="", key=flag, value="off")
+        wait_until(lambda: lab.state(agent)["version"] >= answer["version"], every_ms=0)
+        at_commit = sent()
+        wait_until(lambda: service.metric('marketplace_sync_in_progress{source="github"}') == 0)
+        assert service.runs("skipped") == stopped + 1 or sent() == before + 3, "it stopped, unless it was done"
+        assert sent() <= at_commit + 1
+        code, answer = client.command("set", env="production", message="", key=flag, value="on")
+        wait_until(lambda: lab.state(agent)["version"] >= answer["version"], every_ms=0)
+    client.close()
+    assert site.stub.tell("/state")["most_at_once"] == 1
+
+
+WAITED_OUT = [
+    ("primary", {"status": 403, "reset_s": 1}), ("primary", {"status": 429, "reset_s": 1}),
+    ("secondary", {"status": 403, "retry_after": 1}), ("secondary", {"status": 429, "retry_after": 1}),
+    ("secondary", {"status": 403, "wait_s": 0.4}), ("secondary", {"status": 429, "wait_s": 0.4}),
+    ("500", {}), ("truncated", {}), ("html", {})]
+
+
+def test_a_bad_answer_is_waited_out(lab):
+    site = Site(lab, stub=("--limit", 100000))
+    service = site.service
+    counted = lambda: {"status": service.answers(status), "good": service.answers(200), "limited": [service.metric(
+        f'marketplace_github_ratelimited_total{{kind="{kind}"}}') for kind in ("primary", "secondary")],
+        "items": service.metric('marketplace_items_ingested_total{source="github"}')}
+    site.set(True, True, True)
+    for revision, (mode, more) in enumerate(WAITED_OUT):
+        status = more.get("status", int(mode) if mode.isdigit() else 200)
+        site.stub.tell("/repos", {"revision": revision})
+        before = counted()
+        site.stub.mode(mode, times=1, **more)
+        service.sync("success")
+        names, after = site.names(), counted()
+        assert len(names) == len(set(names)) == SEED + 250, mode
+        assert after["status"] - before["status"] == 1 + 3 * (status == 200), mode
+        assert after["good"] - before["good"] == 3 + (status == 200), mode
+        assert after["items"] - before["items"] == 250, mode
+        limited = [x - y for x, y in zip(after["limited"], before["limited"])]
+        assert limited == [mode == "primary", mode == "secondary"], mode
+        assert service.metric('marketplace_github_backoff_seconds{resource="core"}') == 0
+        assert ("rate_limited" if "status" in more else "tried_again") in service.events()
     state = site.stub.tell("/state")
     assert state["violations"] == [] and state["most_at_once"] == 1
 
 
-@pytest.mark.parametrize("mode, more", [("500", {}), ("html", {}), ("without", {"field": "full_name"}),
-                                        ("retyped", {"field": "id"}), ("secondary", {"retry_after": 0})], ids=str)
-def test_what_stays_bad_ends_as_a_failure_and_loses_nothing(lab, mode, more):
-    site = Site(lab).on()
+def test_a_304_to_a_request_without_an_etag_is_no_answer(site):
+    site.stub.mode("304")
+    site.on().service.sync("failure")
+    assert site.service.answers(304) == 5 and site.service.total() == SEED
+    site.stub.mode("ok")
     site.service.sync("success")
-    site.stub.tell("/clock", {"forward_s": 1})
-    site.stub.mode(mode, **more)
-    site.service.sync("failure", 60000)
-    assert site.service.total() == 253 and "sync_failed" in site.service.events()
+    assert site.service.total() == SEED + 250
+
+
+def test_a_budget_of_an_hour_is_waited_for_until_a_flag_goes_off(site):
+    site.stub.mode("primary", times=1)
+    site.on()
+    wait_until(lambda: site.service.ask("/api/v1/sync", "POST")[0] == 202)
+    wait_until(lambda: site.service.metric('marketplace_github_backoff_seconds{resource="core"}') > 3000)
+    assert site.service.metric('marketplace_github_ratelimited_total{kind="primary"}') == 1
+    assert site.service.metric('marketplace_github_ratelimit_remaining{resource="core"}') == 0
+    assert site.service.metric('marketplace_sync_in_progress{source="github"}') == 1
+    assert site.service.ask("/api/v1/sync", "POST")[1]["error"]["code"] == "running"
+    site.lab.ok("kill", "marketplace.sync.enabled")  # ends the wait of an hour at once
+    wait_until(lambda: site.service.runs("skipped") >= 2)
+    state = site.stub.tell("/state")
+    assert state["violations"] == [] and sum(state["requests"].values()) == 1
+
+
+def test_the_last_of_the_budget_is_used_and_then_it_is_quiet(lab):
+    """Before the first answer that says no: what is left is known."""
+    site = Site(lab, stub=("--limit", 3)).on()
+    site.service.sync("success")
+    site.stub.tell("/repos", {"revision": 1})
+    assert site.service.ask("/api/v1/sync", "POST")[0] == 202
+    wait_until(lambda: site.service.metric('marketplace_github_backoff_seconds{resource="core"}') > 3000)
+    state = site.stub.tell("/state")
+    assert state["requests"] == {"/orgs/ORG/repos 200": 3} and state["violations"] == []
+
+
+@pytest.mark.parametrize("more", [{"retry_after": 1}, {"wait_s": 1}], ids=str)
+def test_a_limit_holds_over_a_kill_9(lab, more):
+    site = Site(lab, service=("--first-wait-ms", 1000))
+    site.stub.mode("secondary", times=1, **more)
+    site.on()
+    wait_until(lambda: site.service.ask("/api/v1/sync", "POST")[0] == 202)
+    wait_until(lambda: site.service.metric('marketplace_github_backoff_seconds{resource="core"}') > 0)
+    site.service.kill()
+    again = Marketplace(lab, site.stub, site.primary.store)  # begins a run: none has ended
+    wait_until(lambda: again.metric('marketplace_github_backoff_seconds{resource="core"}') > 0)
+    wait_until(lambda: again.runs("success") == 1)
+    assert again.total() == SEED + 250 and site.stub.tell("/state")["violations"] == []
+
+
+STAYS_BAD = [("500", {}), ("html", {}), ("truncated", {}), ("loop", {}), ("without", {"field": "full_name"}),
+             ("retyped", {"field": "id"}), ("secondary", {"retry_after": 0}), ("secondary", {"status": 429, "retry_after": 0})]
+
+
+def test_what_stays_bad_ends_as_a_failure_and_loses_nothing(lab):
+    site = Site(lab, stub=("--limit", 100000)).on()
+    site.service.sync("success")
+    names = site.names()
+    sent = lambda: sum(site.stub.tell("/state")["requests"].values())
+    limited = lambda: site.service.metric('marketplace_github_ratelimited_total{kind="secondary"}')
+    for revision, (mode, more) in enumerate(STAYS_BAD, 1):
+        sent_before, limited_before = sent(), limited()
+        site.stub.tell("/repos", {"revision": revision})
+        site.stub.mode(mode, **more)
+        for _ in range(2):  # two runs that see nothing, and let nothing go
+            site.service.sync("failure", 60000)
+        assert site.names() == names, mode
+        assert sent() - sent_before == (2 if mode == "loop" else 2 * 5), mode
+        assert limited() - limited_before == (2 * 5 if mode == "secondary" else 0), mode
+        site.stub.mode("ok")
+        site.service.sync("success")
+        assert site.names() == names and all(item["stars"] // 5000 == revision for item in site.service.all()[SEED:]), mode
+    assert site.service.metric('marketplace_items_removed_total{source="github"}') == 0
     assert site.stub.tell("/state")["violations"] == []
 
 
-def test_a_repository_that_moved_is_followed_and_remembered(site):
-    site.stub.mode("301")
-    site.on().service.sync("success")
-    assert site.service.total() == 253
-    before = site.stub.tell("/state")["requests"]["/orgs/ORG/repos 301"]
+@pytest.mark.parametrize("statuses", [(302, 307, 301), (308,)], ids=str)
+def test_an_organisation_that_moved_is_followed_and_remembered_if_for_good(site, statuses):
+    site.on()
+    for status in statuses:
+        site.stub.mode("301", status=status)
+        for _ in range(2):
+            site.service.sync("success")
+            assert site.service.total() == 253
+        assert site.stub.tell("/state")["requests"][f"/orgs/ORG/repos {status}"] == (1 if status in (301, 308) else 2)
+
+
+def test_a_redirect_that_leads_nowhere_is_forgotten(site):
+    site.stub.mode("loop", times=1)
+    site.on().service.sync("failure")
     site.service.sync("success")
-    assert site.stub.tell("/state")["requests"]["/orgs/ORG/repos 301"] == before == 1
+    assert site.service.total() == 253
+
+
+def test_what_has_not_changed_is_not_sent_again(site):
+    site.on().service.sync("success")
+    site.stub.mode("304")
+    site.service.sync("success")
+    assert site.service.answers(304) == 3 and site.service.total() == 253
+    assert site.service.metric('marketplace_items_ingested_total{source="github"}') == 250
+
+
+def test_a_slow_github_is_asked_one_thing_at_a_time(site):
+    site.stub.mode("slow", ms=300)
+    site.on()
+    wait_until(lambda: site.service.ask("/api/v1/sync", "POST")[0] == 202)
+    wait_until(lambda: site.service.ask("/api/v1/sync", "POST")[1].get("error", {}).get("code") == "running")
+    wait_until(lambda: site.service.runs("success") == 1)
+    assert site.stub.tell("/state")["most_at_once"] == 1 and site.service.total() == 253
+    assert site.service.metric("marketplace_github_request_duration_seconds_sum") >= 0.9
 
 
 @pytest.mark.parametrize("mode", ["duplicates", "changing", "empty"])
@@ -211,10 +394,65 @@ def test_listings_that_move_while_they_are_read_are_stored_once(lab, mode):
     site = Site(lab)
     site.stub.mode(mode)
     site.on().service.sync("success")
-    names = [item["name"] for page in range(1, 4) for item in
-             site.service.ask(f"/api/v1/listings?per_page=100&page={page}")[1]["items"]]
+    names = site.names()
     assert len(names) == len(set(names)) == site.service.total()
     assert len(names) == SEED + {"duplicates": 250, "changing": 248, "empty": 0}[mode]
+
+
+def test_what_is_gone_from_github_goes_after_two_whole_runs(site):
+    site.on().service.sync("success")
+    site.stub.tell("/repos", {"count": 240})
+    site.service.sync("success")
+    assert site.service.total() == 253
+    site.service.sync("success")  # most of it by 304, whose listings are known to be on their pages
+    names = site.names()
+    assert len(names) == len(set(names)) == 243 and site.service.answers(304) >= 2
+    assert site.service.metric('marketplace_items_removed_total{source="github"}') == 10
+    assert "listings_gone" in site.service.events()
+    site.stub.tell("/repos", {"count": 250})
+    site.service.sync("success")
+    assert site.service.total() == 253
+
+
+def test_what_one_run_has_missed_stays_if_the_next_one_sees_it(site):
+    site.on().service.sync("success")
+    names = site.names()
+    for mode in ("changing", "empty", "duplicates", "empty"):
+        site.stub.mode(mode)
+        site.service.sync("success")
+        site.stub.mode("ok")
+        site.service.sync("success")
+        assert site.names() == names, mode
+    assert site.service.metric('marketplace_items_removed_total{source="github"}') == 0
+    site.stub.mode("empty")  # said twice, it is true
+    site.service.sync("success")
+    site.service.sync("success")
+    assert site.service.total() == SEED
+
+
+def test_an_incomplete_search_lets_nothing_go(lab):
+    site = Site(lab, service=("--search", "org:acme"), stub=("--limit", 1000)).on()
+    site.service.sync("success")
+    names = site.names()
+    site.stub.tell("/repos", {"count": 240})
+    site.stub.mode("incomplete")
+    for _ in range(3):
+        site.service.sync("success")
+    assert site.names() == names
+    site.stub.mode("ok")
+    site.service.sync("success")
+    site.service.sync("success")
+    assert site.service.total() == 243
+
+
+def test_a_search_that_finds_more_than_it_gives_lets_nothing_go(lab):
+    site = Site(lab, service=("--search", "org:acme"), stub=("--limit", 1000, "--repos", 1100)).on()
+    site.service.sync("success")
+    assert site.service.total() == SEED + 1000
+    site.stub.tell("/repos", {"count": 1090})  # its first 1,000 are others by now, but for those that are gone
+    site.service.sync("success")
+    site.service.sync("success")
+    assert site.service.metric('marketplace_items_removed_total{source="github"}') == 0
 
 
 def test_a_search_as_the_source(lab):
