@@ -112,8 +112,11 @@ $(BUILD)/examples/read: examples/read/read.c $(BUILD)/libhoist.a
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -Wall -Wextra $(WERROR) $(OPT) $(SAN) -Iinclude $< $(BUILD)/libhoist.a $(CLIENT_LIBS) -pthread -o $@
 
-$(BUILD)/examples/marketplace/marketplace: $(patsubst %.c,$(BUILD)/%.o,$(wildcard examples/marketplace/*.c)) $(BUILD)/libhoist.a
+MARKETPLACE := $(patsubst %.c,$(BUILD)/%.o,$(wildcard examples/marketplace/*.c)) $(BUILD)/libhoist.a
+$(BUILD)/examples/marketplace/marketplace: $(MARKETPLACE)
 	$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -llmdb -lmicrohttpd -lcurl -ljansson -o $@
+$(BUILD)/bench/marketplace_reads: $(BUILD)/bench/flag_reads.o $(MARKETPLACE)
+	$(CC) $(LDFLAGS) -Wl,--wrap=flag_is_on $^ $(CLIENT_LIBS) -llmdb -lmicrohttpd -lcurl -ljansson -o $@
 
 # What a page says of a command is what the program itself says of it.
 $(BUILD)/man/%.1: docs/man/%.1.scd tools/man-page $(BUILD)/%
@@ -202,7 +205,7 @@ $(patsubst %.c,$(BUILD)/%.so,$(PRELOADED)): $(BUILD)/%.so: %.c
 # ---------------------------------------------------------------- benches
 
 bench: deps deps-check deps-bench all  ## measure (ONLY=name,…): a table, and build/bench.json
-	@$(MAKE) --no-print-directory $(BENCH) $(BUILD)/bench-node/.installed
+	@$(MAKE) --no-print-directory $(BENCH) $(BUILD)/bench/marketplace_reads $(BUILD)/bench-node/.installed
 	@bench/run --build $(BUILD) --only '$(ONLY)'
 $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/bench/common.o $(ALL_ARCHIVES)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lhiredis -o $@

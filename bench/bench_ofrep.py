@@ -9,23 +9,17 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
+
+from wrk import DONE, free_port, wait_for, wrk
 
 ROUNDS, SECONDS, CONNECTIONS = 5, 2, 32
 CONTEXT = {"context": {"targetingKey": "user-1742", "email": "ana@example.com", "plan": "pro", "country": "pt"}}
 KINDS = ("ofrep_single", "ofrep_bulk", "ofrep_304")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def flag(n):
@@ -36,16 +30,6 @@ def flag(n):
         f["targeting"] = {"if": [{"ends_with": [{"var": "email"}, "@example.com"]}, "on",
                                  {"in": [{"var": "country"}, ["de", "fr"]]}, "on", "off"]}
     return f
-
-
-def wait_for(port):
-    for _ in range(400):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.025)
-    sys.exit("bench_ofrep: a server does not start")
 
 
 def post(port, path, **headers):
@@ -76,28 +60,6 @@ http {{
 }}"""
 
 
-def cpu_us(pid):
-    """What a process and its children have used of the processor. (Fields 14 and 15 of stat.)"""
-    pids = [pid, *map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-    ticks = 0
-    for one in pids:
-        fields = pathlib.Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks * 1e6 / os.sysconf("SC_CLK_TCK")
-
-
-def wrk(script, port, path, pid):
-    """Requests a second, the latencies, and the server's processor time a request, in microseconds."""
-    before = cpu_us(pid)
-    out = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", script, f"http://127.0.0.1:{port}{path}"],
-                         capture_output=True, text=True, timeout=SECONDS + 30, check=True).stdout
-    found = json.loads(out[out.index("{"):])
-    if found["errors"]:
-        sys.exit(f"bench_ofrep: {path}: {found['errors']} requests failed")
-    found["cpu"] = (cpu_us(pid) - before) / found["count"]
-    return found
-
-
 def run(hoistd, flagctl, wanted, directory):
     ours, theirs = free_port(), free_port()
     flags = directory / "flags.json"
@@ -121,11 +83,9 @@ wrk.method = "POST"
 wrk.body = [[{json.dumps(CONTEXT)}]]
 wrk.headers["Content-Type"] = "application/json"
 {f"wrk.headers['If-None-Match'] = '{etag}'" if kind == "ofrep_304" else ""}
-function done(s, l, r)
-  io.write(string.format('{{"count": %d, "rate": %f, "p50": %f, "p99": %f, "errors": %d}}', s.requests, s.requests / (s.duration / 1e6),
-    l:percentile(50), l:percentile(99), s.errors.status + s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout))
-end""")
-            measured = [(wrk(script, ours, paths[kind], servers[0].pid), wrk(script, theirs, f"/{kind}", servers[1].pid)) for _ in range(ROUNDS)]
+{DONE}""")
+            measured = [(wrk(script, ours, paths[kind], servers[0].pid, CONNECTIONS, SECONDS),
+                         wrk(script, theirs, f"/{kind}", servers[1].pid, CONNECTIONS, SECONDS)) for _ in range(ROUNDS)]
             size = len(single) if kind == "ofrep_single" else 0 if kind == "ofrep_304" else len(bulk)
             for key, unit in (("rate", "req/s"), ("cpu", "us"), ("p50", "us"), ("p99", "us")):
                 print(json.dumps({"name": kind, "params": f"{key}, {CONNECTIONS} connections, {size} B",

@@ -19,8 +19,8 @@ SEED = 3
 class Marketplace(Process):
     """One running service; `socket`: it serves that one too, which is handed on to it as systemd does."""
 
-    def __init__(self, lab, stub, store, *args, socket=None, binary=None, name="marketplace"):
-        self.port, self.binary = free_port(), binary or BUILD / "examples/marketplace/marketplace"
+    def __init__(self, lab, stub, store, *args, socket=None, binary=None, port=None, name="marketplace"):
+        self.port, self.binary = port or free_port(), binary or BUILD / "examples/marketplace/marketplace"
         handed = {}
         if socket:
             hand = f"exec 3<&{socket.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\""

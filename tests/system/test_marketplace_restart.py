@@ -77,8 +77,8 @@ class Scene:
     def next_of(self, binary):
         return self.lab.dir / f"next-{binary.rsplit('/', 1)[-1]}"
 
-    def service(self, i, binary=None):
-        return Marketplace(self.lab, self.stub, self.agent.store, socket=self.socket, binary=binary, name=f"service{i}")
+    def service(self, i, binary=None, port=None):
+        return Marketplace(self.lab, self.stub, self.agent.store, socket=self.socket, binary=binary, port=port, name=f"service{i}")
 
     def other(self, binary, now):
         """The binary that is not the one that runs."""
@@ -101,7 +101,7 @@ class Scene:
         for i, old in enumerate(self.services):
             binary = self.other("examples/marketplace/marketplace", old.binary)
             assert old.stop(30) == 0, old.text()[-2000:]
-            self.services[i] = self.service(i, binary)
+            self.services[i] = self.service(i, binary, old.port)
         self.counts["service replaced"] += 1
 
     def faults(self):
@@ -177,7 +177,7 @@ def killed_once(site, dice, most_s):
     wait_until(lambda: site.service.ask("/api/v1/sync", "POST")[0] == 202, what="a run begins")
     time.sleep(dice.uniform(0, most_s))
     site.service.kill()
-    site.service = Marketplace(site.lab, site.stub, site.primary.store)
+    site.service = Marketplace(site.lab, site.stub, site.primary.store, port=site.service.port)
 
 
 def test_kill_9_in_the_middle_of_runs_leaves_whole_pages_soak(lab):
@@ -286,6 +286,16 @@ def test_systemd_starts_it_at_the_first_connection(lab):
         s.sendall(head_of("/readyz"))
         assert "200 OK" in answer_to(s)
     assert p.stop() == 0 and "a socket that was handed on" in p.text()
+
+
+def test_the_units_are_as_systemd_wants_them(tmp_path):
+    here = TOP / "examples/marketplace"
+    service = (here / "marketplace@.service").read_text().replace("/usr/local/bin", str((BUILD / "examples/marketplace").resolve()))
+    for i in (1, 2):
+        (tmp_path / f"marketplace@{i}.service").write_text(service)
+    shutil.copy(here / "marketplace.socket", tmp_path)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *tmp_path.iterdir()], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 def test_what_is_handed_on_must_be_a_listening_socket(lab):
