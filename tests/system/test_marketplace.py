@@ -194,7 +194,7 @@ def test_a_kill_in_the_middle_of_a_page_leaves_the_pages_before_it_whole(site, f
     assert len(set(site.names())) == site.service.total() == SEED + 250
 
 
-def test_a_flip_is_seen_by_the_first_request_after_the_agents_commit(lab):
+def test_a_flip_is_seen_by_the_first_request_after_the_agents_commit_soak(lab):
     """Each of the three flags, as soon as the agent says that it has the change."""
     site = Site(lab).on()
     agent = lab.agent()
@@ -219,7 +219,7 @@ def test_a_flip_is_seen_by_the_first_request_after_the_agents_commit(lab):
     figures(f"marketplace: {flips} flips, each seen by the first request after the agent's commit")
 
 
-def test_a_flip_is_seen_by_the_workers_next_request(lab):
+def test_a_flip_is_seen_by_the_workers_next_request_soak(lab):
     """At most the one that was on its way is answered after the agent's commit."""
     site = Site(lab, stub=("--limit", 100000)).on()
     agent = lab.agent()

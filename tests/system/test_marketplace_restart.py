@@ -14,7 +14,7 @@ from hoist import BUILD, SANITIZED, SOAK, TOP, Process, free_port, wait_until
 from test_github_stub import ORG, Stub
 from test_marketplace import FLAGS, SEED, Marketplace, Site
 
-SECONDS = 300 if SOAK else 12
+SECONDS = 300 if SOAK else 10
 RATE = 50 if SANITIZED else 200  # requests a second
 FLIPS = 10  # a second
 KILLS = 500 if SOAK else 50
@@ -189,7 +189,7 @@ def test_kill_9_in_the_middle_of_runs_leaves_whole_pages_soak(lab):
     site.stub.mode("slow", ms=20)
     for n in range(1, KILLS + 1):
         site.stub.tell("/repos", {"revision": n})
-        killed_once(site, dice, 0.2)
+        killed_once(site, dice, 0.15)
         now = revisions(site.service, pages)
         assert now == sorted(now, reverse=True)
         between += now[0] == n and now[2] < n
