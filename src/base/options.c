@@ -38,7 +38,7 @@ void option_suggest(const struct options *o, struct slice name, bool in_file, ch
     for (size_t i = 0; i < o->count; i++) {
         const struct option *opt = &o->table[i];
         struct slice known = slice_str(opt->name);
-        if (known.len < 2 || (in_file && opt->no_file))
+        if (known.len < 2 || (in_file ? opt->no_file : option_is_elsewhere(opt)))
             continue;
         int distance = text_distance(known, name, 2);
         if (distance > 0 && name.len >= 3 && slice_starts_with(known, name))
@@ -132,7 +132,7 @@ static enum hoist_err take_option(struct options *o, struct words *w, const char
     struct slice name = longer ? slice_of(given, equals ? (size_t)(equals - given) : strlen(given))
                                : slice_of(given, 1);
     int i = longer && name.len < 2 ? -1 : option_find(o, name);
-    if (i < 0) {
+    if (i < 0 || option_is_elsewhere(&o->table[i])) {
         char near[OPTION_NAME_MAX + 32];
         option_suggest(o, name, false, near, sizeof near);
         return err_set(HOIST_EINVAL, "there is no option %s%.*s%s", longer ? "--" : "-",
@@ -193,7 +193,8 @@ static enum hoist_err read_environment(struct options *o)
     for (size_t i = 0; i < o->count; i++) {
         const char *name = o->table[i].env;
         const char *text = name ? getenv(name) : NULL;
-        if (!text || !*text || o->values[i].origin != FROM_NOWHERE)
+        if (!text || !*text || o->values[i].origin != FROM_NOWHERE ||
+            option_is_elsewhere(&o->table[i]))
             continue;
         enum hoist_err err = option_add(o, i, FROM_ENVIRONMENT, slice_str(text));
         if (err)
@@ -225,7 +226,8 @@ static enum hoist_err read_files(struct options *o, const char *file_option,
 static enum hoist_err set_defaults(struct options *o)
 {
     for (size_t i = 0; i < o->count; i++) {
-        if (!o->table[i].fallback || o->values[i].origin != FROM_NOWHERE)
+        if (!o->table[i].fallback || o->values[i].origin != FROM_NOWHERE ||
+            option_is_elsewhere(&o->table[i]))
             continue;
         enum hoist_err err = option_add(o, i, FROM_DEFAULT, slice_str(o->table[i].fallback));
         if (err)

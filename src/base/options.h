@@ -22,7 +22,8 @@ struct option {
                              is "" then; it stands behind a '=', never in a word of its own */
     const char *fallback; /* default as shown and used, or NULL */
     const char *env;      /* environment variable, or NULL */
-    const char *help;     /* one or more lines */
+    const char *help;     /* one or more lines; NULL: another command's, which the file may have,
+                             since all share it, and that is all */
     bool many;            /* may be repeated */
     bool no_file;         /* not a key of the file */
 };

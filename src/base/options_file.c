@@ -142,7 +142,7 @@ static enum hoist_err read_mapping(struct reader *r)
         if ((err = read_key(r, seen, &i)))
             break;
         /* What an argument, the environment or a file before this one gave stays. */
-        bool set = r->o->values[i].origin == FROM_NOWHERE;
+        bool set = r->o->values[i].origin == FROM_NOWHERE && !option_is_elsewhere(&r->o->table[i]);
         if ((err = read_value(r, i, set)))
             break;
     }

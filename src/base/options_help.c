@@ -43,6 +43,8 @@ static void add_facts(struct buf *out, const struct option *o)
 void options_help(const struct option *table, struct buf *out)
 {
     for (const struct option *o = table; o->name; o++) {
+        if (option_is_elsewhere(o))
+            continue;
         size_t before = out->len;
         buf_printf(out, "  %s%s%s%s", o->name[1] ? "    --" : "-", o->name,
                    o->arg && !option_is_optional(o) ? " " : "", o->arg ? o->arg : "");
@@ -51,7 +53,7 @@ void options_help(const struct option *table, struct buf *out)
             buf_add_byte(out, '\n');
             have = 0;
         }
-        add_lines(out, o->help ? o->help : "", have);
+        add_lines(out, o->help, have);
         add_facts(out, o);
     }
 }

@@ -32,6 +32,12 @@ struct options {
     struct arena arena; /* the text of all values */
 };
 
+/* Whether it is another command's, and here of the file alone. */
+static inline bool option_is_elsewhere(const struct option *o)
+{
+    return !o->help;
+}
+
 /* Whether the option may stand without its value. */
 static inline bool option_is_optional(const struct option *o)
 {

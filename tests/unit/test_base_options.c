@@ -25,6 +25,7 @@ static const struct option table[] = {
     {.name = "m", .arg = "MESSAGE", .no_file = true, .help = "why"},
     {.name = "v", .help = "more"},
     {.name = "wait", .arg = "[=all|N%]", .help = "for the others"},
+    {.name = "colour", .arg = "NAME", .env = "T_STORE", .fallback = "red"},
     {0},
 };
 
@@ -252,6 +253,22 @@ static void the_environment_switches_on_and_off(void **state)
     assert_wrong(p, "", "$T_JSON: 'perhaps' is neither true nor false");
 }
 
+static void what_another_command_takes_may_stand_in_the_file_and_nowhere_else(void **state)
+{
+    struct place *p = *state;
+    write_file(p->config, "colour: blue\nstore: /first\n", 27);
+    setenv("T_STORE", "/environment", 1);
+    assert_int_equal(read_line(p, ""), HOIST_OK);
+    assert_string_equal(options_get(p->o, "store"), "/environment");
+    assert_null(options_get(p->o, "colour"));
+    assert_wrong(p, "--colour blue", "there is no option --colour");
+    assert_wrong_file(p, "colour: [blue]\n", ":1:9:", "one value, not a list");
+    struct buf help = BUF_INIT(64 << 10);
+    options_help(table, &help);
+    assert_null(strstr(buf_str(&help), "colour"));
+    buf_done(&help);
+}
+
 static void the_first_of_two_files_wins(void **state)
 {
     struct place *p = *state;
@@ -451,6 +468,7 @@ int main(void)
         T(an_option_that_the_table_does_not_have_was_not_given),
         T(an_argument_goes_before_environment_file_and_default),
         T(the_environment_switches_on_and_off),
+        T(what_another_command_takes_may_stand_in_the_file_and_nowhere_else),
         T(the_first_of_two_files_wins),
         T(a_named_file_takes_the_place_of_the_others),
         T(a_default_file_that_may_not_be_read_is_passed_over),

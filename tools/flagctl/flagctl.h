@@ -60,8 +60,8 @@ struct call { /* one run of flagctl */
 extern const struct subcommand subcommands[]; /* ended by a NULL name */
 const struct subcommand *subcommand_find(const char *name);
 
-/* The rows of all options that `sub` takes, ended by a NULL name; to be freed with mem_free().
- * NULL: no memory. */
+/* The rows of all options that `sub` takes, then of those of others that the file may have, ended by a
+ * NULL name; to be freed with mem_free(). NULL: no memory. */
 struct option *subcommand_options(const struct subcommand *sub);
 
 /* ------------------------------------------------------------------ asking (ask.c) */

@@ -49,7 +49,7 @@ static void print_options(const struct subcommand *sub)
 {
     struct option *table = subcommand_options(sub);
     printf("    %s) options='", sub->name);
-    for (const struct option *o = table; o && o->name; o++)
+    for (const struct option *o = table; o && o->name && o->help; o++)
         printf("%s%s%s", o == table ? "" : " ", o->name[1] ? "--" : "-", o->name);
     puts("' ;;");
     mem_free(table);

@@ -280,5 +280,10 @@ struct option *subcommand_options(const struct subcommand *sub)
     for (size_t i = 0; rows && i < SPECIAL; i++)
         if (takes(sub, special_options[i].name))
             rows[count++] = special_options[i].row;
+    for (size_t i = 0; rows && i < ALL; i++)
+        if (!takes(sub, all_options[i].name) && !all_options[i].no_file) {
+            rows[count] = all_options[i];
+            rows[count++].help = NULL;
+        }
     return rows;
 }
