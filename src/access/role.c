@@ -1,5 +1,6 @@
 #include "access/role.h"
 
+/* clang-format off */
 const struct access_need access_needs[] = {
     {"eval", RIGHT_EVAL, REACH_FLAGS},         {"get", RIGHT_EVAL, REACH_FLAGS},
     {"is", RIGHT_EVAL, REACH_FLAGS},           {"list", RIGHT_READ, REACH_ENV},
@@ -20,8 +21,10 @@ const struct access_need access_needs[] = {
     {"host_retire", RIGHT_ADMIN, REACH_ALL},   {"key_rotate", RIGHT_ADMIN, REACH_ALL},
     {"key_revoke", RIGHT_ADMIN, REACH_ALL},    {"access_grant", RIGHT_ADMIN, REACH_ALL},
     {"access_revoke", RIGHT_ADMIN, REACH_ALL}, {"token_create", RIGHT_ADMIN, REACH_ALL},
-    {"token_revoke", RIGHT_ADMIN, REACH_ALL},  {0},
+    {"token_revoke", RIGHT_ADMIN, REACH_ALL},  {"top", RIGHT_READ, REACH_ENV},
+    {0},
 };
+/* clang-format on */
 
 enum { READER = RIGHT_EVAL | RIGHT_READ, OPERATOR = READER | RIGHT_OPERATE };
 

@@ -327,6 +327,19 @@ void fleet_each(struct fleet *f, const struct store_env *env,
     }
 }
 
+void fleet_one(struct fleet *f, const struct store_env *env, struct slice id,
+               void (*show)(void *arg, const struct fleet_host *host), void *arg)
+{
+    pthread_mutex_lock(&f->lock);
+    const struct host *h = host_find(f, id);
+    const struct said *said = h ? said_of(h, env->name) : NULL;
+    if (said) {
+        struct fleet_host shown = show_of(h, said, env, clock_mono_ms());
+        show(arg, &shown);
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
 void fleet_counts(struct fleet *f, const struct store_env *env, int64_t mono_ms,
                   uint32_t ret[FLEET_STATES])
 {

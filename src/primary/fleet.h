@@ -79,6 +79,10 @@ struct fleet_host {
 void fleet_each(struct fleet *f, const struct store_env *env,
                 void (*show)(void *arg, const struct fleet_host *host), void *arg);
 
+/* Show host `id`, if it follows `env`. */
+void fleet_one(struct fleet *f, const struct store_env *env, struct slice id,
+               void (*show)(void *arg, const struct fleet_host *host), void *arg);
+
 void fleet_counts(struct fleet *f, const struct store_env *env, int64_t mono_ms,
                   uint32_t ret[FLEET_STATES]);
 

@@ -16,6 +16,7 @@
 #include "primary/primary_int.h"
 #include "primary/query.h"
 #include "primary/query_fleet.h"
+#include "primary/query_top.h"
 #include "primary/succession.h"
 #include "repl/status.h"
 
@@ -92,7 +93,8 @@ static enum hoist_err on_command(void *arg, struct server_request *request,
     struct primary *p = arg;
     bool change = command_is(frame->name);
     if (!change && !query_is(frame->name) && !fleet_is_question(frame->name) &&
-        !slice_eq(frame->name, SLICE("status")) && !slice_eq(frame->name, SLICE("keys")))
+        !top_is_question(frame->name) && !slice_eq(frame->name, SLICE("status")) &&
+        !slice_eq(frame->name, SLICE("keys")))
         return err_set(HOIST_EINVAL, "this primary (%s) knows no command '%.*s'", p->software,
                        SLICE_ARG(frame->name));
     if (atomic_load(&p->stopping))
@@ -202,6 +204,7 @@ static void primary_free(struct primary *p)
     gate_done(&p->writer_gate);
     denials_free(p->denials);
     alert_rules_done(&p->alert_rules);
+    killed_done(&p->killed);
     mem_free(p->env_metrics);
     mem_free(p->id);
     mem_free(p->software);

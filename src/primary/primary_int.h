@@ -17,6 +17,7 @@
 #include "primary/alerts.h"
 #include "primary/command.h"
 #include "primary/gate.h"
+#include "primary/killed.h"
 #include "primary/primary.h"
 #include "primary/private.h"
 
@@ -77,6 +78,8 @@ struct primary {
     pthread_mutex_t user_lock; /* the user looked up last: lookups may be slow */
     uid_t user_id;
     char user[CHANGE_AUTHOR_MAX + 1];
+
+    struct killed killed; /* the reader's own */
 
     /* the writer's own */
     struct env_metrics *env_metrics;

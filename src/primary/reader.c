@@ -6,6 +6,7 @@
 #include "primary/primary_int.h"
 #include "primary/query.h"
 #include "primary/query_fleet.h"
+#include "primary/query_top.h"
 
 /* Whether somebody may ask that of environment `env`; NULL: of the one that is named first. */
 static bool may_ask_of(struct gate *g, const struct person *who, const struct access_need *need,
@@ -47,6 +48,8 @@ static void answer(struct primary *p, struct job *j, struct store_read *r, const
         return;
     if (fleet_is_question(j->frame.name)) {
         a->exit = fleet_answer(p->fleet, r, j->frame.name, args, &a->body);
+    } else if (top_is_question(j->frame.name)) {
+        a->exit = top_answer(&p->killed, p->fleet, r, args, &a->body);
     } else if (slice_eq(j->frame.name, SLICE("status"))) {
         enum hoist_err err = primary_status(p, &a->body);
         a->exit = err == HOIST_OK ? EXIT_DONE : query_fail(&a->body, err, NULL);

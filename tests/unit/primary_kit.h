@@ -25,7 +25,7 @@ struct kit {
     char dir[64];
     struct store *store;
     struct fleet *fleet;
-    uint8_t next_request;
+    uint16_t next_request;
     const char *author; /* who commands; NULL: ana */
     int64_t wall_ms;    /* when; 0: in November 2023 */
 };
@@ -68,8 +68,10 @@ static inline struct command *kit_command(struct kit *k, const char *name, const
 {
     struct command *c;
     struct frame_command f = {.name = slice_str(name), .body = slice_str(body)};
-    f.request[0] = ++k->next_request;
+    k->next_request++;
+    f.request[0] = (uint8_t)k->next_request;
     f.request[1] = 1;
+    f.request[2] = (uint8_t)(k->next_request >> 8);
     assert_int_equal(command_new(&f, k->author ? k->author : "ana", &c), HOIST_OK);
     return c;
 }
