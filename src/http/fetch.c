@@ -88,7 +88,7 @@ static void read_retry_after(CURL *curl, int64_t *ret_ms)
     *ret_ms = seconds < INT32_MAX ? seconds * 1000 : INT32_MAX;
 }
 
-enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *out)
+static enum hoist_err fetch(const struct fetch *f, bool post, long *ret_status, struct buf *out)
 {
     char why[CURL_ERROR_SIZE] = "";
     curl_begin();
@@ -101,8 +101,10 @@ enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *o
     curl_easy_setopt(curl, CURLOPT_URL, f->url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, f->body.ptr);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body.len);
+    if (post) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, f->body.ptr);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body.len);
+    }
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
@@ -118,4 +120,14 @@ enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *o
     curl_slist_free_all(headers);
     curl_easy_cleanup(curl);
     return code == CURLE_OK ? HOIST_OK : failed(f, code, why, out);
+}
+
+enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *out)
+{
+    return fetch(f, true, ret_status, out);
+}
+
+enum hoist_err fetch_get(const struct fetch *f, long *ret_status, struct buf *out)
+{
+    return fetch(f, false, ret_status, out);
 }

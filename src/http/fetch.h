@@ -12,7 +12,7 @@
 
 struct fetch {
     const char *url;            /* http:// or https:// */
-    struct slice body;          /* JSON */
+    struct slice body;          /* JSON; of a POST */
     const char *token;          /* sent as a bearer token; NULL: none */
     const char *const *headers; /* more of them, "NAME: VALUE" */
     size_t header_count;
@@ -36,5 +36,8 @@ struct fetch {
  * Threads: any; blocks the calling one.
  */
 MUST_USE enum hoist_err fetch_post(const struct fetch *f, long *ret_status, struct buf *out);
+
+/* The same with GET, without a body. */
+MUST_USE enum hoist_err fetch_get(const struct fetch *f, long *ret_status, struct buf *out);
 
 #endif

@@ -84,7 +84,7 @@ def test_monitoring_as_typed(tmp_path):
         run = lambda command: subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, timeout=60)
         blocks = [[re.sub(r"\s+#\s.*", "", line).strip() for line in block.splitlines()] for block in
                   re.findall(r"^```sh\n(.*?)^```", (TOP / "docs/monitoring.md").read_text(), re.M | re.S)]
-        begin, fault, mend, use = blocks
+        begin, fault, mend, watch, use = blocks
         seen = "http://127.0.0.1:9090/api/v1/query?query=sum(marketplace_http_requests_total%7Broute%3D%22/api/v1/listings%22%7D)"
         for total in "0", "1":  # one is scraped before the first request, and one after it
             wait_until(lambda: f'"{total}"]' in run(f"curl -s '{seen}'").stdout, what="Prometheus has seen the service")
@@ -97,7 +97,7 @@ def test_monitoring_as_typed(tmp_path):
         run(fault[1])
         wait_until(lambda: " = false" in run(fault[2]).stdout, 60000, what="the flag is killed")
         assert "alertmanager" in run(fault[3]).stdout
-        for command in mend:
+        for command in mend + watch:
             assert run(command).returncode == 0, command
         assert " = true" in run(fault[2]).stdout
         for command in use:  # for a month nothing is stale

@@ -121,6 +121,24 @@ def test_usage_and_stale(lab):
     assert early.code == 4 and early.out == ""
 
 
+def test_top(lab):
+    lab.primary()
+    lab.agent(name="host1")
+    lab.ok("set", "k", "on", "--author", "ana", "-m", "why")
+    lab.ok("kill", "k", "--author", "bea", "-m", "smoke")
+    top = wait_until(lambda: (t := lab.ok("top"))["environments"][0]["counts"]["current"] == 1 and t)
+    has(top, {"env": "production", "epoch": HEX16, "head": 3, "time": TIME, "environments": list, "environments_count": 1, "sort": "lag",
+              "hosts_count": 1, "skip": 0, "hosts": list, "changes": list, "killed_count": 1, "killed": list, "alertmanager": None,
+              "alerts": None})
+    has(top["environments"][0], {"env": "production", "epoch": HEX16, "head": 3, "flags": 1, "lag": 0, "behind_ms": 0, "changes_10s": int,
+                                 "changes_60s": int, "killed": 1,
+                                 "counts": {"current": 1, "behind": 0, "silent": 0, "refusing": 0}})
+    has(top["hosts"][0], {"id": "host1", "state": "current", "version": 3, "lag": 0, "behind_ms": 0, "last_seen_ms": int, "via": "",
+                          "software": str})
+    has(top["changes"][1], {"version": 2, "time": TIME, "author": "ana", "message": "why", "kind": "set", "keys": ["k"], "edits_count": 1})
+    has(top["killed"][0], {"key": "k", "variant": "off", "version": 3, "time": TIME, "author": "bea", "message": "smoke"})
+
+
 def test_errors(lab):
     lab.primary()
     unknown = lab.flagctl("get", "k", "--json", env="nowhere")

@@ -131,6 +131,10 @@ char *value_text(const json_t *value, bool bare);
 /* "3 min ago" for an RFC 3339 time; "" for none. */
 void show_age(char out[64], const char *time);
 
+/* "120 ms", "3.4 s", "5 min". */
+enum { SHOW_SPAN = 32 };
+void show_span(char out[SHOW_SPAN], uint64_t ms);
+
 /* Make what a host said of itself harmless on a terminal: control characters become '?'. */
 void show_tame(char *text);
 
@@ -145,6 +149,9 @@ void show_source(struct call *c, const json_t *answer);
 
 /* A yes or no from the terminal; no at the end of input. */
 bool confirm(const char *question);
+
+/* How a host's state looks. */
+enum look look_of_state(const char *state);
 
 /* A member as text, or "" */
 const char *text_of(const json_t *object, const char *name);
@@ -273,6 +280,7 @@ int run_promote(struct call *c);
 int run_usage(struct call *c);
 int run_stale(struct call *c);
 int run_fleet(struct call *c);
+int run_top(struct call *c);
 int run_host(struct call *c);
 int run_access(struct call *c);
 int run_key(struct call *c);

@@ -20,20 +20,6 @@ struct row {
     char cells[COLUMNS][CELL];
 };
 
-static void put_span(char out[CELL], uint64_t ms)
-{
-    if (ms < 1000)
-        snprintf(out, CELL, "%" PRIu64 " ms", ms);
-    else if (ms < 120000)
-        snprintf(out, CELL, "%.1f s", (double)ms / 1000);
-    else if (ms < 7200000)
-        snprintf(out, CELL, "%" PRIu64 " min", ms / 60000);
-    else if (ms < 172800000)
-        snprintf(out, CELL, "%" PRIu64 " h", ms / 3600000);
-    else
-        snprintf(out, CELL, "%" PRIu64 " days", ms / 86400000);
-}
-
 static void put_labels(char out[CELL], const json_t *labels)
 {
     size_t len = 0;
@@ -50,14 +36,14 @@ static void put_labels(char out[CELL], const json_t *labels)
 
 static void fill(struct row *row, const json_t *host)
 {
-    char span[CELL];
+    char span[SHOW_SPAN];
     uint64_t lag = number_of(host, "lag");
     snprintf(row->cells[ID], CELL, "%s", text_of(host, "id"));
     snprintf(row->cells[STATE], CELL, "%s", text_of(host, "state"));
     snprintf(row->cells[VERSION], CELL, "v%" PRIu64, number_of(host, "version"));
-    put_span(span, number_of(host, "behind_ms"));
-    snprintf(row->cells[BEHIND], CELL, lag ? "%" PRIu64 ", %.100s" : "-", lag, span);
-    put_span(row->cells[SEEN], number_of(host, "last_seen_ms"));
+    show_span(span, number_of(host, "behind_ms"));
+    snprintf(row->cells[BEHIND], CELL, lag ? "%" PRIu64 ", %s" : "-", lag, span);
+    show_span(row->cells[SEEN], number_of(host, "last_seen_ms"));
     snprintf(row->cells[VIA], CELL, "%s", text_of(host, "via"));
     snprintf(row->cells[SOFTWARE], CELL, "%s", text_of(host, "software"));
     put_labels(row->cells[LABELS], json_object_get(host, "labels"));
@@ -65,18 +51,11 @@ static void fill(struct row *row, const json_t *host)
         show_tame(row->cells[i]);
 }
 
-static enum look look_of(const char *state)
-{
-    if (strcmp(state, "current") == 0)
-        return LOOK_GOOD;
-    return strcmp(state, "behind") == 0 ? LOOK_VALUE : LOOK_BAD;
-}
-
 static void print_row(const struct call *c, const struct row *row, const int widths[COLUMNS])
 {
     for (int i = 0; i < COLUMNS; i++) {
         const char *cell = row->cells[i];
-        enum look l = i == ID ? LOOK_KEY : i == STATE ? look_of(cell) : LOOK_PLAIN;
+        enum look l = i == ID ? LOOK_KEY : i == STATE ? look_of_state(cell) : LOOK_PLAIN;
         if (widths[i] == 0)
             continue; /* nobody has any */
         printf("%s%s%s%*s", look(c, l), cell, look(c, LOOK_PLAIN),
@@ -153,7 +132,7 @@ static void print_fleet(const struct call *c, const struct reply *r)
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         uint64_t count = number_of(counts, states[i]);
         printf("%s %s%" PRIu64 " %s%s", i ? "," : ":",
-               look(c, count ? look_of(states[i]) : LOOK_PLAIN), count, states[i],
+               look(c, count ? look_of_state(states[i]) : LOOK_PLAIN), count, states[i],
                look(c, LOOK_PLAIN));
     }
     putchar('\n');

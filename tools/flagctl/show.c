@@ -214,6 +214,27 @@ int show_width(const char *text)
     return width;
 }
 
+void show_span(char out[SHOW_SPAN], uint64_t ms)
+{
+    if (ms < 1000)
+        snprintf(out, SHOW_SPAN, "%" PRIu64 " ms", ms);
+    else if (ms < 120000)
+        snprintf(out, SHOW_SPAN, "%.1f s", (double)ms / 1000);
+    else if (ms < 7200000)
+        snprintf(out, SHOW_SPAN, "%" PRIu64 " min", ms / 60000);
+    else if (ms < 172800000)
+        snprintf(out, SHOW_SPAN, "%" PRIu64 " h", ms / 3600000);
+    else
+        snprintf(out, SHOW_SPAN, "%" PRIu64 " days", ms / 86400000);
+}
+
+enum look look_of_state(const char *state)
+{
+    if (strcmp(state, "current") == 0)
+        return LOOK_GOOD;
+    return strcmp(state, "behind") == 0 ? LOOK_VALUE : LOOK_BAD;
+}
+
 void show_tame(char *text)
 {
     for (unsigned char *p = (unsigned char *)text; *p; p++) {

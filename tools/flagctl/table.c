@@ -89,6 +89,11 @@ const struct subcommand subcommands[] = {
      "current, behind, silent (not heard of for 10 s), refusing (a change, or a flag that it cannot "
      "read).",
      READS "behind watch label ", 0, 0, run_fleet, false},
+    {"top", "", "Watch the fleet: environments, the slowest hosts, changes, what is killed, alerts.\n"
+     "All of the terminal, asked anew each --interval; with --json, --once, or where standard output is\n"
+     "no terminal, one frame. The alerts are Alertmanager's, where one is named.\n"
+     "q quits, e is the next environment, s sorts the hosts, p pauses, arrows scroll, ? tells more.",
+     READS "interval once alertmanager ", 0, 0, run_top, false},
     {"host", "retire ID", "Forget a host that is gone: it is not waited for nor listed.\n"
      "Should it speak again, it comes back as a new one.",
      READS, 2, 2, run_host, false},
@@ -209,6 +214,9 @@ static const struct option all_options[] = {
      "return when the live hosts have it; if they have not in --timeout: exit 6", false, true},
     {"behind", NULL, NULL, NULL, "only hosts that are not current", false, true},
     {"watch", NULL, NULL, NULL, "show it again when it changes, until interrupted", false, true},
+    {"interval", "TIME", "1s", NULL, "how long from one question to the next: 200ms, 1s, 1m", false, true},
+    {"once", NULL, NULL, NULL, "one frame, as plain text", false, true},
+    {"alertmanager", "URL", NULL, NULL, "whose alerts are shown: http://HOST:9093", false, false},
     {"label", "K=V", NULL, NULL, "only hosts with this label, as in ring=canary", true, true},
     {"new", NULL, NULL, NULL, "begin a new epoch", false, true},
     {"variant", "V", NULL, NULL, "the variant to yield, where it is not off", false, true},
