@@ -293,9 +293,9 @@ static struct fleet_host show_of(const struct host *h, const struct said *said,
 /* From the `at`-th host on, up to SHOW_PIECE; the id of the last one is copied, since whoever is
  * waiting for the lock may change where it stands. */
 static uint32_t show_piece(struct fleet *f, uint32_t at, const struct store_env *env,
-                           void (*show)(void *arg, const struct fleet_host *host), void *arg)
+                           int64_t mono_ms, void (*show)(void *arg, const struct fleet_host *host),
+                           void *arg)
 {
-    int64_t mono_ms = clock_mono_ms();
     uint32_t end = at + SHOW_PIECE < f->host_count ? at + SHOW_PIECE : f->host_count;
     for (; at < end; at++) {
         const struct said *said = said_of(f->hosts[at], env->name);
@@ -312,12 +312,13 @@ void fleet_each(struct fleet *f, const struct store_env *env,
 {
     uint8_t last[FRAME_ID_MAX];
     struct slice after = {last, 0};
+    int64_t mono_ms = clock_mono_ms(); /* one for all, so that they can be compared */
     bool more = true;
     while (more) {
         bool there;
         pthread_mutex_lock(&f->lock);
         uint32_t at = host_place(f, after, &there);
-        at = show_piece(f, at + there, env, show, arg);
+        at = show_piece(f, at + there, env, mono_ms, show, arg);
         more = at > 0 && at < f->host_count;
         if (more) {
             after.len = f->hosts[at - 1]->id.len;
