@@ -128,8 +128,8 @@ def test_top(lab):
     lab.ok("kill", "k", "--author", "bea", "-m", "smoke")
     top = wait_until(lambda: (t := lab.ok("top"))["environments"][0]["counts"]["current"] == 1 and t)
     has(top, {"env": "production", "epoch": HEX16, "head": 3, "time": TIME, "environments": list, "environments_count": 1, "sort": "lag",
-              "hosts_count": 1, "skip": 0, "hosts": list, "changes": list, "killed_count": 1, "killed": list, "alertmanager": None,
-              "alerts": None})
+              "hosts_count": 1, "skip": 0, "hosts": list, "changes": list, "killed_count": 1, "killed": list, "evaluations": [],
+              "alertmanager": None, "alerts": None})
     has(top["environments"][0], {"env": "production", "epoch": HEX16, "head": 3, "flags": 1, "lag": 0, "behind_ms": 0, "changes_10s": int,
                                  "changes_60s": int, "killed": 1,
                                  "counts": {"current": 1, "behind": 0, "silent": 0, "refusing": 0}})

@@ -13,6 +13,7 @@ from fake_host import FakeHost
 from faults import figures
 from hoist import BUILD, TOP, clean_env, free_port, wait_until
 from terminal import Terminal
+from test_usage import Counter
 
 ESCAPE = "\x1b"
 
@@ -241,6 +242,32 @@ def test_a_key_of_the_file_names_alertmanager_and_troubles_no_other_command(lab)
     assert f"http://127.0.0.1:{port}: " in lab.flagctl("top").out
     lab.ok("set", "k", "on")
     assert lab.flagctl("fsck", store=primary.store).code == 0
+
+
+def test_flags_stand_by_evaluations_a_second(lab, top):
+    primary = lab.primary()
+    for key in "often", "seldom", "never":
+        lab.ok("set", key, "on")
+    assert "FLAG  none was evaluated yet" in lab.flagctl("top").out
+    host = Counter(primary.port, 1)
+    host.tell(("often", "on", 90), ("often", "off", 10), ("seldom", "on", 1000000))
+    wait_until(lambda: lab.ok("top")["evaluations"], what="it is added up")
+    t = top(columns=120)
+    lines = t.shows("seldom ", "often ")
+    assert lines.index(t.line("seldom ")) < lines.index(t.line("often ")), "no rate yet: what was evaluated most stands first"
+    assert t.row("often")[1:5] == ["-", "100", "100", "100"] and "on 90 %, off 10 %" in t.line("often ")
+    host.tell(("often", "on", 5000), ("seldom", "on", 1))
+
+    def by_rate():
+        often, seldom = t.row("often"), t.row("seldom")
+        lines = t.text()
+        return (often[1] != "-" and float(often[1]) > float(seldom[1]) > 0 and often[2] == "5100"
+                and lines.index(t.line("often ")) < lines.index(t.line("seldom ")))
+    wait_until(by_rate, what="what is evaluated now stands first")
+    assert not t.row("never")
+    quits(t)
+    said = lab.ok("top")["evaluations"]
+    assert [(f["key"], f["total"], f["per_second"]) for f in said] == [("seldom", 1000001, None), ("often", 5100, None)]
 
 
 class Alertmanager:

@@ -89,7 +89,7 @@ const struct subcommand subcommands[] = {
      "current, behind, silent (not heard of for 10 s), refusing (a change, or a flag that it cannot "
      "read).",
      READS "behind watch label ", 0, 0, run_fleet, false},
-    {"top", "", "Watch the fleet: environments, the slowest hosts, changes, what is killed, alerts.\n"
+    {"top", "", "Watch the fleet: environments, slow hosts, evaluations, changes, kills, alerts.\n"
      "All of the terminal, asked anew each --interval; with --json, --once, or where standard output is\n"
      "no terminal, one frame. The alerts are Alertmanager's, where one is named.\n"
      "q quits, e is the next environment, s sorts the hosts, p pauses, arrows scroll, ? tells more.",

@@ -18,10 +18,11 @@ enum {
 
 /* ------------------------------------------------------------------ one frame */
 
-/* The answer of the primary, with the alerts. */
+/* The answer of the primary, with the evaluations and the alerts. */
 static void print_json(const struct call *c, struct top_news *n)
 {
     const char *alertmanager = options_get(c->options, "alertmanager");
+    json_object_set_new(n->fleet, "evaluations", n->flags ? json_incref(n->flags) : json_null());
     json_object_set_new(n->fleet, "alertmanager",
                         alertmanager ? json_string(alertmanager) : json_null());
     json_object_set_new(n->fleet, "alerts", n->alerts ? json_incref(n->alerts) : json_null());
@@ -49,8 +50,9 @@ static void print_frame(const struct call *c, const struct top_wish *wish, const
 static int once(struct call *c, const struct top_wish *wish)
 {
     struct top_news n;
+    struct top_usage used = {.count = 0};
     int exit = EXIT_DONE;
-    top_ask(c, wish, &n);
+    top_ask(c, wish, &used, &n);
     if (!n.fleet)
         exit = show_error(c, &n.error);
     else if (c->json)
@@ -58,6 +60,7 @@ static int once(struct call *c, const struct top_wish *wish)
     else
         print_frame(c, wish, &n);
     top_news_done(&n);
+    top_usage_done(&used);
     return exit;
 }
 

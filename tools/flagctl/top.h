@@ -3,6 +3,7 @@
  *   top.c         the command: one frame, or the loop over keys, signals, time and answers
  *   top_ask.c     the questions, in a thread of their own, so that no key waits for an answer
  *   top_alerts.c  what Alertmanager says
+ *   top_usage.c   how often flags are evaluated
  *   top_view.c    a frame: panels, and how many lines each of them gets
  *   top_panels.c  what stands in each panel
  *   top_screen.c  the terminal: its size, its keys, and how it is left
@@ -14,10 +15,35 @@
 
 #include "flagctl.h"
 
-enum { TOP_WHY = 256, TOP_CHANGES = 10, TOP_KILLED = 10, TOP_ONCE_HOSTS = 20 };
+enum {
+    TOP_WHY = 256,
+    TOP_CHANGES = 10,
+    TOP_KILLED = 10,
+    TOP_FLAGS = 10,
+    TOP_ONCE_HOSTS = 20,
+    TOP_SAMPLES = 4,
+};
 
 enum top_sort { TOP_BY_LAG, TOP_BY_SILENCE, TOP_BY_NAME, TOP_SORTS };
 const char *top_sort_name(enum top_sort sort);
+
+/* ------------------------------------------------------------------ evaluations */
+
+struct top_usage { /* of one environment; all zero: nothing yet */
+    struct top_sample {
+        json_t *answer; /* to the question `usage` */
+        int64_t ms;     /* when it came, by the monotonic clock */
+    } samples[TOP_SAMPLES];
+    size_t count;
+    int64_t asked_ms;                 /* the last time, */
+    char env[STORE_ENV_NAME_MAX + 1]; /* and about which one */
+};
+/* One sample more, which it takes over; the oldest goes, and of another environment all. */
+void top_usage_add(struct top_usage *u, json_t *answer, int64_t now_ms);
+/* The TOP_FLAGS most evaluated flags of the newest, each with "per_second" since the oldest (null where
+ * that is not known). A new array that shares nothing. */
+json_t *top_usage_flags(const struct top_usage *u);
+void top_usage_done(struct top_usage *u);
 
 /* ------------------------------------------------------------------ asking */
 
@@ -31,14 +57,18 @@ struct top_news {             /* all zero: nothing yet */
     json_t *fleet;            /* the primary's last answer, or NULL */
     int64_t fleet_ms;         /* when it came, by the monotonic clock */
     struct reply error;       /* why there was none the last time; without a body: there was */
+    bool counted;             /* evaluations were asked for: */
+    json_t *flags;            /* as top_usage_flags() gives them; NULL: nothing yet, or … */
+    char flags_why[TOP_WHY];  /* … why they are not known */
     json_t *alerts;           /* as top_alerts_get() gives them; NULL: nobody was asked, or … */
     char alerts_why[TOP_WHY]; /* … why they are not known */
     uint64_t rounds;          /* in which everybody was asked */
 };
 void top_news_done(struct top_news *n);
 
-/* Ask everybody once. */
-void top_ask(struct call *c, const struct top_wish *wish, struct top_news *ret);
+/* Ask everybody once; for evaluations, for which the primary ranks all flags, every few seconds. */
+void top_ask(struct call *c, const struct top_wish *wish, struct top_usage *used,
+             struct top_news *ret);
 
 struct top_asker {
     struct call *call;
@@ -47,6 +77,7 @@ struct top_asker {
     pthread_cond_t wake;
     struct top_wish wish;
     bool wished, busy, ending;
+    struct top_usage used; /* the thread's */
     struct top_news fresh; /* not taken yet */
     struct top_news shown; /* the taker's */
     int ready;             /* an eventfd: there is something to be taken */
@@ -94,7 +125,15 @@ struct top_panel {
     /* What stands behind the first title where there are no rows. */
     void (*nothing)(const struct top_view *v, char out[TOP_CELL]);
 };
-enum { PANEL_ENVS, PANEL_HOSTS, PANEL_CHANGES, PANEL_KILLED, PANEL_ALERTS, TOP_PANELS };
+enum {
+    PANEL_ENVS,
+    PANEL_HOSTS,
+    PANEL_FLAGS,
+    PANEL_CHANGES,
+    PANEL_KILLED,
+    PANEL_ALERTS,
+    TOP_PANELS,
+};
 extern const struct top_panel top_panels[TOP_PANELS];
 
 /* The row of environments that the frame is about. */

@@ -1,10 +1,14 @@
-/* The questions of a frame: one to the primary, and one to Alertmanager. */
+/* The questions of a frame: to the primary how the fleet is, and now and then how flags are used; to
+ * Alertmanager what fires. */
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "top.h"
+
+/* Hosts tell what they have counted every two seconds or so. */
+enum { USAGE_MS = 3000, USAGE_FLAGS = 100 };
 
 const char *top_sort_name(enum top_sort sort)
 {
@@ -15,6 +19,7 @@ const char *top_sort_name(enum top_sort sort)
 void top_news_done(struct top_news *n)
 {
     json_decref(n->fleet);
+    json_decref(n->flags);
     json_decref(n->alerts);
     reply_done(&n->error);
     *n = (struct top_news){0};
@@ -27,6 +32,12 @@ static void take(struct top_news *n, struct top_news *from)
         json_decref(n->fleet);
         n->fleet = from->fleet;
         n->fleet_ms = from->fleet_ms;
+    }
+    if (from->counted) {
+        json_decref(n->flags);
+        n->counted = true;
+        n->flags = from->flags;
+        memcpy(n->flags_why, from->flags_why, TOP_WHY);
     }
     if (from->rounds) {
         reply_done(&n->error);
@@ -59,11 +70,38 @@ static void ask_primary(struct call *c, const struct top_wish *wish, struct top_
     reply_done(&r);
 }
 
-void top_ask(struct call *c, const struct top_wish *wish, struct top_news *ret)
+static void ask_usage(struct call *c, const struct top_wish *wish, struct top_usage *used,
+                      struct top_news *n)
+{
+    struct reply r;
+    int64_t now_ms = clock_mono_ms();
+    bool other = strcmp(used->env, wish->env) != 0;
+    if (used->count && !other && now_ms - used->asked_ms < USAGE_MS)
+        return;
+    snprintf(used->env, sizeof used->env, "%s", wish->env);
+    used->asked_ms = now_ms;
+    json_t *args = json_pack("{si}", "limit", USAGE_FLAGS);
+    if (*wish->env)
+        json_object_set_new(args, "env", json_string(wish->env));
+    ask(c, "usage", args, &r);
+    n->counted = true;
+    if (!r.body || json_object_get(r.body, "error")) {
+        snprintf(n->flags_why, TOP_WHY, "%s", text_of(json_object_get(r.body, "error"), "message"));
+    } else {
+        top_usage_add(used, json_incref(r.body), clock_mono_ms());
+        n->flags = top_usage_flags(used);
+    }
+    reply_done(&r);
+}
+
+void top_ask(struct call *c, const struct top_wish *wish, struct top_usage *used,
+             struct top_news *ret)
 {
     const char *alertmanager = options_get(c->options, "alertmanager");
     *ret = (struct top_news){.rounds = 1};
     ask_primary(c, wish, ret);
+    if (ret->fleet) /* who is away is not asked twice */
+        ask_usage(c, wish, used, ret);
     if (alertmanager)
         ret->alerts = top_alerts_get(alertmanager, ret->alerts_why);
 }
@@ -85,7 +123,7 @@ static void *ask_on(void *arg)
         a->wished = false;
         a->busy = true;
         pthread_mutex_unlock(&a->lock);
-        top_ask(a->call, &wish, &n);
+        top_ask(a->call, &wish, &a->used, &n);
         pthread_mutex_lock(&a->lock);
         a->busy = false;
         take(&a->fresh, &n);
@@ -139,6 +177,7 @@ bool top_asker_end(struct top_asker *a)
     pthread_join(a->thread, NULL);
     top_news_done(&a->fresh);
     top_news_done(&a->shown);
+    top_usage_done(&a->used);
     pthread_cond_destroy(&a->wake);
     pthread_mutex_destroy(&a->lock);
     close(a->ready);

@@ -265,6 +265,7 @@ static void put_help(struct canvas *c)
         "               environment the worst of the hosts that are not silent",
         "SILENT         not heard of for 10 seconds",
         "REFUSING       who cannot take a change, or read a flag in it",
+        "PER S          evaluations in the last 9 seconds; YIELDS is of 30 days",
         "CHANGES/S      in the last 10 seconds, and in the last minute",
         "KILLED         flags that yield one variant for everybody until restored",
     };
