@@ -24,6 +24,7 @@ enum {
     PER_PAGE_MAX = 100,
     ACCOUNT_MAX = 255
 };
+enum { QUERY_MAX = 256 };
 
 enum route {
     ROUTE_LISTINGS,
@@ -36,15 +37,17 @@ enum route {
     ROUTE_COUNT
 };
 
+static const char get[] = "GET, HEAD", post[] = "POST";
+
 static const struct {
-    const char *name, *method;
+    const char *name, *methods;
 } routes[ROUTE_COUNT] = {
-    [ROUTE_LISTINGS] = {"/api/v1/listings", "GET"},
-    [ROUTE_LISTING] = {"/api/v1/listings/{id}", "GET"},
-    [ROUTE_SYNC] = {"/api/v1/sync", "POST"},
-    [ROUTE_HEALTH] = {"/healthz", "GET"},
-    [ROUTE_READY] = {"/readyz", "GET"},
-    [ROUTE_METRICS] = {"/metrics", "GET"},
+    [ROUTE_LISTINGS] = {"/api/v1/listings", get},
+    [ROUTE_LISTING] = {"/api/v1/listings/{id}", get},
+    [ROUTE_SYNC] = {"/api/v1/sync", post},
+    [ROUTE_HEALTH] = {"/healthz", get},
+    [ROUTE_READY] = {"/readyz", get},
+    [ROUTE_METRICS] = {"/metrics", get},
     [ROUTE_NONE] = {"none", NULL},
 };
 
@@ -114,21 +117,38 @@ static bool query_number(struct MHD_Connection *c, const char *name, uint64_t ot
     return errno == 0 && *text >= '0' && *text <= '9' && *end == '\0' && *ret >= 1 && *ret <= most;
 }
 
-static const char *account_of(struct MHD_Connection *c)
+/* False: it is too long to be looked for, or has a NUL in it. */
+static bool query_text(struct MHD_Connection *c, const char *name, const char **ret)
+{
+    size_t length = 0;
+    *ret = NULL;
+    (void)MHD_lookup_connection_value_n(c, MHD_GET_ARGUMENT_KIND, name, strlen(name), ret, &length);
+    return !*ret || (length <= QUERY_MAX && strlen(*ret) == length);
+}
+
+static const char *account_header(struct MHD_Connection *c)
 {
     const char *account = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Account-Id");
-    return account && *account && strlen(account) <= ACCOUNT_MAX ? account : NULL;
+    return account ? account : "";
+}
+
+static const char *account_of(struct MHD_Connection *c)
+{
+    const char *account = account_header(c);
+    return *account && strlen(account) <= ACCOUNT_MAX ? account : NULL;
 }
 
 static void get_listings(struct api *api, struct MHD_Connection *c, struct request *q,
                          struct answer *a)
 {
     const char *account = account_of(c);
-    struct listings_query query = {.text = query_of(c, "q")};
+    struct listings_query query = {0};
     if (!query_number(c, "page", 1, INT32_MAX, &query.page) ||
-        !query_number(c, "per_page", PER_PAGE, PER_PAGE_MAX, &query.per_page)) {
+        !query_number(c, "per_page", PER_PAGE, PER_PAGE_MAX, &query.per_page) ||
+        !query_text(c, "q", &query.text)) {
         put_error(a, MHD_HTTP_BAD_REQUEST, "bad_request",
-                  "page is a whole number from 1 on, per_page one from 1 to 100");
+                  "page is a whole number from 1 on, per_page one from 1 to 100, q a text of at "
+                  "most 256 bytes");
         return;
     }
     json_t *items = NULL;
@@ -204,13 +224,34 @@ static void get_metrics(struct api *api, struct answer *a)
     a->body = metrics_text(&a->length);
 }
 
+static bool is_by_account(enum route route)
+{
+    return route == ROUTE_LISTINGS || route == ROUTE_LISTING;
+}
+
+static bool takes(enum route route, const char *method)
+{
+    if (routes[route].methods == post)
+        return strcmp(method, MHD_HTTP_METHOD_POST) == 0;
+    return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+}
+
+static void refuse_method(enum route route, struct answer *a)
+{
+    char message[64];
+    snprintf(message, sizeof message, "this path takes %s", routes[route].methods);
+    put_error(a, MHD_HTTP_METHOD_NOT_ALLOWED, "method_not_allowed", message);
+}
+
 static void make_answer(struct api *api, struct MHD_Connection *c, struct request *q,
                         const char *method, struct answer *a)
 {
     if (q->route == ROUTE_NONE)
         put_error(a, MHD_HTTP_NOT_FOUND, "not_found", "there is no such path");
-    else if (strcmp(method, routes[q->route].method) != 0)
-        put_error(a, MHD_HTTP_METHOD_NOT_ALLOWED, "method_not_allowed", routes[q->route].method);
+    else if (!takes(q->route, method))
+        refuse_method(q->route, a);
+    else if (is_by_account(q->route) && strlen(account_header(c)) > ACCOUNT_MAX)
+        put_error(a, MHD_HTTP_BAD_REQUEST, "bad_request", "X-Account-Id has at most 255 bytes");
     else if (q->route == ROUTE_LISTINGS)
         get_listings(api, c, q, a);
     else if (q->route == ROUTE_LISTING)
@@ -245,6 +286,18 @@ static struct series *durations(enum route route, bool on)
                   "From a request's head to its answer's queue.", labels);
 }
 
+/* A flag may change what the next request gets, and for one account alone: nothing may keep an answer. */
+static void put_headers(struct MHD_Response *r, const struct request *q, const struct answer *a)
+{
+    if (a->type)
+        (void)MHD_add_response_header(r, "Content-Type", a->type);
+    (void)MHD_add_response_header(r, "Cache-Control", "no-store");
+    if (is_by_account(q->route))
+        (void)MHD_add_response_header(r, "Vary", "X-Account-Id");
+    if (a->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        (void)MHD_add_response_header(r, "Allow", routes[q->route].methods);
+}
+
 static enum route route_of(const char *path, const char **ret_id)
 {
     static const char one[] = "/api/v1/listings/";
@@ -268,10 +321,7 @@ static enum MHD_Result send_answer(struct api *api, struct MHD_Connection *c,
         free(a->body);
         return MHD_NO;
     }
-    if (a->type)
-        (void)MHD_add_response_header(r, "Content-Type", a->type);
-    if (a->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        (void)MHD_add_response_header(r, "Allow", routes[q->route].method);
+    put_headers(r, q, a);
     if (atomic_load(&api->drains))
         (void)MHD_add_response_header(r, "Connection", "close");
     clock_gettime(CLOCK_MONOTONIC, &now);
