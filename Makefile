@@ -172,6 +172,14 @@ previous:  ## the programs of another commit (REV=commit) in build/previous; tes
 	git archive $(REV) | tar -x -C build/previous/source
 	$(MAKE) -C build/previous/source BUILD='$(CURDIR)/build/previous' '$(CURDIR)/build/previous/hoistd' '$(CURDIR)/build/previous/flagctl'
 
+marketplace-performance: all  ## the example's speed beside that of another commit (REV=commit), within its limits
+	@test -n "$(REV)" || { echo "say which: make marketplace-performance REV=COMMIT" >&2; exit 2; }
+	rm -rf build/previous-marketplace
+	mkdir -p build/previous-marketplace/source
+	git archive $(REV) | tar -x -C build/previous-marketplace/source
+	$(MAKE) -C build/previous-marketplace/source BUILD='$(CURDIR)/build/previous-marketplace' '$(CURDIR)/build/previous-marketplace/examples/marketplace/marketplace'
+	@BUILD=$(BUILD) examples/marketplace/performance-here build/previous-marketplace/examples/marketplace/marketplace
+
 # libFuzzer is clang's. FUZZ_SECONDS each, on the corpora in tests/fuzz/corpus.
 FUZZ_SECONDS ?= 600
 fuzz: deps deps-check  ## run each fuzzer for FUZZ_SECONDS (600); ONLY=NAME, as in tests/fuzz/fuzz_NAME.c
@@ -260,7 +268,7 @@ deps-soak:  ## install what the long tests need beside that: a browser
 help:  ## this list
 	@awk -F ':.*##  *' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all man unit system corpus sim rooms fmt fmt-check clang-check check asan tsan tsan-system soak previous fuzz bench run stack gdb install clean \
+.PHONY: all man unit system corpus sim rooms fmt fmt-check clang-check check asan tsan tsan-system soak previous marketplace-performance fuzz bench run stack gdb install clean \
         deps deps-check deps-bench deps-stack deps-soak help
 
 .SECONDARY:
