@@ -40,9 +40,23 @@ def called(log):
     return set(re.findall(r"^\d+ +(\w+)\(", log.read_text(errors="replace"), re.M))
 
 
+def calls(log):
+    """A line each; strace cuts one in two when another thread's comes in between."""
+    begun = {}
+    for line in log.read_text(errors="replace").splitlines():
+        thread, _, rest = line.partition(" ")
+        if rest.endswith(" <unfinished ...>"):
+            begun[thread] = rest.removesuffix(" <unfinished ...>")
+        else:
+            yield re.sub(r"^ *<\.\.\. \w+ resumed>", lambda _: begun.pop(thread, ""), rest)
+
+
 def written_paths(log):
     """Whatever was opened to write, made, renamed, removed or bound by name."""
-    text = "\n".join(line for line in log.read_text(errors="replace").splitlines() if " = -1 E" not in line)
+    text = "\n".join(line for line in calls(log) if " = -1 E" not in line)
+    # By a directory that stays open: the socket at which programs hand over what they count.
+    directories = {fd: path for path, fd in re.findall(r'openat\(AT_FDCWD, "([^"]+)", [^)]*O_DIRECTORY[^)]*\) += (\d+)', text)}
+    text = re.sub(r'unlinkat\((\d+), "', lambda m: f'unlinkat(AT_FDCWD, "{directories[m[1]]}/', text)
     opened = re.findall(r'openat\(AT_FDCWD, "([^"]+)", [^)]*(?:O_WRONLY|O_RDWR|O_CREAT)', text)
     named = re.findall(r'\b(?:mkdir|unlink|rmdir|truncate|chmod|symlink|link|rename|mknod)(?:at)?2?\(([^)]*)\)', text)
     bound = re.findall(r'bind\([^)]*sun_path="([^"]+)"', text)
