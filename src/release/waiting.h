@@ -5,13 +5,13 @@
 #include "release/record.h"
 #include "release/say.h"
 
-enum { RELEASE_WAITS_MAX = 128 };
+enum { RELEASE_WAITS_MAX = 128, RELEASE_WAIT_SIZE = RELEASE_TEXT_MAX + 128 };
 
 struct release_wait {
     enum release_condition condition;
     bool counts;      /* time, exposures or rounds alone: it comes by itself */
     int64_t since_ms; /* by the wall clock */
-    char text[RELEASE_SAID_SIZE];
+    char text[RELEASE_WAIT_SIZE];
 };
 
 /* All that is unmet at `wall_ms`, one entry for each thing: how many. A release that rolls back waits
