@@ -127,6 +127,17 @@ static void judge_signs(struct plan_reader *r, uint32_t step)
     }
 }
 
+/* A signature may be given late; given at once it should not have expired when the step can end. */
+static void judge_expiry(struct plan_reader *r, uint32_t step)
+{
+    const struct release_step *s = &r->plan->steps[step];
+    if (s->sign_count && r->plan->sign_valid_ms && s->soak_ms > r->plan->sign_valid_ms)
+        plan_warn(r, yaml_find(r->step_at[step], SLICE("sign")),
+                  "make sign_valid longer, or sign in a step behind this one",
+                  "a signature is good for %s, and the step soaks for %s",
+                  release_span(r->plan->sign_valid_ms).text, release_span(s->soak_ms).text);
+}
+
 /* ------------------------------------------------------------------ what is never used */
 
 static void judge_unused(struct plan_reader *r)
@@ -226,6 +237,7 @@ void plan_judge(struct plan_reader *r)
         path_index(&r->path, i - r->plan->phases[r->plan->steps[i].phase].first);
         judge_freshness(r, i);
         judge_signs(r, i);
+        judge_expiry(r, i);
         step_judge(r, i);
         path_back(&r->path, back);
     }
