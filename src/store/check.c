@@ -373,6 +373,8 @@ static enum hoist_err check_rows(struct check *c, struct envs *envs)
         err = check_fleet(c);
     if (!err)
         err = check_usage(c);
+    if (!err)
+        err = check_releases(c);
     return err ? err : check_seals(c);
 }
 

@@ -66,6 +66,9 @@ MUST_USE enum hoist_err check_commands(struct check *c);
 /* check_usage.c: how often flags are evaluated. */
 MUST_USE enum hoist_err check_usage(struct check *c);
 
+/* release.c: what happened to releases. */
+MUST_USE enum hoist_err check_releases(struct check *c);
+
 /* check_seals.c: rows that no other hash covers. */
 MUST_USE enum hoist_err check_seals(struct check *c);
 

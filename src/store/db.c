@@ -30,6 +30,7 @@ static const struct {
     [DB_BASELINE] = {"baseline", 0}, [DB_HELD] = {"held", 0},
     [DB_COMMANDS] = {"commands", 0}, [DB_FLEET] = {"fleet", 0},
     [DB_SEALS] = {"seals", 0},       [DB_USAGE] = {"usage", 0},
+    [DB_RELEASES] = {"releases", 0},
 };
 
 const char *db_database_name(enum db_name name)

@@ -12,7 +12,8 @@
  *                                            · "d" sequence → what was denied
  *   fleet     host's id → what the primary knows of it
  *   usage     id key → how often a flag is evaluated: usage.c
- *   seals     a short hash of each row but those of flags, touch and usage: seal.h
+ *   releases  release, sequence → its plan, then what happened to it: release.c
+ *   seals     a short hash of each row but those of flags, touch, usage and releases: seal.h
  *
  * An id is an environment's, u16. Numbers are big endian, so that keys sort as they count.
  */

@@ -235,6 +235,16 @@ MUST_USE enum hoist_err store_usage_get(struct store_read *r, uint16_t env, stru
                                         struct slice *ret_row);
 MUST_USE enum hoist_err store_usage_since(struct store_read *r, int64_t *ret_ms);
 
+struct store_release_row {
+    uint32_t id;
+    uint64_t sequence;
+    struct slice row;
+};
+
+/* The first row of a release at or behind (id, sequence). ENOTFOUND: there is none. */
+MUST_USE enum hoist_err store_release_next(struct store_read *r, uint32_t id, uint64_t sequence,
+                                           struct store_release_row *ret);
+
 /* ------------------------------------------------------------------ writing */
 
 /*
@@ -312,6 +322,10 @@ MUST_USE enum hoist_err store_host_delete(struct store_write *w, struct slice id
 MUST_USE enum hoist_err store_usage_put(struct store_write *w, uint16_t env, struct slice key,
                                         struct slice row);
 MUST_USE enum hoist_err store_usage_begin(struct store_write *w, int64_t now_ms);
+
+/* A row of release `id`, on a primary: the plan is its first (0), what happened comes behind. */
+MUST_USE enum hoist_err store_release_put(struct store_write *w, uint32_t id, uint64_t sequence,
+                                          struct slice row);
 
 /* ------------------------------------------------------------------ loading beside (bootstrap) */
 

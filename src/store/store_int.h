@@ -21,7 +21,8 @@ enum db_name {
     DB_COMMANDS,
     DB_FLEET, /* from here on not in a store that an older program made, until a writer opens it: */
     DB_SEALS,
-    DB_USAGE, /* dbi 0 */
+    DB_USAGE,
+    DB_RELEASES, /* dbi 0 */
     DB_COUNT
 };
 
