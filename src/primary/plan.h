@@ -62,6 +62,12 @@ MUST_USE enum hoist_err plan_delete(struct plan *p, struct slice key);
 /* Let the flag have this very record, or with NULL be gone; what is so already is left out. */
 MUST_USE enum hoist_err plan_record(struct plan *p, struct slice key, const struct slice *record);
 
+/* Let the flag be as it was at `version`, or not be there; the override that it has now stays, unless
+ * `with_overrides`. A flag that is overridden and was not there then, or not with that variant, is left
+ * as it is, and named in `left` (of the plan): what it yields must not change. */
+MUST_USE enum hoist_err plan_back(struct plan *p, struct slice key, uint64_t version,
+                                  bool with_overrides, struct plan_names *left);
+
 /* Whether the plan has an edit of `key`; before plan_check() or plan_sort(), by looking at all. */
 bool plan_has(const struct plan *p, struct slice key);
 
