@@ -21,6 +21,23 @@ void hash_sha256(uint8_t out[HASH_SIZE], struct slice in)
     crypto_hash_sha256(out, in.ptr, in.len);
 }
 
+_Static_assert(sizeof(crypto_hash_sha256_state) <= sizeof(struct hash_sha256), "it fits");
+
+void hash_sha256_begin(struct hash_sha256 *h)
+{
+    crypto_hash_sha256_init((crypto_hash_sha256_state *)h->state);
+}
+
+void hash_sha256_add(struct hash_sha256 *h, const void *ptr, size_t len)
+{
+    crypto_hash_sha256_update((crypto_hash_sha256_state *)h->state, ptr, len);
+}
+
+void hash_sha256_end(struct hash_sha256 *h, uint8_t out[HASH_SIZE])
+{
+    crypto_hash_sha256_final((crypto_hash_sha256_state *)h->state, out);
+}
+
 _Static_assert(crypto_auth_hmacsha256_BYTES == HASH_SIZE, "what hash_hmac_sha256() gives");
 
 void hash_hmac_sha256(uint8_t out[HASH_SIZE], struct slice key, struct slice in)

@@ -26,6 +26,14 @@ void hash_blake2b(uint8_t out[HASH_SIZE], struct slice in);
 /* For what people compute again themselves, with sha256sum. */
 void hash_sha256(uint8_t out[HASH_SIZE], struct slice in);
 
+/* The same of bytes that come piece by piece. */
+struct hash_sha256 {
+    _Alignas(8) uint8_t state[104]; /* libsodium's */
+};
+void hash_sha256_begin(struct hash_sha256 *h);
+void hash_sha256_add(struct hash_sha256 *h, const void *ptr, size_t len);
+void hash_sha256_end(struct hash_sha256 *h, uint8_t out[HASH_SIZE]);
+
 /* HMAC-SHA-256 (RFC 2104) of `in`, with a key of any length. */
 void hash_hmac_sha256(uint8_t out[HASH_SIZE], struct slice key, struct slice in);
 

@@ -42,7 +42,7 @@ static bool has_capitals(struct slice s)
     return false;
 }
 
-void plan_name(struct plan_reader *r, const struct yaml_item *v, void *out)
+void plan_name_read(struct plan_reader *r, const struct yaml_item *v, void *out)
 {
     static const char mend[] =
         "a name has 1 to 63 of a-z, 0-9, _ and -, and begins with a letter or a digit";

@@ -2,7 +2,7 @@
 #include "release/plan_int.h"
 
 static const struct field guard_fields[] = {
-    {"name", plan_name, offsetof(struct release_guard, name), "give it a name: name: NAME"},
+    {"name", plan_name_read, offsetof(struct release_guard, name), "give it a name: name: NAME"},
     {"title", plan_text, offsetof(struct release_guard, title), NULL},
     {"query", plan_query, offsetof(struct release_guard, query),
      "write one PromQL expression that yields one sample: query: …"},

@@ -69,7 +69,7 @@ bool plan_is_name(struct slice s);
 bool plan_is_who(struct slice s);
 
 /* For fields: `out` is a struct slice. */
-void plan_name(struct plan_reader *r, const struct yaml_item *v, void *out);
+void plan_name_read(struct plan_reader *r, const struct yaml_item *v, void *out);
 void plan_who(struct plan_reader *r, const struct yaml_item *v, void *out);
 void plan_text(struct plan_reader *r, const struct yaml_item *v, void *out);
 void plan_task(struct plan_reader *r, const struct yaml_item *v, void *out);
@@ -129,7 +129,7 @@ void flags_read(struct plan_reader *r, const struct yaml_item *v, void *out);
 void guards_read(struct plan_reader *r, const struct yaml_item *v, void *out);
 void checks_read(struct plan_reader *r, const struct yaml_item *v, void *out);
 void roles_read(struct plan_reader *r, const struct yaml_item *v, void *out);
-void alerts_read(struct plan_reader *r, const struct yaml_item *v, void *out);
+void alert_names_read(struct plan_reader *r, const struct yaml_item *v, void *out);
 void sinks_read(struct plan_reader *r, const struct yaml_item *v, void *out);
 void phases_read(struct plan_reader *r, const struct yaml_item *v, void *out);
 void coverage_read(struct plan_reader *r, const struct yaml_item *v, void *out);

@@ -81,7 +81,7 @@ static void read_argv(struct plan_reader *r, const struct yaml_item *v, void *ou
 }
 
 static const struct field check_fields[] = {
-    {"name", plan_name, offsetof(struct release_check, name), "give it a name: name: NAME"},
+    {"name", plan_name_read, offsetof(struct release_check, name), "give it a name: name: NAME"},
     {"title", plan_text, offsetof(struct release_check, title), NULL},
     {"run", read_argv, 0, NULL},
     {"timeout", plan_interval, offsetof(struct release_check, timeout_ms), NULL},
@@ -122,7 +122,7 @@ static bool read_alert(struct plan_reader *r, const struct yaml_item *v, void *o
     return true;
 }
 
-void alerts_read(struct plan_reader *r, const struct yaml_item *v, void *out)
+void alert_names_read(struct plan_reader *r, const struct yaml_item *v, void *out)
 {
     static const struct named_kind kind = {"the alert", "write a list of alerts' names: [NAME, …]",
                                            RELEASE_ALERTS_MAX, sizeof(struct slice), read_alert};
@@ -133,8 +133,8 @@ void alerts_read(struct plan_reader *r, const struct yaml_item *v, void *out)
 }
 
 static const struct field sink_fields[] = {
-    {"name", plan_name, offsetof(struct release_sink, name), "give it a name: name: NAME"},
-    {"url_ref", plan_name, offsetof(struct release_sink, ref),
+    {"name", plan_name_read, offsetof(struct release_sink, name), "give it a name: name: NAME"},
+    {"url_ref", plan_name_read, offsetof(struct release_sink, ref),
      "name a sink of hoistd's configuration: url_ref: NAME"},
     {0},
 };

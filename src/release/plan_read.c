@@ -176,7 +176,7 @@ static void announce_read(struct plan_reader *r, const struct yaml_item *v, void
 }
 
 static const struct field plan_fields[] = {
-    {"release", plan_name, offsetof(struct release_plan, name),
+    {"release", plan_name_read, offsetof(struct release_plan, name),
      "name the release: release: NAME, of a-z, 0-9, _ and -"},
     {"title", plan_text, offsetof(struct release_plan, title),
      "say in a line what is released: title: TEXT"},
@@ -194,7 +194,7 @@ static const struct field plan_fields[] = {
     {"checks", checks_read, 0, NULL},
     {"roles", roles_read, 0, NULL},
     {"sinks", sinks_read, 0, NULL},
-    {"kill_on_alert", alerts_read, 0, NULL},
+    {"kill_on_alert", alert_names_read, 0, NULL},
     {"announce", announce_read, 0, "say whom to call at least: announce: {contact: TEXT}"},
     {"phases", phases_read, 0, "say what happens: flags, monitoring, staging, production, watch"},
     {0},

@@ -61,7 +61,7 @@ static void read_role(struct plan_reader *r, const struct yaml_item *key, const 
                       struct release_role *role)
 {
     static const char mend[] = "name who has the role: [ana, bo]";
-    plan_name(r, key, &role->name);
+    plan_name_read(r, key, &role->name);
     role->people = plan_alloc(r, v->span, 1);
     if (!role->people)
         return;
