@@ -141,6 +141,17 @@ static enum hoist_err check_alert(const json_t *alert)
     return HOIST_OK;
 }
 
+static enum hoist_err put_name(struct slice name, struct arena *arena, struct alerts_said *said)
+{
+    for (uint32_t i = 0; i < said->name_count; i++)
+        if (slice_eq(said->names[i], name))
+            return HOIST_OK;
+    if (said->name_count == ALERTS_NAMES_MAX)
+        return HOIST_OK;
+    said->names[said->name_count++] = name;
+    return arena_own(arena, &said->names[said->name_count - 1]);
+}
+
 static enum hoist_err take_alert(const struct alert_rules *r, const json_t *alert,
                                  struct arena *arena, struct alerts_said *said)
 {
@@ -152,6 +163,7 @@ static enum hoist_err take_alert(const struct alert_rules *r, const json_t *aler
         return HOIST_OK;
     }
     said->firing++;
+    err = put_name(text_of(json_object_get(alert, "labels"), "alertname"), arena, said);
     for (uint32_t i = 0; i < r->count && !err; i++) {
         if (!is_about(&r->rules[i], json_object_get(alert, "labels")))
             continue;
@@ -174,7 +186,8 @@ static enum hoist_err take_all(const struct alert_rules *r, const json_t *body, 
         return err_set(HOIST_EINVAL, "Alertmanager's webhook of version 4 is meant, with alerts");
     said->truncated = (uint64_t)json_integer_value(json_object_get(body, "truncatedAlerts"));
     said->kills = arena_alloc(arena, ALERTS_KILLS_MAX, sizeof *said->kills);
-    if (!said->kills)
+    said->names = arena_alloc(arena, ALERTS_NAMES_MAX, sizeof *said->names);
+    if (!said->kills || !said->names)
         return err_set(HOIST_ENOMEM, "out of memory");
     json_array_foreach(alerts, i, alert)
     {

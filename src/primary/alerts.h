@@ -14,7 +14,12 @@
 #include "base/slice.h"
 #include "wire/change.h"
 
-enum { ALERTS_BODY_MAX = 4 << 20, ALERTS_RULES_MAX = 1024, ALERTS_KILLS_MAX = 4096 };
+enum {
+    ALERTS_BODY_MAX = 4 << 20,
+    ALERTS_RULES_MAX = 1024,
+    ALERTS_KILLS_MAX = 4096,
+    ALERTS_NAMES_MAX = 256
+};
 
 struct alert_rule {
     struct slice env, alert, flag;
@@ -41,6 +46,9 @@ struct alert_kill { /* a flag that an alert which fires may kill */
 struct alerts_said {
     struct alert_kill *kills;
     uint32_t count;
+    struct slice
+        *names; /* of those that fire, distinct, the first ALERTS_NAMES_MAX: for releases */
+    uint32_t name_count;
     uint32_t firing, resolved; /* alerts, those that kill nothing among them */
     uint64_t truncated;        /* alerts that Alertmanager left out */
 };

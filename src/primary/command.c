@@ -212,25 +212,35 @@ struct change_header command_next(const struct command *c, const struct store_en
     return head;
 }
 
+enum hoist_err command_put_plan(struct store_write *w, const struct sign_key *key,
+                                struct change_header *head, const struct store_env *env,
+                                const struct plan *plan, struct buf *change)
+{
+    struct change_header next = next_header(env);
+    struct buf edits = BUF_INIT(CHANGE_BYTES_MAX);
+    head->env = next.env;
+    head->epoch = next.epoch;
+    head->version = next.version;
+    memcpy(head->prev, next.prev, HASH_SIZE);
+    enum hoist_err err = plan_edits(plan, &edits);
+    if (err == HOIST_OK)
+        err = put_change(w, key, head, env, buf_slice(&edits), (uint32_t)plan->count, change);
+    buf_done(&edits);
+    return err;
+}
+
 static enum hoist_err commit_plan(struct command *c, struct store_write *w, enum change_kind kind,
                                   struct plan *plan, struct answer *a)
 {
     struct change_header head = command_next(c, &c->env);
-    struct buf edits = BUF_INIT(CHANGE_BYTES_MAX);
     head.kind = kind;
     head.restores = c->restores;
-
-    enum hoist_err err = plan_edits(plan, &edits);
-    if (err == HOIST_OK) {
-        /* The answer first: it reads what the plan borrows from the transaction. */
-        command_put_result(c, &c->env, head.version, "changed", plan, a);
-        err = put_change(w, c->key, &head, &c->env, buf_slice(&edits), (uint32_t)plan->count,
-                         &a->change);
-    }
+    /* The answer first: it reads what the plan borrows from the transaction. */
+    command_put_result(c, &c->env, head.version, "changed", plan, a);
+    enum hoist_err err = command_put_plan(w, c->key, &head, &c->env, plan, &a->change);
     if (err == HOIST_OK)
         err = command_keep_answer(c, w, a);
     a->changed = err == HOIST_OK;
-    buf_done(&edits);
     return err;
 }
 
@@ -260,7 +270,7 @@ enum hoist_err command_carry_out(struct command *c, struct store_write *w, enum 
 {
     char mend[512] = "";
     enum hoist_err err = HOIST_OK;
-    if (!may_edit_all(c, plan, a))
+    if (!may_edit_all(c, plan, a) || !command_check_releases(c, plan, a))
         return HOIST_OK;
     if (c->fast)
         plan_sort(plan);
@@ -464,6 +474,7 @@ static bool finds_env_itself(const struct command *c)
 {
     return c->kind->run == command_env_create || c->kind->run == command_host_retire ||
            c->kind->run == command_key_rotate || c->kind->run == command_key_revoke ||
+           c->kind->run == command_release_start || c->kind->run == command_release_say ||
            c->kind->run == command_access_grant || c->kind->run == command_access_revoke ||
            c->kind->run == command_token_create || c->kind->run == command_token_revoke;
 }

@@ -37,7 +37,8 @@ struct answer {
 void answer_done(struct answer *a);
 
 /* Whether `name` is a command: set, target, delete, apply, kill, restore, rollback, promote, env_create,
- * env_set, env_epoch, host_retire, key_rotate, key_revoke, access_grant, access_revoke, token_create,
+ * env_set, env_epoch, release_start, release_sign, release_check, release_hold, release_resume,
+ * release_abort, release_note, host_retire, key_rotate, key_revoke, access_grant, access_revoke, token_create,
  * token_revoke. */
 bool command_is(struct slice name);
 size_t command_count(void); /* how many there are */
@@ -57,6 +58,11 @@ MUST_USE enum hoist_err command_claim(struct command *c, const struct frame_comm
 
 /* Let `gate` judge who may; it stays the caller's. NULL: nobody is asked who they are. */
 void command_judge_by(struct command *c, struct gate *gate);
+
+struct releases;
+
+/* The releases that it may be about, or whose flags it may not change; they stay the caller's. */
+void command_release_with(struct command *c, struct releases *rs);
 
 /* What its change is to be signed with; NULL: it is not. `key` stays the caller's. */
 void command_sign_with(struct command *c, const struct sign_key *key);

@@ -44,7 +44,8 @@ struct command {
 
     /* while it runs */
     struct fleet *fleet;
-    struct gate *gate; /* NULL: everybody may */
+    struct releases *releases; /* NULL: none are run here */
+    struct gate *gate;         /* NULL: everybody may */
     struct person person;
     const struct sign_key *key; /* NULL: changes are not signed */
     int64_t wall_ms;
@@ -72,6 +73,12 @@ bool command_check_set_back(struct command *c, struct answer *a);
 MUST_USE enum hoist_err command_mark(struct store_write *w, const struct sign_key *key,
                                      struct change_header *head, const struct store_env *env,
                                      struct buf *change);
+
+/* Put the plan's edits as the next change of `env`: *head has who, when, why and the kind, and is filled
+ * in. The change, signed unless `key` is NULL, goes into `change`. */
+MUST_USE enum hoist_err command_put_plan(struct store_write *w, const struct sign_key *key,
+                                         struct change_header *head, const struct store_env *env,
+                                         const struct plan *plan, struct buf *change);
 
 /* The header of the next change of `env`, with all that comes from the command. */
 struct change_header command_next(const struct command *c, const struct store_env *env);
@@ -128,6 +135,12 @@ enum hoist_err command_key_revoke(struct command *c, struct store_write *w, stru
 enum hoist_err command_host_retire(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_set(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a);
+
+enum hoist_err command_release_start(struct command *c, struct store_write *w, struct answer *a);
+enum hoist_err command_release_say(struct command *c, struct store_write *w, struct answer *a);
+
+/* Whether no release moves one of the plan's flags. False: that is answered. */
+bool command_check_releases(struct command *c, const struct plan *plan, struct answer *a);
 
 enum hoist_err command_access_grant(struct command *c, struct store_write *w, struct answer *a);
 enum hoist_err command_access_revoke(struct command *c, struct store_write *w, struct answer *a);

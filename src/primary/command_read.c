@@ -29,6 +29,14 @@ static const struct command_kind kinds[] = {
     {"key_revoke", " env message key ", command_key_revoke},
     {"env_set", " env message protected metadata ", command_env_set},
     {"env_epoch", " env message if_version new_epoch ", command_env_epoch},
+    {"release_start", " env plan commit ", command_release_start},
+    {"release_sign", " env release step plan definitions commit role ", command_release_say},
+    {"release_check", " env release step plan definitions commit check passed evidence ",
+     command_release_say},
+    {"release_hold", " env release message ", command_release_say},
+    {"release_resume", " env release ", command_release_say},
+    {"release_abort", " env release message ", command_release_say},
+    {"release_note", " env release message ", command_release_say},
     {"access_grant", " message name role key uid envs prefixes ", command_access_grant},
     {"access_revoke", " message name role ", command_access_revoke},
     {"token_create", " message name role hash envs prefixes expires_ms ", command_token_create},
@@ -233,6 +241,11 @@ enum hoist_err command_claim(struct command *c, const struct frame_command *fram
 void command_judge_by(struct command *c, struct gate *gate)
 {
     c->gate = gate;
+}
+
+void command_release_with(struct command *c, struct releases *rs)
+{
+    c->releases = rs;
 }
 
 void command_sign_with(struct command *c, const struct sign_key *key)

@@ -16,6 +16,7 @@
 #include "primary/primary_int.h"
 #include "primary/query.h"
 #include "primary/query_fleet.h"
+#include "primary/query_release.h"
 #include "primary/query_top.h"
 #include "primary/succession.h"
 #include "repl/status.h"
@@ -59,6 +60,7 @@ enum hoist_err job_read(struct primary *p, struct job *j)
 static void job_free(struct job *j)
 {
     command_free(j->command);
+    mem_free(j->round);
     answer_done(&j->answer);
     arena_done(&j->own);
     mem_free(j);
@@ -93,8 +95,8 @@ static enum hoist_err on_command(void *arg, struct server_request *request,
     struct primary *p = arg;
     bool change = command_is(frame->name);
     if (!change && !query_is(frame->name) && !fleet_is_question(frame->name) &&
-        !top_is_question(frame->name) && !slice_eq(frame->name, SLICE("status")) &&
-        !slice_eq(frame->name, SLICE("keys")))
+        !top_is_question(frame->name) && !release_is_question(frame->name) &&
+        !slice_eq(frame->name, SLICE("status")) && !slice_eq(frame->name, SLICE("keys")))
         return err_set(HOIST_EINVAL, "this primary (%s) knows no command '%.*s'", p->software,
                        SLICE_ARG(frame->name));
     if (atomic_load(&p->stopping))
@@ -200,6 +202,7 @@ static enum hoist_err look_at_envs(struct primary *p)
 static void primary_free(struct primary *p)
 {
     fleet_free(p->fleet);
+    releases_close(p->releases);
     gate_done(&p->reader_gate);
     gate_done(&p->writer_gate);
     denials_free(p->denials);
@@ -239,6 +242,7 @@ static enum hoist_err primary_new(struct store *s, const struct primary_config *
     p->role = mem_dup_str(config->role);
     p->key = config->key;
     p->sums = config->sums;
+    p->guards = config->guards;
     p->txn_duration = metric_series(
         METRIC_HISTOGRAM, "hoist_txn_duration_seconds",
         "Time of a write transaction, from its begin to the end of its commit.", "", txn_buckets);
@@ -369,6 +373,8 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
         err = look_at_envs(p);
     if (err == HOIST_OK)
         err = ledger_load(p->fleet, s, clock_mono_ns());
+    if (err == HOIST_OK)
+        err = releasing_begin(p);
     if (err == HOIST_OK && p->sums)
         err = evaluations_begin(s, clock_wall_ms());
     if (err == HOIST_OK)
@@ -383,6 +389,7 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
         return err;
     }
     metrics_on_write(primary_metrics_update, p);
+    releasing_metrics(p->releases);
     *ret = p;
     return HOIST_OK;
 }
@@ -402,6 +409,7 @@ void primary_stop(struct primary *p)
     if (!p)
         return;
     metrics_off_write(primary_metrics_update, p);
+    releasing_metrics(NULL);
     /* The reader first: what it has read goes on to the writer. */
     atomic_store(&p->stopping, true);
     queue_close(&p->questions);

@@ -26,6 +26,20 @@ enum anonymous {
     ANONYMOUS_NONE,
 };
 
+struct release_plan;
+struct release_answer;
+
+/* Who asks the guards of releases. To be stopped before the primary is. */
+struct primary_guards {
+    /* Ask those of the plan's guards that are in the bit set `guards`, and go on; done() is called once,
+     * from any thread, with an answer for each, in the order of their indices. An error: it will not
+     * be called, with why in err_last(). NULL: nobody asks, and no guard ever passes. */
+    enum hoist_err (*ask)(void *arg, const struct release_plan *plan, uint32_t guards,
+                          void (*done)(void *done_arg, const struct release_answer *answers),
+                          void *done_arg);
+    void *arg;
+};
+
 struct primary_config {
     const char *const *envs; /* made if they are not there; none and none there: "production" */
     uint32_t env_count;
@@ -38,6 +52,7 @@ struct primary_config {
     uint32_t private_count;
     const char *const *kill_on_alert; /* "ENV:ALERT=FLAG", see alerts.h */
     uint32_t kill_count;
+    struct primary_guards guards;
     const char *id;
     const char *software;
     const char *role; /* "primary" or "dev", as status says it */

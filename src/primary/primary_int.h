@@ -20,6 +20,7 @@
 #include "primary/killed.h"
 #include "primary/primary.h"
 #include "primary/private.h"
+#include "primary/releases.h"
 
 enum { JOBS_MAX = 8192, JOBS_BYTES_MAX = 512 << 20, PEER_SIZE = 32 };
 
@@ -35,8 +36,10 @@ struct job { /* a command or a question */
     enum kill_trigger trigger;
     struct frame_command frame;
     char peer[PEER_SIZE];
-    struct command *command; /* NULL: not read yet, or a question */
-    int64_t asked_ns;        /* when it came */
+    struct command *command;     /* NULL: not read yet, or a question */
+    struct release_round *round; /* NULL: it is none of a release's; else there is no command */
+    struct slice alert;          /* not empty: the name of one that fires, for releases; likewise */
+    int64_t asked_ns;            /* when it came */
     struct answer answer;
 };
 
@@ -64,6 +67,9 @@ struct primary {
     const struct sign_key *key; /* NULL: nothing is signed */
     struct alert_rules alert_rules;
     struct metric *webhooks[WEBHOOK_RESULTS];
+
+    struct releases *releases;
+    struct primary_guards guards;
 
     struct denials *denials;
     struct sums *sums;                    /* NULL: nothing is counted */
@@ -95,6 +101,23 @@ MUST_USE enum hoist_err job_read(struct primary *p, struct job *j);
 void job_answer(struct job *j);
 /* It will never be answered; it is gone, too. */
 void job_drop(struct job *j);
+
+static inline bool job_is_releases(const struct job *j)
+{
+    return j->round || j->alert.len > 0;
+}
+
+/* Carry out a job that is a release's. As command_run(). */
+MUST_USE enum hoist_err releasing_run(struct primary *p, struct job *j, struct store_write *w,
+                                      int64_t wall_ms);
+/* Begin the rounds that are due; the writer's thread. */
+void releasing_tick(struct primary *p);
+/* Read them, and say to each that the primary was restarted. Before there are threads. */
+MUST_USE enum hoist_err releasing_begin(struct primary *p);
+/* Their metrics; NULL: none any more. */
+void releasing_metrics(struct releases *rs);
+/* An alert fires; any thread. False: it is to be said again. */
+bool releasing_alert(struct primary *p, struct slice name);
 
 /* Before primary_alerts(). EINVAL, ENOMEM. */
 MUST_USE enum hoist_err webhook_begin(struct primary *p, const struct primary_config *config);

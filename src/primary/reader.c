@@ -6,6 +6,7 @@
 #include "primary/primary_int.h"
 #include "primary/query.h"
 #include "primary/query_fleet.h"
+#include "primary/query_release.h"
 #include "primary/query_top.h"
 
 /* Whether somebody may ask that of environment `env`; NULL: of the one that is named first. */
@@ -53,6 +54,8 @@ static void answer(struct primary *p, struct job *j, struct store_read *r, const
     } else if (slice_eq(j->frame.name, SLICE("status"))) {
         enum hoist_err err = primary_status(p, &a->body);
         a->exit = err == HOIST_OK ? EXIT_DONE : query_fail(&a->body, err, NULL);
+    } else if (release_is_question(j->frame.name)) {
+        a->exit = release_answer(p->releases, r, j->frame.name, args, clock_wall_ms(), &a->body);
     } else if (slice_eq(j->frame.name, SLICE("keys"))) {
         a->exit = keys_answer(r, p->key, &a->body);
     } else {

@@ -243,6 +243,9 @@ unsigned primary_alerts(struct primary *p, struct slice body, struct buf *out)
     } else {
         tell_rest(&said);
         status = kill_all(p, &said, out);
+        for (uint32_t i = 0; i < said.name_count; i++)
+            if (!releasing_alert(p, said.names[i]))
+                status = STATUS_AGAIN;
     }
     metric_inc(p->webhooks[status == STATUS_OK    ? WEBHOOK_OK
                            : status == STATUS_BAD ? WEBHOOK_REFUSED

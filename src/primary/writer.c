@@ -32,6 +32,18 @@ static const char unknown_mend[] =
 
 /* ------------------------------------------------------------------ one transaction */
 
+static enum hoist_err run_command(struct primary *p, struct job *j, struct store_write *w,
+                                  int64_t now_ms)
+{
+    enum hoist_err err = job_read(p, j);
+    if (err != HOIST_OK)
+        return err;
+    command_sign_with(j->command, p->key);
+    command_judge_by(j->command, &p->writer_gate);
+    command_release_with(j->command, p->releases);
+    return command_run(j->command, w, p->fleet, now_ms, &j->answer);
+}
+
 /* Judge each job against what those before it left. On error nothing may be committed. */
 static enum hoist_err run_jobs(struct primary *p, struct store_write *w, struct batch *b,
                                bool *ret_changed)
@@ -42,12 +54,8 @@ static enum hoist_err run_jobs(struct primary *p, struct store_write *w, struct 
         struct job *j = b->jobs[i];
         answer_done(&j->answer);
         j->answer = ANSWER_INIT;
-        enum hoist_err err = job_read(p, j);
-        if (err == HOIST_OK) {
-            command_sign_with(j->command, p->key);
-            command_judge_by(j->command, &p->writer_gate);
-            err = command_run(j->command, w, p->fleet, now_ms, &j->answer);
-        }
+        enum hoist_err err =
+            job_is_releases(j) ? releasing_run(p, j, w, now_ms) : run_command(p, j, w, now_ms);
         if (err != HOIST_OK)
             return err;
         *ret_changed |= j->answer.changed || j->answer.wrote;
@@ -63,12 +71,15 @@ static enum hoist_err commit_batch(struct primary *p, struct batch *b, int64_t *
     enum hoist_err err = store_write_begin(p->store, &w);
     if (err != HOIST_OK)
         return err;
+    releases_begin(p->releases);
     err = run_jobs(p, w, b, &changed);
     if (err != HOIST_OK || !changed) {
         store_write_abort(w);
         return err;
     }
     err = store_write_commit(w);
+    if (err == HOIST_OK)
+        releases_committed(p->releases);
     *ret_commit_ns = clock_mono_ns();
     metric_observe(p->txn_duration, (double)(*ret_commit_ns - began_ns) / 1e9);
     return err;
@@ -143,7 +154,7 @@ static void land(struct primary *p, const struct batch *b, int64_t commit_ns)
 static void settle_all(const struct batch *b)
 {
     for (uint32_t i = 0; i < b->count; i++)
-        if (b->jobs[i]->answer.wrote)
+        if (b->jobs[i]->answer.wrote && b->jobs[i]->command)
             command_committed(b->jobs[i]->command);
 }
 
@@ -331,6 +342,8 @@ static int64_t upkeep(struct primary *p)
         }
         if (!atomic_load(&p->broken))
             keep_ledger(p, &more);
+        if (!atomic_load(&p->broken))
+            releasing_tick(p);
         p->tick_ms = more && err == HOIST_OK ? now_ms : now_ms + TICK_MS;
     }
     if (now_ms >= p->status_ms) {

@@ -1,0 +1,434 @@
+#include "primary/query_release.h"
+
+#include <string.h>
+
+#include "primary/query_int.h"
+#include "release/event_json.h"
+#include "release/say.h"
+#include "release/waiting.h"
+
+enum {
+    LOG_LIMIT = 1000,
+    LOG_LIMIT_MAX = 10000
+}; /* events: the writer waits while they are shown */
+
+static void put(struct json_writer *w, const char *name, const char *value)
+{
+    json_key(w, name);
+    json_put_str(w, value);
+}
+
+static void put_slice(struct json_writer *w, const char *name, struct slice value)
+{
+    json_key(w, name);
+    json_put_slice(w, value);
+}
+
+static void put_u64(struct json_writer *w, const char *name, uint64_t value)
+{
+    json_key(w, name);
+    json_put_u64(w, value);
+}
+
+static void put_time(struct json_writer *w, const char *name, int64_t ms)
+{
+    json_key(w, name);
+    if (ms == 0 || ms == INT64_MAX)
+        json_put_null(w);
+    else
+        json_put_time(w, ms);
+}
+
+static void put_hash(struct json_writer *w, const char *name, const uint8_t hash[HASH_SIZE])
+{
+    json_key(w, name);
+    json_put_hex(w, slice_of(hash, HASH_SIZE));
+}
+
+/* ------------------------------------------------------------------ where it stands */
+
+const char *const release_standings[RELEASE_STANDINGS] = {
+    [STANDING_MOVING] = "moving",       [STANDING_WAITING] = "waiting",
+    [STANDING_HOLDING] = "holding",     [STANDING_ROLLING_BACK] = "rolling_back",
+    [STANDING_COMPLETED] = "completed", [STANDING_ROLLED_BACK] = "rolled_back",
+};
+
+/* While it moves it waits for something at all times: time that passes and is good is how it moves. */
+static enum release_standing standing_of_moving(const struct release_record *r)
+{
+    enum {
+        TROUBLE = 1u << RELEASE_UNHELD | 1u << RELEASE_CONVERGED,
+        OTHERS = 1u << RELEASE_CHECK | 1u << RELEASE_SIGN | 1u << RELEASE_WINDOW
+    };
+    bool soaks = r->unmet >> RELEASE_SOAK & 1;
+    if (r->unmet & TROUBLE || (soaks && r->rounds == 0))
+        return STANDING_HOLDING;
+    return soaks || !(r->unmet & (OTHERS | 1u << RELEASE_EXPOSED)) ? STANDING_MOVING
+                                                                   : STANDING_WAITING;
+}
+
+enum release_standing release_standing(const struct release_record *r)
+{
+    if (r->state == RELEASE_ROLLING_BACK)
+        return STANDING_ROLLING_BACK;
+    if (r->state == RELEASE_ENDED)
+        return r->cause == RELEASE_BY_NOBODY ? STANDING_COMPLETED : STANDING_ROLLED_BACK;
+    return standing_of_moving(r);
+}
+
+static const char *state_name(const struct release_record *r)
+{
+    return release_standings[release_standing(r)];
+}
+
+static void put_waiting(struct json_writer *w, const struct release_plan *plan,
+                        const struct release_record *r, int64_t wall_ms)
+{
+    struct release_wait waits[RELEASE_WAITS_MAX];
+    uint32_t count = release_waiting(plan, r, wall_ms, waits);
+    json_key(w, "waiting");
+    json_array_begin(w);
+    for (uint32_t i = 0; i < count; i++) {
+        json_object_begin(w);
+        put(w, "condition", release_condition_name(waits[i].condition));
+        put_time(w, "since", waits[i].since_ms);
+        put(w, "text", waits[i].text);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static void put_guards(struct json_writer *w, const struct release_plan *plan,
+                       const struct release_record *r)
+{
+    json_key(w, "guards");
+    json_array_begin(w);
+    for (uint32_t i = 0; i < plan->guard_count; i++) {
+        const struct release_guard_record *g = &r->guards[i];
+        if (!(plan->steps[r->step].guards >> i & 1))
+            continue;
+        json_object_begin(w);
+        put_slice(w, "guard", plan->guards[i].name);
+        put(w, "verdict", g->verdict ? release_verdict_name((enum release_verdict)g->verdict) : "");
+        json_key(w, "value");
+        if (g->verdict == RELEASE_PASS || g->verdict == RELEASE_FAIL)
+            json_put_number(w, g->value);
+        else
+            json_put_null(w);
+        put_u64(w, "fails", g->fails);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static void put_envs(struct json_writer *w, const struct release_plan *plan,
+                     const struct release_record *r)
+{
+    json_key(w, "envs");
+    json_array_begin(w);
+    for (uint32_t i = 0; i < plan->env_count; i++) {
+        const struct release_env_record *e = &r->envs[i];
+        json_object_begin(w);
+        put_slice(w, "env", plan->envs[i]);
+        put_u64(w, "baseline", e->baseline);
+        put_u64(w, "version", e->version);
+        put_u64(w, "live", e->live);
+        put_u64(w, "lagging", e->lagging);
+        put_u64(w, "silent", e->silent);
+        json_key(w, "killed");
+        json_array_begin(w);
+        for (uint32_t f = 0; f < plan->flag_count; f++)
+            if (e->killed >> f & 1)
+                json_put_slice(w, plan->flags[f].key);
+        json_array_end(w);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static void put_signs(struct json_writer *w, const struct release_plan *plan,
+                      const struct release_record *r)
+{
+    const struct release_step *s = &plan->steps[r->step];
+    json_key(w, "signs");
+    json_array_begin(w);
+    for (uint32_t i = 0; i < s->sign_count; i++) {
+        json_object_begin(w);
+        put_slice(w, "role", plan->roles[s->signs[i].role].name);
+        put_slice(w, "statement", s->signs[i].statement);
+        json_key(w, "by");
+        if (r->signs[i].person)
+            json_put_slice(w, plan->people[r->signs[i].person - 1]);
+        else
+            json_put_null(w);
+        put_time(w, "at", r->signs[i].at_ms);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static void put_checks(struct json_writer *w, const struct release_plan *plan,
+                       const struct release_record *r)
+{
+    json_key(w, "checks");
+    json_array_begin(w);
+    for (uint32_t i = 0; i < plan->check_count; i++) {
+        if (!(plan->steps[r->step].checks >> i & 1))
+            continue;
+        json_object_begin(w);
+        put_slice(w, "check", plan->checks[i].name);
+        json_key(w, "argv");
+        json_array_begin(w);
+        for (uint32_t n = 0; n < plan->checks[i].argc; n++)
+            json_put_slice(w, plan->checks[i].argv[n]);
+        json_array_end(w);
+        put_u64(w, "timeout_ms", plan->checks[i].timeout_ms);
+        json_key(w, "passed");
+        json_put_bool(w, r->checks[i].passed);
+        put_time(w, "at", r->checks[i].at_ms);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+/* DEPLOY-001 … 005: what is done, under way, or ahead. */
+static const char *phase_state(const struct release_plan *plan, const struct release_record *r,
+                               const struct release_phase_head *p)
+{
+    bool over = r->state == RELEASE_ENDED && r->cause == RELEASE_BY_NOBODY;
+    if (over || (p->count > 0 && r->step >= p->first + p->count) ||
+        (p->count == 0 && plan->steps[r->step].phase > (enum release_phase)(p - plan->phases)))
+        return "done";
+    if (r->step < p->first || p->count == 0)
+        return "ahead";
+    return state_name(r);
+}
+
+static void put_phases(struct json_writer *w, const struct release_plan *plan,
+                       const struct release_record *r)
+{
+    json_key(w, "phases");
+    json_array_begin(w);
+    for (int i = 0; i < RELEASE_PHASES; i++) {
+        const struct release_phase_head *p = &plan->phases[i];
+        json_object_begin(w);
+        put(w, "phase", release_phase_name((enum release_phase)i));
+        put_slice(w, "task", p->task);
+        put_slice(w, "title", p->title);
+        put_slice(w, "owner", p->owner);
+        json_key(w, "depends_on");
+        if (i > 0)
+            json_put_slice(w, plan->phases[i - 1].task);
+        else
+            json_put_null(w);
+        put(w, "state", phase_state(plan, r, p));
+        put_u64(w, "first_step", p->first + 1);
+        put_u64(w, "steps", p->count);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static void put_cause(struct json_writer *w, const struct release_plan *plan,
+                      const struct release_record *r)
+{
+    char why[RELEASE_SAID_SIZE];
+    json_key(w, "cause");
+    if (r->cause == RELEASE_BY_NOBODY) {
+        json_put_null(w);
+        return;
+    }
+    release_say_cause(plan, r, why);
+    json_put_str(w, why);
+}
+
+static void put_held(struct json_writer *w, const struct release_record *r)
+{
+    json_key(w, "held");
+    if (r->state != RELEASE_MOVING || !r->holder[0]) {
+        json_put_null(w);
+        return;
+    }
+    json_object_begin(w);
+    put(w, "by", r->holder);
+    put_slice(w, "reason", slice_of(r->reason, strnlen(r->reason, sizeof r->reason)));
+    json_object_end(w);
+}
+
+static void put_step(struct json_writer *w, const struct release_plan *plan,
+                     const struct release_record *r)
+{
+    const struct release_step *s = &plan->steps[r->step];
+    char said[RELEASE_SAID_SIZE];
+    release_say_step(plan, r->step, said);
+    put_u64(w, "step", r->step + 1);
+    put_u64(w, "steps", plan->step_count);
+    put(w, "said", said);
+    put(w, "phase", release_phase_name(s->phase));
+    put_time(w, "step_since", r->step_ms);
+    put_u64(w, "soak_ms", r->soak_ms);
+    put_u64(w, "soak_target_ms", s->soak_ms);
+    put_u64(w, "exposed", r->exposed);
+    put_u64(w, "exposed_target", s->exposed);
+}
+
+void release_put_status(struct json_writer *w, const struct release_plan *plan,
+                        const struct release_record *r, uint32_t id, int64_t wall_ms)
+{
+    put_slice(w, "release", plan->name);
+    put_u64(w, "id", id);
+    put_slice(w, "title", plan->title);
+    put_slice(w, "owner", plan->owner);
+    put(w, "state", state_name(r));
+    put_cause(w, plan, r);
+    put_step(w, plan, r);
+    put_time(w, "started", r->started_ms);
+    put_time(w, "ended", r->ended_ms);
+    put_time(w, "earliest",
+             r->state == RELEASE_MOVING ? release_earliest(plan, r, wall_ms) : INT64_MAX);
+    put(w, "author", r->author);
+    put_hash(w, "plan", plan->hash);
+    put_hash(w, "definitions", r->definitions);
+    put_slice(w, "commit", slice_of(r->commit, strnlen(r->commit, sizeof r->commit)));
+    put_held(w, r);
+    put_waiting(w, plan, r, wall_ms);
+    put_guards(w, plan, r);
+    put_signs(w, plan, r);
+    put_checks(w, plan, r);
+    put_envs(w, plan, r);
+    put_phases(w, plan, r);
+}
+
+/* ------------------------------------------------------------------ questions */
+
+struct showing {
+    struct json_writer *w;
+    int64_t wall_ms;
+    const struct release *found;
+    uint32_t id;
+};
+
+static void show_short(void *arg, const struct release *r)
+{
+    struct showing *s = arg;
+    char said[RELEASE_SAID_SIZE];
+    release_say_step(r->plan, r->record.step, said);
+    json_object_begin(s->w);
+    put_slice(s->w, "release", r->plan->name);
+    put_u64(s->w, "id", r->id);
+    put_slice(s->w, "title", r->plan->title);
+    put(s->w, "state", state_name(&r->record));
+    put(s->w, "said", said);
+    put_time(s->w, "started", r->record.started_ms);
+    put_time(s->w, "ended", r->record.ended_ms);
+    json_object_end(s->w);
+}
+
+static void show_status(void *arg, const struct release *r)
+{
+    struct showing *s = arg;
+    json_object_begin(s->w);
+    release_put_status(s->w, r->plan, &r->record, r->id, s->wall_ms);
+    json_object_end(s->w);
+}
+
+static uint32_t list(struct releases *rs, int64_t wall_ms, struct buf *out)
+{
+    struct json_writer w = JSON_WRITER(out, 0);
+    struct showing s = {.w = &w, .wall_ms = wall_ms};
+    json_object_begin(&w);
+    json_key(&w, "releases");
+    json_array_begin(&w);
+    releases_show(rs, SLICE(""), show_short, &s);
+    json_array_end(&w);
+    json_object_end(&w);
+    return query_done(out, EXIT_DONE);
+}
+
+static uint32_t no_release(struct slice name, struct buf *out)
+{
+    return query_error(out, EXIT_NO, "not-found", "release", "flagctl release list shows them",
+                       NULL, "there is no release '%.*s'", SLICE_ARG(name));
+}
+
+static uint32_t status(struct releases *rs, struct slice name, int64_t wall_ms, struct buf *out)
+{
+    struct json_writer w = JSON_WRITER(out, 0);
+    struct showing s = {.w = &w, .wall_ms = wall_ms};
+    if (releases_show(rs, name, show_status, &s) == 0)
+        return no_release(name, out);
+    return query_done(out, EXIT_DONE);
+}
+
+/* ------------------------------------------------------------------ the log */
+
+/* Rows are read from the store and shown by the plan that is kept: its indices mean that plan's. */
+struct logging {
+    struct json_writer *w;
+    struct store_read *r;
+    uint64_t from;
+    uint64_t limit;
+    bool ticks;
+};
+
+static void show_log(void *arg, const struct release *r)
+{
+    struct logging *l = arg;
+    struct store_release_row row;
+    struct release_event e;
+    uint64_t at = l->from > 0 ? l->from : RELEASE_FIRST_EVENT;
+    put_slice(l->w, "release", r->plan->name);
+    put_u64(l->w, "id", r->id);
+    json_key(l->w, "events");
+    json_array_begin(l->w);
+    while (l->limit > 0 && store_release_next(l->r, r->id, at, &row) == HOIST_OK &&
+           row.id == r->id && release_event_decode(row.row, &e) == HOIST_OK) {
+        at = row.sequence + 1;
+        if (e.kind == RELEASE_TICK && !l->ticks)
+            continue;
+        release_event_put_json(l->w, r->plan, &e);
+        l->limit--;
+    }
+    json_array_end(l->w);
+    put_u64(l->w, "next", at);
+}
+
+static uint32_t log_of(struct releases *rs, struct store_read *r, struct slice name,
+                       const json_t *args, struct buf *out)
+{
+    bool ok = true;
+    struct json_writer w = JSON_WRITER(out, 0);
+    struct logging l = {.w = &w, .r = r};
+    l.from = query_u64(args, "from", 0, &ok);
+    l.limit = query_u64(args, "limit", LOG_LIMIT, &ok);
+    l.ticks = json_is_true(json_object_get(args, "ticks"));
+    if (!ok || l.limit > LOG_LIMIT_MAX)
+        return query_bad_args(out, "release_log");
+    json_object_begin(&w);
+    uint32_t shown = releases_show(rs, name, show_log, &l);
+    json_object_end(&w);
+    if (shown > 0)
+        return query_done(out, EXIT_DONE);
+    buf_clear(out);
+    return no_release(name, out);
+}
+
+bool release_is_question(struct slice name)
+{
+    return slice_eq(name, SLICE("releases")) || slice_eq(name, SLICE("release_status")) ||
+           slice_eq(name, SLICE("release_log"));
+}
+
+uint32_t release_answer(struct releases *rs, struct store_read *r, struct slice name,
+                        const json_t *args, int64_t wall_ms, struct buf *out)
+{
+    bool ok = true;
+    const char *release = query_str(args, "release", &ok);
+    if (slice_eq(name, SLICE("releases")))
+        return list(rs, wall_ms, out);
+    if (!ok || !release || !*release)
+        return query_error(out, EXIT_INPUT, "input", "release", "flagctl release list shows them",
+                           NULL, "name the release");
+    return slice_eq(name, SLICE("release_status")) ? status(rs, slice_str(release), wall_ms, out)
+                                                   : log_of(rs, r, slice_str(release), args, out);
+}

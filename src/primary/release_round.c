@@ -1,0 +1,173 @@
+/* A round of a release: what has come from elsewhere, then the tick. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "primary/releases.h"
+#include "release/say.h"
+#include "usage/row.h"
+#include "wire/record.h"
+
+static bool env_of(const struct release *r, struct store_read *read, uint32_t i,
+                   struct store_env *ret)
+{
+    char name[STORE_ENV_NAME_MAX + 1];
+    snprintf(name, sizeof name, "%.*s", SLICE_ARG(r->plan->envs[i]));
+    return store_env_get(read, name, ret) == HOIST_OK;
+}
+
+/* ------------------------------------------------------------------ overrides */
+
+static bool is_killed(struct store_read *read, const struct store_env *env, struct slice key)
+{
+    struct slice record;
+    struct flag *f;
+    if (store_record_get(read, env->id, key, &record) != HOIST_OK ||
+        record_decode(key, record, &f, NULL) != HOIST_OK)
+        return false;
+    bool killed = f->override != FLAG_NO_VARIANT;
+    flag_free(f);
+    return killed;
+}
+
+/* That a flag is killed, or not any more, is seen here and not told by who did it: a kill waits for
+ * nobody. */
+static enum hoist_err see_overrides(struct release *r, const struct release_work *work)
+{
+    struct store_read *read = store_write_read(work->w);
+    struct release_effects fx;
+    struct store_env env;
+    enum hoist_err err = HOIST_OK;
+    for (uint32_t e = 0; e < r->plan->env_count && !err; e++) {
+        if (!env_of(r, read, e, &env))
+            continue;
+        for (uint32_t f = 0; f < r->plan->flag_count && !err; f++) {
+            bool killed = is_killed(read, &env, r->plan->flags[f].key);
+            if (killed == (r->next.envs[e].killed >> f & 1))
+                continue;
+            struct release_event seen =
+                release_event_now(killed ? RELEASE_KILLED : RELEASE_RESTORED, work->wall_ms);
+            seen.env = (uint8_t)e;
+            seen.flag = (uint8_t)f;
+            seen.by = SLICE("hoist");
+            err = release_take(r, work, &seen, &fx);
+        }
+    }
+    return err;
+}
+
+/* ------------------------------------------------------------------ changes by others */
+
+/* A rollback goes before everything, also over a release's flags: then that is what is wanted, and
+ * the rest of it goes back as well. */
+static enum hoist_err see_changes(struct release *r, const struct release_work *work)
+{
+    uint8_t now[HASH_SIZE];
+    struct release_effects fx;
+    if (r->next.state != RELEASE_MOVING)
+        return HOIST_OK;
+    enum hoist_err err = release_definitions(r->plan, store_write_read(work->w), now);
+    if (err == HOIST_ENOTFOUND || (!err && hash_equal(now, r->next.definitions)))
+        return HOIST_OK;
+    if (err)
+        return err;
+    struct release_event aborted = release_event_now(RELEASE_ABORTED, work->wall_ms);
+    aborted.by = SLICE("hoist");
+    aborted.text = SLICE("a rollback changed its flags");
+    return release_take(r, work, &aborted, &fx);
+}
+
+/* ------------------------------------------------------------------ exposures */
+
+static uint64_t yielded(struct store_read *read, const struct store_env *env,
+                        const struct release_flag *f)
+{
+    struct slice bytes;
+    struct usage_row row = {0};
+    uint64_t n = 0;
+    if (store_usage_get(read, env->id, f->key, &bytes) != HOIST_OK ||
+        usage_row_read(bytes, &row) != HOIST_OK)
+        return 0;
+    for (uint32_t i = 0; i < row.count; i++)
+        if (slice_eq(row.variants[i].name, f->on))
+            n = row.variants[i].total;
+    usage_row_done(&row);
+    return n;
+}
+
+/* How often its flags have yielded what it rolls out, in the step's environment, since the last round. What
+ * was counted before the first round of this process, or of another environment, is not known. */
+static uint64_t exposed(struct release *r, struct store_read *read)
+{
+    const struct release_step *s = &r->plan->steps[r->next.step];
+    struct store_env env;
+    uint64_t before = r->yielded, now = 0;
+    bool known = r->yielded_known && r->yielded_env == s->env;
+    r->yielded_known = false;
+    if (s->env == RELEASE_NO_ENV || !env_of(r, read, s->env, &env))
+        return 0;
+    for (uint32_t i = 0; i < r->plan->flag_count; i++)
+        now += yielded(read, &env, &r->plan->flags[i]);
+    r->yielded = now;
+    r->yielded_env = s->env;
+    r->yielded_known = true;
+    return known && now > before ? now - before : 0;
+}
+
+/* ------------------------------------------------------------------ the round */
+
+static enum hoist_err tick(struct release *r, const struct release_work *work,
+                           const struct release_round *round)
+{
+    struct store_read *read = store_write_read(work->w);
+    struct release_event e = release_event_now(RELEASE_TICK, work->wall_ms);
+    struct release_effects fx;
+    e.step = round->step;
+    e.asked = round->asked;
+    memcpy(e.answers, round->answers, sizeof e.answers);
+    e.exposed = exposed(r, read);
+    e.fleet_count = r->plan->env_count;
+    for (uint8_t i = 0; i < e.fleet_count; i++)
+        release_look_at_fleet(r, &r->next, read, work->fleet, i, &e.fleet[i]);
+    return release_take(r, work, &e, &fx);
+}
+
+static struct release *find(const struct releases *rs, uint32_t id)
+{
+    struct release *r;
+    for (uint32_t n = 0; (r = releases_nth(rs, n)); n++)
+        if (r->id == id)
+            return r;
+    return NULL;
+}
+
+enum hoist_err release_take_round(struct releases *rs, const struct release_work *work,
+                                  const struct release_round *round)
+{
+    struct release *r = find(rs, round->id);
+    if (!r)
+        return HOIST_OK;
+    r->asked = false;
+    if (r->next.state == RELEASE_ENDED)
+        return HOIST_OK;
+    releases_count(rs, r, round->asked, round->answers);
+    enum hoist_err err = see_overrides(r, work);
+    if (!err)
+        err = see_changes(r, work);
+    return err ? err : tick(r, work, round);
+}
+
+bool release_is_back(const struct release *r, struct store_read *read, struct fleet *fleet)
+{
+    struct release_fleet f;
+    if (r->record.state != RELEASE_ROLLING_BACK)
+        return false;
+    for (uint8_t i = 0; i < r->plan->env_count; i++) {
+        if (!r->record.envs[i].touched)
+            continue;
+        release_look_at_fleet(r, &r->record, read, fleet, i, &f);
+        if (!r->record.envs[i].version || f.lagging > 0)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,281 @@
+/* An event of a release: its row, and what it does to flags. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "flag/edit.h"
+#include "primary/command_int.h"
+#include "primary/releases.h"
+#include "release/plan_file.h"
+#include "release/say.h"
+#include "wire/record.h"
+
+/* ------------------------------------------------------------------ clocks */
+
+/* Which start of the machine this is; where it does not say, which start of this program. */
+static uint64_t boot_of(void)
+{
+    uint64_t boot = 0;
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, &boot, sizeof boot) != sizeof boot)
+        hash_random(&boot, sizeof boot);
+    if (fd >= 0)
+        close(fd);
+    return boot | 1;
+}
+
+struct release_event release_event_now(enum release_event_kind kind, int64_t wall_ms)
+{
+    static _Atomic uint64_t boot; /* 0: not known yet */
+    struct timespec t;
+    if (!boot)
+        boot = boot_of();
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (struct release_event){.kind = kind,
+                                  .wall_ms = wall_ms,
+                                  .boot = boot,
+                                  .boot_ms =
+                                      (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000};
+}
+
+/* ------------------------------------------------------------------ definitions */
+
+static void env_name(const struct release_plan *plan, uint32_t env,
+                     char out[STORE_ENV_NAME_MAX + 1])
+{
+    snprintf(out, STORE_ENV_NAME_MAX + 1, "%.*s", SLICE_ARG(plan->envs[env]));
+}
+
+static enum hoist_err add_definition(struct store_read *r, const struct store_env *env,
+                                     struct slice key, struct hash_stream *h)
+{
+    struct slice record;
+    struct buf plain = BUF_INIT(FLAG_RECORD_MAX);
+    uint8_t digest[HASH_SIZE] = {0};
+    enum hoist_err err = store_record_get(r, env->id, key, &record);
+    if (err == HOIST_OK)
+        err = record_override(record, FLAG_NO_VARIANT, &plain);
+    if (err == HOIST_OK)
+        hash_blake2b(digest, buf_slice(&plain));
+    if (err == HOIST_OK || err == HOIST_ENOTFOUND)
+        hash_add(h, digest, sizeof digest); /* zero: there is no such flag */
+    buf_done(&plain);
+    return err == HOIST_ENOTFOUND ? HOIST_OK : err;
+}
+
+enum hoist_err release_definitions(const struct release_plan *plan, struct store_read *r,
+                                   uint8_t ret[HASH_SIZE])
+{
+    struct hash_stream h;
+    enum hoist_err err = HOIST_OK;
+    hash_begin(&h);
+    for (uint32_t i = 0; i < plan->env_count && !err; i++) {
+        char name[STORE_ENV_NAME_MAX + 1];
+        struct store_env env;
+        env_name(plan, i, name);
+        err = store_env_get(r, name, &env);
+        for (uint32_t k = 0; k < plan->flag_count && !err; k++)
+            err = add_definition(r, &env, plan->flags[k].key, &h);
+    }
+    if (!err)
+        hash_end(&h, ret);
+    return err;
+}
+
+/* ------------------------------------------------------------------ rows */
+
+static void tell(const struct release *r, const struct release_effects *fx)
+{
+    for (uint32_t i = 0; i < fx->line_count; i++)
+        log_line(fx->lines[i].page ? LOG_WARN : LOG_INFO, "primary: release %.*s: %s",
+                 SLICE_ARG(r->plan->name), fx->lines[i].text);
+}
+
+/* The event alone. */
+static enum hoist_err put_event(struct release *r, struct store_write *w,
+                                const struct release_event *event, struct release_effects *ret)
+{
+    struct buf row = BUF_INIT(RELEASE_ROW_MAX);
+    struct release_record record = r->next;
+    release_step(r->plan, &record, event, ret);
+    if (ret->refused[0])
+        return HOIST_OK;
+    enum hoist_err err = release_event_encode(event, &row);
+    if (!err)
+        err = store_release_put(w, r->id, r->next_sequence, buf_slice(&row));
+    buf_done(&row);
+    if (err)
+        return err;
+    r->next = record;
+    r->next_sequence++;
+    tell(r, ret);
+    return HOIST_OK;
+}
+
+/* ------------------------------------------------------------------ what it does */
+
+static enum hoist_err plan_forward(const struct release *r, uint32_t step, uint32_t flag,
+                                   struct plan *p)
+{
+    struct flag *old = NULL, *new = NULL;
+    struct arena arena = {0};
+    struct tree rule;
+    enum hoist_err err = plan_present(p, r->plan->flags[flag].key, &old);
+    if (!err && old)
+        err = release_plan_rule(r->plan, step, flag, &arena, &rule);
+    if (!err && old) {
+        new = flag_edit_targeting(old, rule);
+        err = new ? plan_put(p, new) : err_set(HOIST_ENOMEM, "out of memory");
+    }
+    flag_free(old);
+    flag_free(new);
+    arena_done(&arena);
+    return err;
+}
+
+/* Nothing may hold the way back up; what is new goes through the checks of any change. */
+static enum hoist_err plan_flags(const struct release *r, uint8_t env, uint32_t step,
+                                 struct plan *p)
+{
+    char mend[512] = "";
+    struct plan_names left = {0};
+    enum hoist_err err = HOIST_OK;
+    for (uint32_t i = 0; i < r->plan->flag_count && !err; i++)
+        err = step == RELEASE_BASELINE
+                  ? plan_back(p, r->plan->flags[i].key, r->next.envs[env].baseline, false, &left)
+                  : plan_forward(r, step, i, p);
+    mem_free(left.keys);
+    if (err)
+        return err;
+    if (step != RELEASE_BASELINE)
+        return plan_check(p, false, mend, sizeof mend);
+    plan_sort(p);
+    return HOIST_OK;
+}
+
+static void say_change(const struct release *r, uint32_t step, char out[RELEASE_SAID_SIZE + 32])
+{
+    char said[RELEASE_SAID_SIZE];
+    if (step == RELEASE_BASELINE) {
+        snprintf(out, RELEASE_SAID_SIZE + 32, "back to the baseline");
+        return;
+    }
+    release_say_step(r->plan, step, said);
+    snprintf(out, RELEASE_SAID_SIZE + 32, "%s", said);
+}
+
+static enum hoist_err put_flags(const struct release *r, const struct release_work *work,
+                                uint8_t env_index, uint32_t step, struct store_env *env,
+                                const struct plan *plan)
+{
+    struct answer *a = work->answer;
+    char author[RELEASE_NAME_MAX + 16], message[RELEASE_SAID_SIZE + 32];
+    snprintf(author, sizeof author, "release %.*s", SLICE_ARG(r->plan->name));
+    say_change(r, step, message);
+    bool back = step == RELEASE_BASELINE;
+    struct change_header head = {.time_ms = work->wall_ms,
+                                 .author = slice_str(author),
+                                 .message = slice_str(message),
+                                 .kind = back ? CHANGE_ROLLBACK : CHANGE_RELEASE,
+                                 .restores = back ? r->next.envs[env_index].baseline : 0};
+    buf_clear(&a->change);
+    enum hoist_err err = command_put_plan(work->w, work->key, &head, env, plan, &a->change);
+    if (err)
+        return err;
+    a->changed = true;
+    snprintf(a->env, sizeof a->env, "%s", env->name);
+    env->head = head.version;
+    return HOIST_OK;
+}
+
+/* Set the flags of one environment as `step` has them, and put down which version that is. */
+static enum hoist_err move_flags(struct release *r, const struct release_work *work, uint8_t index,
+                                 uint32_t step)
+{
+    char name[STORE_ENV_NAME_MAX + 1];
+    struct store_env env;
+    struct plan plan;
+    struct release_effects fx;
+    struct store_read *read = store_write_read(work->w);
+    env_name(r->plan, index, name);
+    enum hoist_err err = store_env_get(read, name, &env);
+    if (err)
+        return err;
+    plan_begin(&plan, read, &env);
+    err = plan_flags(r, index, step, &plan);
+    if (!err && plan.count > 0)
+        err = put_flags(r, work, index, step, &env, &plan);
+    plan_done(&plan);
+    struct release_event done = release_event_now(RELEASE_CHANGED, work->wall_ms);
+    done.step = step;
+    done.env = index;
+    done.version = env.head;
+    memcpy(done.bound.plan, r->plan->hash, HASH_SIZE);
+    if (!err)
+        err = release_definitions(r->plan, read, done.bound.definitions);
+    return err ? err : put_event(r, work->w, &done, &fx);
+}
+
+/* A transaction has one change. The engine asks again for those that are left. */
+static enum hoist_err do_deed(struct release *r, const struct release_work *work,
+                              const struct release_effects *fx)
+{
+    enum hoist_err err = HOIST_OK;
+    if (fx->deed == RELEASE_DO_CHANGE)
+        return move_flags(r, work, r->plan->steps[fx->step].env, fx->step);
+    for (uint8_t i = 0; fx->deed == RELEASE_DO_BASELINE && i < r->plan->env_count; i++)
+        if (fx->envs & 1u << i && !work->answer->changed && !err)
+            err = move_flags(r, work, i, RELEASE_BASELINE);
+    r->due_ms = 0;
+    return err;
+}
+
+enum hoist_err release_take(struct release *r, const struct release_work *work,
+                            const struct release_event *event, struct release_effects *ret)
+{
+    enum hoist_err err = put_event(r, work->w, event, ret);
+    if (err || ret->refused[0])
+        return err;
+    work->answer->wrote = true;
+    return do_deed(r, work, ret);
+}
+
+/* ------------------------------------------------------------------ hosts */
+
+struct counting {
+    const struct store_env *env;
+    struct release_fleet *fleet;
+};
+
+static void count_host(void *arg, const struct fleet_host *host)
+{
+    struct counting *c = arg;
+    if (host->state == FLEET_SILENT) {
+        c->fleet->silent++;
+        return;
+    }
+    c->fleet->live++;
+    c->fleet->lagging += host->epoch != c->env->epoch || host->version < c->fleet->version ||
+                         host->state == FLEET_REFUSING;
+}
+
+void release_look_at_fleet(const struct release *r, const struct release_record *record,
+                           struct store_read *read, struct fleet *fleet, uint8_t env,
+                           struct release_fleet *ret)
+{
+    char name[STORE_ENV_NAME_MAX + 1];
+    struct store_env e;
+    *ret = (struct release_fleet){.env = env, .version = record->envs[env].version};
+    env_name(r->plan, env, name);
+    if (!fleet || store_env_get(read, name, &e) != HOIST_OK)
+        return;
+    if (!ret->version)
+        ret->version = e.head;
+    struct counting c = {&e, ret};
+    fleet_each(fleet, &e, count_host, &c);
+}

@@ -1,0 +1,279 @@
+#include "primary/releases.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "release/plan_file.h"
+
+struct releases {
+    struct release **all; /* by id */
+    uint32_t count;
+    uint32_t last_id;
+    pthread_mutex_t lock; /* the list, and each `record` */
+};
+
+static void release_free(struct release *r)
+{
+    if (!r)
+        return;
+    release_plan_free(r->plan);
+    mem_free(r);
+}
+
+static bool has_ended(const struct release *r)
+{
+    return r->record.state == RELEASE_ENDED;
+}
+
+/* ------------------------------------------------------------------ reading them */
+
+static enum hoist_err read_plan(struct slice yaml, struct release_plan **ret)
+{
+    struct problems problems = {0}, warnings = {0};
+    enum hoist_err err = release_plan_read(yaml, ret, &problems, &warnings);
+    if (err == HOIST_EINVAL)
+        err = err_set(HOIST_ECORRUPT, "its plan cannot be read any more: %s",
+                      problems.count ? problems.items[0].message : "");
+    problems_done(&problems);
+    problems_done(&warnings);
+    return err;
+}
+
+static enum hoist_err fold(struct store_read *read, struct release *r)
+{
+    struct store_release_row row;
+    enum hoist_err err = HOIST_OK;
+    for (r->sequence = RELEASE_FIRST_EVENT; !err; r->sequence++) {
+        err = store_release_next(read, r->id, r->sequence, &row);
+        if (err == HOIST_ENOTFOUND || (!err && row.id != r->id))
+            return HOIST_OK;
+        if (!err && row.sequence != r->sequence)
+            err = err_set(HOIST_ECORRUPT, "event %" PRIu64 " is missing", r->sequence);
+        if (!err)
+            err = release_fold(r->plan, &r->record, row.row);
+    }
+    return err;
+}
+
+static enum hoist_err read_release(struct store_read *read, const struct store_release_row *row,
+                                   struct release **ret)
+{
+    struct release *r = mem_zalloc(1, sizeof *r);
+    if (!r)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    r->id = row->id;
+    enum hoist_err err = read_plan(row->row, &r->plan);
+    if (!err)
+        err = fold(read, r);
+    if (err)
+        release_free(r);
+    else
+        *ret = r;
+    return err;
+}
+
+/* The oldest that have ended make room. */
+static void make_room(struct releases *rs)
+{
+    uint32_t i = 0;
+    if (rs->count < RELEASES_KEPT)
+        return;
+    while (!has_ended(rs->all[i])) /* of which there are more than can be live */
+        i++;
+    release_free(rs->all[i]);
+    memmove(rs->all + i, rs->all + i + 1, (rs->count - i - 1) * sizeof *rs->all);
+    rs->count--;
+}
+
+static void add(struct releases *rs, struct release *r)
+{
+    make_room(rs);
+    rs->all[rs->count++] = r;
+    rs->last_id = r->id;
+}
+
+static enum hoist_err read_all(struct releases *rs, struct store_read *read)
+{
+    struct store_release_row row;
+    enum hoist_err err;
+    for (uint32_t id = 0;; id = row.id + 1) {
+        struct release *r = NULL;
+        err = store_release_next(read, id, 0, &row);
+        if (err)
+            return err == HOIST_ENOTFOUND ? HOIST_OK : err;
+        err = row.sequence ? err_set(HOIST_ECORRUPT, "its plan is missing")
+                           : read_release(read, &row, &r);
+        if (err == HOIST_ENOMEM)
+            return err;
+        if (err)
+            log_error("primary: release number %" PRIu32 " is left alone: %s", row.id, err_last());
+        else
+            add(rs, r);
+        rs->last_id = row.id;
+        if (row.id == UINT32_MAX)
+            return HOIST_OK;
+    }
+}
+
+enum hoist_err releases_open(struct store *s, struct releases **ret)
+{
+    struct releases *rs = mem_zalloc(1, sizeof *rs);
+    struct store_read *read;
+    if (rs)
+        rs->all = mem_zalloc(RELEASES_KEPT, sizeof *rs->all);
+    if (!rs || !rs->all) {
+        mem_free(rs);
+        return err_set(HOIST_ENOMEM, "out of memory");
+    }
+    pthread_mutex_init(&rs->lock, NULL);
+    enum hoist_err err = store_read_begin(s, false, &read);
+    if (!err) {
+        err = read_all(rs, read);
+        store_read_end(read);
+    }
+    if (err)
+        releases_close(rs);
+    else
+        *ret = rs;
+    return err;
+}
+
+void releases_close(struct releases *rs)
+{
+    if (!rs)
+        return;
+    for (uint32_t i = 0; i < rs->count; i++)
+        release_free(rs->all[i]);
+    pthread_mutex_destroy(&rs->lock);
+    mem_free(rs->all);
+    mem_free(rs);
+}
+
+/* ------------------------------------------------------------------ a transaction */
+
+void releases_begin(struct releases *rs)
+{
+    pthread_mutex_lock(&rs->lock);
+    for (uint32_t i = rs->count; i-- > 0;) {
+        struct release *r = rs->all[i];
+        r->next = r->record;
+        r->next_sequence = r->sequence;
+        if (!r->is_new)
+            continue;
+        release_free(r); /* it was never committed, and it is the last */
+        rs->count--;
+        rs->last_id--;
+    }
+    pthread_mutex_unlock(&rs->lock);
+}
+
+void releases_committed(struct releases *rs)
+{
+    pthread_mutex_lock(&rs->lock);
+    for (uint32_t i = 0; i < rs->count; i++) {
+        struct release *r = rs->all[i];
+        if (r->next_sequence == r->sequence)
+            continue;
+        r->record = r->next;
+        r->sequence = r->next_sequence;
+        r->is_new = false;
+    }
+    pthread_mutex_unlock(&rs->lock);
+}
+
+void releases_count(struct releases *rs, struct release *r, uint32_t asked,
+                    const struct release_answer *answers)
+{
+    pthread_mutex_lock(&rs->lock);
+    for (uint32_t left = asked; left; left &= left - 1) {
+        uint32_t guard = (uint32_t)__builtin_ctz(left);
+        r->verdicts[guard][answers[guard].verdict - RELEASE_PASS]++;
+    }
+    pthread_mutex_unlock(&rs->lock);
+}
+
+static uint32_t live_count(const struct releases *rs)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < rs->count; i++)
+        n += !has_ended(rs->all[i]);
+    return n;
+}
+
+enum hoist_err releases_start(struct releases *rs, const struct release_work *work,
+                              struct release_plan *plan, struct slice yaml,
+                              const struct release_event *event, struct release_effects *ret)
+{
+    if (live_count(rs) >= RELEASES_LIVE)
+        return err_set(HOIST_ELIMIT, "%d releases are under way already", RELEASES_LIVE);
+    struct release *r = mem_zalloc(1, sizeof *r);
+    if (!r)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    r->id = rs->last_id + 1;
+    r->plan = plan;
+    r->next_sequence = RELEASE_FIRST_EVENT;
+    r->is_new = true;
+    enum hoist_err err = store_release_put(work->w, r->id, 0, yaml);
+    if (!err)
+        err = release_take(r, work, event, ret);
+    if (err || ret->refused[0]) {
+        mem_free(r); /* the plan is the caller's still */
+        return err;
+    }
+    pthread_mutex_lock(&rs->lock);
+    add(rs, r);
+    pthread_mutex_unlock(&rs->lock);
+    return HOIST_OK;
+}
+
+/* ------------------------------------------------------------------ finding */
+
+struct release *releases_find(const struct releases *rs, struct slice name)
+{
+    for (uint32_t i = rs->count; i-- > 0;)
+        if (slice_eq(rs->all[i]->plan->name, name))
+            return rs->all[i];
+    return NULL;
+}
+
+static bool moves(const struct release_plan *plan, struct slice env, struct slice key)
+{
+    if (release_env_find(plan, env) < 0)
+        return false;
+    for (uint32_t i = 0; i < plan->flag_count; i++)
+        if (slice_eq(plan->flags[i].key, key))
+            return true;
+    return false;
+}
+
+struct release *releases_owner(const struct releases *rs, struct slice env, struct slice key)
+{
+    for (uint32_t i = 0; i < rs->count; i++)
+        if (rs->all[i]->next.state != RELEASE_ENDED && moves(rs->all[i]->plan, env, key))
+            return rs->all[i];
+    return NULL;
+}
+
+struct release *releases_nth(const struct releases *rs, uint32_t n)
+{
+    return n < rs->count ? rs->all[n] : NULL;
+}
+
+uint32_t releases_show(struct releases *rs, struct slice name,
+                       void (*show)(void *arg, const struct release *r), void *arg)
+{
+    uint32_t shown = 0;
+    pthread_mutex_lock(&rs->lock);
+    for (uint32_t i = rs->count; i-- > 0;) {
+        const struct release *r = rs->all[i];
+        if (r->is_new || (name.len && (shown || !slice_eq(r->plan->name, name))))
+            continue;
+        show(arg, r);
+        shown++;
+    }
+    pthread_mutex_unlock(&rs->lock);
+    return shown;
+}

@@ -1,0 +1,117 @@
+/* releases.h - the releases that this primary runs.
+ *
+ * A release is its rows in the store (store/release.c): the plan as it was written, then its events, of which
+ * the record is the fold (release/engine.h). An event and the change that it brings about are put in one
+ * transaction; the record that is kept here moves on once that is committed.
+ *
+ * Threads: the writer's, but for releases_show().
+ */
+#ifndef PRIMARY_RELEASES_H
+#define PRIMARY_RELEASES_H
+
+#include "primary/command.h"
+#include "release/engine.h"
+
+enum {
+    RELEASES_KEPT = 256, /* in memory: all that have not ended, and the newest of those that have */
+    RELEASES_LIVE = 200, /* at a time */
+    RELEASE_PLAN_MAX = 1 << 20, /* bytes of a plan */
+    RELEASE_FIRST_EVENT = 1,    /* the sequence behind the plan's */
+};
+
+struct releases;
+
+struct release {
+    uint32_t id;
+    struct release_plan *plan;
+    struct release_record record; /* as it is committed; others read it under the lock */
+
+    /* The writer's own: as the transaction under way has it. */
+    struct release_record next;
+    uint64_t sequence, next_sequence;
+    bool is_new;
+
+    uint64_t verdicts[RELEASE_GUARDS_MAX]
+                     [4]; /* PASS to ERROR, since the start; under the lock, too */
+
+    int64_t due_ms;   /* when the next round is to begin; clock_mono_ms() */
+    bool asked;       /* a round has begun, and has no answers yet */
+    uint64_t yielded; /* by its flags in that environment, at the last round */
+    uint8_t yielded_env;
+    bool yielded_known;
+};
+
+/* Read them all. A release whose rows cannot be read is named in the log, and left. ENOMEM, EIO, ECORRUPT. */
+MUST_USE enum hoist_err releases_open(struct store *s, struct releases **ret);
+void releases_close(struct releases *rs);
+
+/* Before a transaction: nothing of the last one counts that was not committed. And after its commit. */
+void releases_begin(struct releases *rs);
+void releases_committed(struct releases *rs);
+
+/* A round's verdicts, for the metrics. */
+void releases_count(struct releases *rs, struct release *r, uint32_t asked,
+                    const struct release_answer *answers);
+
+/* The newest release of that name; NULL: there is none. */
+struct release *releases_find(const struct releases *rs, struct slice name);
+
+/* The one that moves this flag, or is taking it back; NULL: none does. */
+struct release *releases_owner(const struct releases *rs, struct slice env, struct slice key);
+
+struct release *releases_nth(const struct releases *rs, uint32_t n); /* NULL behind the last */
+
+/* Any thread: show the newest release called `name`, or with no name all of them, the newest first, as they
+ * are committed. How many there were. The writer waits meanwhile. */
+uint32_t releases_show(struct releases *rs, struct slice name,
+                       void (*show)(void *arg, const struct release *r), void *arg);
+
+/* ------------------------------------------------------------------ events (release_take.c) */
+
+struct release_work { /* what an event is taken with */
+    struct store_write *w;
+    const struct sign_key *key; /* changes are signed with; NULL: they are not */
+    struct fleet *fleet;
+    int64_t wall_ms;
+    struct answer *answer; /* takes the change, of which there is one at most */
+};
+
+/* An event of now, by the clocks of this machine. */
+struct release_event release_event_now(enum release_event_kind kind, int64_t wall_ms);
+
+/* Begin a release: `plan` is the caller's until this gives it a place. `event` is a RELEASE_STARTED. */
+MUST_USE enum hoist_err releases_start(struct releases *rs, const struct release_work *work,
+                                       struct release_plan *plan, struct slice yaml,
+                                       const struct release_event *event,
+                                       struct release_effects *ret);
+
+/* Take an event: put its row, and do what it brings about. refused in *ret: nothing was put. */
+MUST_USE enum hoist_err release_take(struct release *r, const struct release_work *work,
+                                     const struct release_event *event,
+                                     struct release_effects *ret);
+
+/* How the hosts of environment number `env` stand to what the release has changed there. */
+void release_look_at_fleet(const struct release *r, const struct release_record *record,
+                           struct store_read *read, struct fleet *fleet, uint8_t env,
+                           struct release_fleet *ret);
+
+/* The hash of its flags' definitions, overrides apart, in all its environments. */
+MUST_USE enum hoist_err release_definitions(const struct release_plan *plan, struct store_read *r,
+                                            uint8_t ret[HASH_SIZE]);
+
+/* ------------------------------------------------------------------ rounds (release_round.c) */
+
+struct release_round { /* answers of the guards */
+    uint32_t id, step;
+    uint32_t asked;
+    struct release_answer answers[RELEASE_GUARDS_MAX];
+};
+
+/* Take a round: overrides that came or went, changes by others, the round itself. */
+MUST_USE enum hoist_err release_take_round(struct releases *rs, const struct release_work *work,
+                                           const struct release_round *round);
+
+/* Whether every live host has the baseline of a release that is rolled back, and it does not know yet. */
+bool release_is_back(const struct release *r, struct store_read *read, struct fleet *fleet);
+
+#endif

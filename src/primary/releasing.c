@@ -1,0 +1,207 @@
+/* Running releases: rounds that are due, answers that come, alerts. All of it ends up in the writer's queue,
+ * so that a release's events stand in one order with everybody's changes. */
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "primary/primary_int.h"
+
+enum { LOST_MS = 60000 }; /* answers that are so late do not come any more */
+
+static struct release_work work_of(struct primary *p, struct store_write *w, struct answer *a,
+                                   int64_t wall_ms)
+{
+    return (struct release_work){
+        .w = w, .key = p->key, .fleet = p->fleet, .wall_ms = wall_ms, .answer = a};
+}
+
+/* ------------------------------------------------------------------ jobs */
+
+/* Nobody waits for it: what came of it is in the log and in the release's rows. */
+static void on_done(void *arg, const struct answer *a)
+{
+    (void)arg;
+    (void)a;
+}
+
+/* What cannot be put in the queue is lost: a round comes again, an alert is said again. */
+static struct job *job_new(void)
+{
+    struct job *j = mem_zalloc(1, sizeof *j);
+    if (!j)
+        return NULL;
+    j->done = on_done;
+    j->answer = ANSWER_INIT;
+    j->asked_ns = clock_mono_ns();
+    return j;
+}
+
+static bool push(struct primary *p, struct job *j)
+{
+    if (!atomic_load(&p->stopping) && queue_push(&p->changes, &j->item, 0))
+        return true;
+    job_drop(j);
+    return false;
+}
+
+bool releasing_alert(struct primary *p, struct slice name)
+{
+    struct job *j = job_new();
+    if (!j)
+        return false;
+    j->alert = name;
+    if (arena_own(&j->own, &j->alert) == HOIST_OK)
+        return push(p, j);
+    job_drop(j);
+    return false;
+}
+
+static enum hoist_err take_alert(struct primary *p, const struct release_work *work,
+                                 struct slice name)
+{
+    struct release_effects fx;
+    struct release_event e = release_event_now(RELEASE_ALERTED, work->wall_ms);
+    struct release *r;
+    enum hoist_err err = HOIST_OK;
+    e.text = name;
+    for (uint32_t n = 0; (r = releases_nth(p->releases, n)) && !err; n++) {
+        if (r->next.state != RELEASE_MOVING)
+            continue;
+        if (work->answer->changed) {        /* one change in a transaction */
+            (void)releasing_alert(p, name); /* where there is no room, at the next message */
+            break;
+        }
+        err = release_take(r, work, &e, &fx);
+    }
+    return err;
+}
+
+enum hoist_err releasing_run(struct primary *p, struct job *j, struct store_write *w,
+                             int64_t wall_ms)
+{
+    struct release_work work = work_of(p, w, &j->answer, wall_ms);
+    return j->round ? release_take_round(p->releases, &work, j->round)
+                    : take_alert(p, &work, j->alert);
+}
+
+/* ------------------------------------------------------------------ rounds */
+
+struct asking {
+    struct primary *primary;
+    struct job *job;
+};
+
+static void on_answers(void *arg, const struct release_answer *answers)
+{
+    struct asking *a = arg;
+    struct release_round *round = a->job->round;
+    uint32_t n = 0;
+    for (uint32_t left = round->asked; left; left &= left - 1)
+        round->answers[__builtin_ctz(left)] = answers[n++];
+    push(a->primary, a->job);
+    mem_free(a);
+}
+
+/* Without answers it is a round all the same, in which no guard passes. */
+static void answer_error(struct primary *p, struct job *j)
+{
+    for (uint32_t left = j->round->asked; left; left &= left - 1)
+        j->round->answers[__builtin_ctz(left)].verdict = RELEASE_ERROR;
+    push(p, j);
+}
+
+static void ask_guards(struct primary *p, const struct release_plan *plan, struct job *j)
+{
+    struct asking *a = j->round->asked && p->guards.ask ? mem_zalloc(1, sizeof *a) : NULL;
+    if (!a) {
+        answer_error(p, j);
+        return;
+    }
+    *a = (struct asking){p, j};
+    if (p->guards.ask(p->guards.arg, plan, j->round->asked, on_answers, a) == HOIST_OK)
+        return;
+    log_warn("primary: release %.*s: its guards cannot be asked: %s", SLICE_ARG(plan->name),
+             err_last());
+    mem_free(a);
+    answer_error(p, j);
+}
+
+static void begin_round(struct primary *p, struct release *r, int64_t now_ms)
+{
+    const struct release_record *at = &r->record;
+    struct job *j = job_new();
+    r->due_ms = now_ms + r->plan->interval_ms;
+    if (j)
+        j->round = mem_zalloc(1, sizeof *j->round);
+    if (!j || !j->round) {
+        if (j)
+            job_drop(j);
+        return;
+    }
+    j->round->id = r->id;
+    j->round->step = at->step;
+    j->round->asked = at->state == RELEASE_MOVING ? r->plan->steps[at->step].guards : 0;
+    r->asked = true;
+    ask_guards(p, r->plan, j);
+}
+
+/* A rollback is over as soon as every host has the baseline, and not only at the next round. */
+static bool is_back(struct primary *p, const struct release *r)
+{
+    struct store_read *read;
+    if (r->record.state != RELEASE_ROLLING_BACK ||
+        store_read_begin(p->store, false, &read) != HOIST_OK)
+        return false;
+    bool back = release_is_back(r, read, p->fleet);
+    store_read_end(read);
+    return back;
+}
+
+void releasing_tick(struct primary *p)
+{
+    struct release *r;
+    int64_t now_ms = clock_mono_ms();
+    for (uint32_t n = 0; (r = releases_nth(p->releases, n)); n++) {
+        bool waits = r->asked && now_ms < r->due_ms + LOST_MS;
+        if (r->record.state == RELEASE_ENDED || waits)
+            continue;
+        if (now_ms >= r->due_ms || is_back(p, r))
+            begin_round(p, r, now_ms);
+    }
+}
+
+/* ------------------------------------------------------------------ begin */
+
+static enum hoist_err say_restarted(struct primary *p, struct release *r)
+{
+    struct store_write *w;
+    struct answer a = ANSWER_INIT;
+    struct release_effects fx;
+    enum hoist_err err = store_write_begin(p->store, &w);
+    if (err)
+        return err;
+    releases_begin(p->releases);
+    struct release_work work = work_of(p, w, &a, clock_wall_ms());
+    struct release_event e = release_event_now(RELEASE_RESTARTED, work.wall_ms);
+    err = release_take(r, &work, &e, &fx);
+    if (err)
+        store_write_abort(w);
+    else
+        err = store_write_commit(w);
+    if (!err)
+        releases_committed(p->releases);
+    answer_done(&a);
+    return err;
+}
+
+enum hoist_err releasing_begin(struct primary *p)
+{
+    struct release *r;
+    enum hoist_err err = releases_open(p->store, &p->releases);
+    for (uint32_t n = 0; !err && (r = releases_nth(p->releases, n)); n++)
+        if (r->record.state != RELEASE_ENDED)
+            err = say_restarted(p, r);
+    return err;
+}
