@@ -86,6 +86,14 @@
              "slack (an incoming webhook) or json (the event, signed);\n" \
              "FILE, which its owner alone may read, has the URL in its\n" \
              "first line, and for json a key in its second"}, \
+    {.name = "prometheus", .arg = "URL", \
+     .help = "who answers the guards of releases, as in\n" \
+             "http://127.0.0.1:9090; without it none ever passes"}, \
+    {.name = "prometheus-token-file", .arg = "FILE", \
+     .help = "the bearer token that it wants"}, \
+    {.name = "prometheus-ca", .arg = "FILE", \
+     .help = "the CA that signed its certificate, in PEM; by default\n" \
+             "those that the system believes"}, \
     {.name = "anonymous", .arg = "ROLE", \
      .help = "what they may do who sign nothing: viewer or none. By\n" \
              "default everything until the first flagctl access\n" \
@@ -472,6 +480,9 @@ static enum hoist_err check_words(const struct settings *s)
     if (s->kill_count && !s->webhook_tokens)
         return err_set(HOIST_EINVAL, "--kill-on-alert takes --webhook-token-file FILE: whoever can "
                                      "say that an alert fires can kill those flags");
+    if (!s->prometheus && (s->prometheus_token || s->prometheus_ca))
+        return err_set(HOIST_EINVAL, "--prometheus URL is missing: the other --prometheus options "
+                                     "say how to ask it");
     return HOIST_OK;
 }
 
@@ -632,6 +643,9 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     s.sign_key = options_get(s.options, "sign-key");
     s.kill_count = options_list(s.options, "kill-on-alert", &s.kill_on_alert);
     s.notify_count = options_list(s.options, "notify", &s.notify);
+    s.prometheus = options_get(s.options, "prometheus");
+    s.prometheus_token = options_get(s.options, "prometheus-token-file");
+    s.prometheus_ca = options_get(s.options, "prometheus-ca");
     s.webhook_tokens = options_get(s.options, "webhook-token-file");
     s.ofrep.context_count = options_list(s.options, "context", &s.ofrep.context);
     s.ofrep.header_count = options_list(s.options, "context-from-header", &s.ofrep.headers);

@@ -60,6 +60,7 @@ struct settings { /* text belongs to `options`, but for store and id */
     const char *webhook_tokens; /* NULL: there is no webhook */
     const char *const *notify;  /* "NAME=KIND:FILE" */
     size_t notify_count;
+    const char *prometheus, *prometheus_token, *prometheus_ca; /* NULL: none */
     const char *sign_key; /* NULL: the one in the store's directory */
     struct trust trust;
     struct quota_limits quota; /* of all but an agent, as it was said */
