@@ -244,6 +244,10 @@ MUST_USE enum hoist_err wait_read(struct call *c);
  * what came of it. Gives the exit code. */
 int change_done(struct call *c, struct reply *r);
 
+/* Wait until every live host has a change, which `change` is the answer to. *ret, to be given back: how
+ * far it landed; NULL: nobody said. */
+bool wait_landed(struct call *c, const json_t *change, json_t **ret);
+
 /* ------------------------------------------------------------------ other systems (convert.c) */
 
 /* Make the text in `file`, which was read from `path`, a flag file, if --from says that it is none.
@@ -278,6 +282,7 @@ int run_restore(struct call *c);
 int run_rollback(struct call *c);
 int run_promote(struct call *c);
 int run_usage(struct call *c);
+int run_drill(struct call *c);
 int run_stale(struct call *c);
 int run_fleet(struct call *c);
 int run_top(struct call *c);

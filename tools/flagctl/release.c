@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "flagctl.h"
+#include "release_run.h"
 
 enum { ANSWER_MAX = 64 << 20, MESSAGE_MAX = 4 << 20, BESIDE_MAX = 16 };
 
@@ -294,6 +294,10 @@ static const struct {
 
 int run_release(struct call *c)
 {
+    if (release_is_run(c->words[0]))
+        return release_run(c);
+    if (c->word_count != 2)
+        return show_failure(c, EXIT_INPUT, "input", NULL, "name the plan's file, and nothing else");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         if (strcmp(c->words[0], verbs[i].name) == 0)
             return verbs[i].run(c);

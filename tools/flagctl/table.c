@@ -127,7 +127,10 @@ const struct subcommand subcommands[] = {
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout "
      "help author m envs key uid prefix expires limit ", 1, 4,
      run_access, false},
-    {"release", "lint PLAN | plan PLAN | guards PLAN | announce PLAN | simulate PLAN",
+    {"release",
+     "lint PLAN | plan PLAN | guards PLAN | announce PLAN | simulate PLAN | start PLAN | list | "
+     "status NAME | watch NAME | log NAME | check NAME [CHECK] | sign NAME ROLE | hold NAME | "
+     "resume NAME | abort NAME | note NAME | report NAME",
      "A release by its plan: a YAML file of phases, steps, guards and signatures (docs/releases.md).\n"
      "lint says what is wrong with PLAN, each with line and column, and what is odd; with --flags it\n"
      "looks at the flags of a file as well. Exit 0: no problems, 2: some; 1 with --strict: warnings.\n"
@@ -137,10 +140,26 @@ const struct subcommand subcommands[] = {
      "guards asks the Prometheus alone. Exit 0: all of them pass, 4: one fails or has no answer.\n"
      "announce writes the message about it, in Markdown, for support or users.\n"
      "simulate plays PLAN in the world that --events describes, or a log of events again, and prints\n"
-     "what happens and what it waits for. Exit 0: completed, 10: it stands still, 11: rolled back.",
+     "what happens and what it waits for. Exit 0: completed, 10: it stands still, 11: rolled back.\n"
+     "start gives PLAN to the primary, which runs it for the git commit that is checked out here.\n"
+     "status says where it stands and what it waits for; with --chain each task of the chain with\n"
+     "owner and evidence. Exit 0: moving or completed, 10: stands still, 11: rolled back. watch\n"
+     "prints that as it changes, until the end. log has all that happened, rounds with --ticks.\n"
+     "check runs the commands that its step asks for, here, and attests how they ended; exit 4 where\n"
+     "one failed. sign signs for a role of the plan. hold, abort and note say why by -m; abort takes\n"
+     "everything back to the baseline at once. report says what it was, in Markdown: steps, guards,\n"
+     "alerts, what people did, notes; of guards and events only what is not older than --since.",
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout help "
-     "strict flags canonical for starts prometheus prometheus-timeout prometheus-token-file "
-     "prometheus-user-file prometheus-ca prometheus-cert prometheus-key events save ", 2, 2, run_release, true},
+     "author m yes strict flags canonical for starts prometheus prometheus-timeout prometheus-token-file "
+     "prometheus-user-file prometheus-ca prometheus-cert prometheus-key events save commit chain ticks "
+     "since ", 1, 3, run_release, true},
+    {"drill", "kill | rollback | alert", "Try the way back before it is needed, with a flag that no program reads.\n"
+     "It sets hoist.drill in --env, kills it, or changes it and rolls back, waits for every live host,\n"
+     "says how long each took, and leaves the flag on. alert sends Alertmanager (--alertmanager) an\n"
+     "alert HoistDrill and waits for it to come back: the primary needs --kill-on-alert\n"
+     "ENV:HoistDrill=hoist.drill. Exit 4: the flag did not do as it should; 6: not every host has it.",
+     " store primary join tls-cert tls-key tls-ca tls-server-name insecure env identity json timeout "
+     "help author alertmanager ", 1, 1, run_drill, false},
     {"backup", "FILE | verify FILE", "Write a store with its log into one file, also while hoistd runs.\n"
      "The store is --store DIR, or this host's: on the primary's machine that is all there is, and\n"
      "hoistd recover makes a primary of it; it is checked, as fsck does, and not written if it has\n"
@@ -194,6 +213,9 @@ static const struct option all_options[] = {
     {"canonical", NULL, NULL, NULL, "plan: the form that the hash is made of (sha256sum), and nothing else", false, true},
     {"events", "FILE", NULL, NULL, "simulate: what happens, a JSON object a line", false, true},
     {"save", "FILE", NULL, NULL, "simulate: write the events there, which can be played again", false, true},
+    {"commit", "HASH", NULL, NULL, "the git commit that is shipped, where it is not the one that is checked out here", false, true},
+    {"chain", NULL, NULL, NULL, "status: the five tasks of the chain, with what each waits for and its evidence", false, true},
+    {"ticks", NULL, NULL, NULL, "log: with the rounds, of which there is one each interval", false, true},
     {"for", "WHOM", NULL, NULL, "announce: for support, or users", false, true},
     {"prometheus", "URL", NULL, NULL, "plan, guards: the Prometheus to ask, as in http://127.0.0.1:9090", false, true},
     {"prometheus-timeout", "TIME", "5s", NULL, "how long to wait for the answer to a guard", false, true},
@@ -216,7 +238,7 @@ static const struct option all_options[] = {
     {"watch", NULL, NULL, NULL, "show it again when it changes, until interrupted", false, true},
     {"interval", "TIME", "1s", NULL, "how long from one question to the next: 200ms, 1s, 1m", false, true},
     {"once", NULL, NULL, NULL, "one frame, as plain text", false, true},
-    {"alertmanager", "URL", NULL, NULL, "whose alerts are shown: http://HOST:9093", false, false},
+    {"alertmanager", "URL", NULL, NULL, "where Alertmanager is: http://HOST:9093", false, false},
     {"label", "K=V", NULL, NULL, "only hosts with this label, as in ring=canary", true, true},
     {"new", NULL, NULL, NULL, "begin a new epoch", false, true},
     {"variant", "V", NULL, NULL, "the variant to yield, where it is not off", false, true},

@@ -251,6 +251,15 @@ static bool is_waited_for(const struct call *c, const struct reply *r)
            strcmp(text_of(r->body, "result"), "dry-run") != 0;
 }
 
+bool wait_landed(struct call *c, const json_t *change, json_t **ret)
+{
+    struct wait w = {.call = c, .change = change};
+    c->wait_percent = 100;
+    wait_for_hosts(&w);
+    *ret = w.landing;
+    return w.reached;
+}
+
 int change_done(struct call *c, struct reply *r)
 {
     struct wait w = {.call = c, .change = r->body};

@@ -1,0 +1,353 @@
+"""Releases, run by a real primary over real agents and programs; the Prometheus is one that says what a test wants."""
+import ctypes
+import http.server
+import json
+import signal
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from hoist import BUILD, SANITIZED, wait_until
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="libhoist is loaded into Python here")
+ENVS = ("--env", "staging", "--env", "production")
+PLAN = """
+release: demo
+title: A demonstration
+owner: mara
+author: mara
+flags: [a.enabled, b.enabled]
+bucket: {var: account_id}
+interval: 200ms
+abort_after: 2
+roles: {qa: [quinn, qadir], boss: [rita]}
+guards:
+  - {name: freshness, query: 'time() - min(timestamp(up == 1))', pass: '<= 30'}
+  - {name: errors, query: 'sum(rate(errors_total[5m]))', pass: '<= 0.02', critical: '> 0.2'}
+kill_on_alert: [Burning]
+checks: [{name: tests, run: ['true']}, {name: fails, run: ['false']}]
+announce: {contact: '#demo'}
+phases:
+  flags: {steps: [{check: [tests], sign: {qa: tested, boss: reviewed}}]}
+  monitoring: {steps: []}
+  staging: {env: staging, steps: [{percent: 100, soak: 600ms, exposed: 5}]}
+  production:
+    env: production
+    steps:
+      - {percent: 10, soak: 600ms, exposed: 5}
+      - {percent: 100, soak: 600ms, exposed: 5}
+  watch: {steps: []}
+"""
+
+
+class Prometheus(threading.Thread):
+    """Answers each instant query with one sample: what `values` has for a word in it."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.values, self.away = {"errors_total": 0.0, "timestamp": 1.0}, False
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                query = urllib.parse.parse_qs(body)["query"][0]
+                value = next(v for word, v in outer.values.items() if word in query)
+                result = [] if value is None else [{"metric": {}, "value": [time.time(), str(value)]}]
+                answer = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
+                self.send_response(503 if outer.away else 200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.start()
+
+    def run(self):
+        self.server.serve_forever()
+
+
+class Programs(threading.Thread):
+    """What evaluates the flags, on each host and in both environments, for a thousand accounts in turn."""
+
+    def __init__(self, stores):
+        super().__init__(daemon=True)
+        self.lib = ctypes.CDLL(str(BUILD / "libhoist.so"))
+        self.lib.hoist_ctx_new.restype = ctypes.c_void_p
+        self.lib.hoist_bool.restype = ctypes.c_bool
+        self.ending = threading.Event()
+        self.handles = {}
+        for store in stores:
+            for env in ("staging", "production"):
+                h = ctypes.c_void_p()
+                assert self.lib.hoist_open(ctypes.byref(h), str(store).encode(), env.encode()) == 0
+                self.handles[store, env] = h
+        self.start()
+
+    def ask(self, h, key, account):
+        c = ctypes.c_void_p(self.lib.hoist_ctx_new())
+        self.lib.hoist_ctx_set_string(c, b"account_id", account.encode())
+        value = self.lib.hoist_bool(h, key, c, False)
+        self.lib.hoist_ctx_free(c)
+        return value
+
+    def run(self):
+        n = 0
+        while not self.ending.wait(0.01):
+            for h in self.handles.values():
+                for key in (b"a.enabled", b"b.enabled"):
+                    self.ask(h, key, f"account-{n % 1000}")
+                    n += 1
+
+    def share(self, store, env, key=b"a.enabled", accounts=200):
+        """How many of so many accounts have it."""
+        return sum(self.ask(self.handles[store, env], key, f"someone-{i}") for i in range(accounts)) / accounts
+
+    def end(self):
+        self.ending.set()
+        self.join()
+        for h in self.handles.values():
+            self.lib.hoist_close(h)
+
+
+class Stage:
+    def __init__(self, lab, agents=2, *args):
+        self.lab = lab
+        self.prometheus = Prometheus()
+        self.primary = lab.primary(*ENVS, "--prometheus", self.prometheus.url, *args)
+        for env in ("staging", "production"):
+            for key in ("a.enabled", "b.enabled"):
+                lab.ok("set", key, "off", env=env)
+        self.agents = [lab.agent(*ENVS, name=f"host{i}") for i in range(agents)]
+        self.programs = Programs([a.store for a in self.agents])
+        self.plan = lab.file("plan.yaml", PLAN)
+
+    def start(self):
+        return self.lab.ok("release", "start", self.plan, "--commit", "c0ffee", "--author", "mara")
+
+    def sign(self):
+        assert self.lab.flagctl("release", "check", "demo", "--commit", "c0ffee", "--author", "ci").code == 0
+        for role, who in (("qa", "quinn"), ("boss", "rita")):
+            a = self.lab.flagctl("release", "sign", "demo", role, "--yes", "--author", who)
+            assert a.code == 0, a
+
+    def status(self):
+        a = self.lab.flagctl("release", "status", "demo", "--json")
+        return dict(json.loads(a.out), exit=a.code)
+
+    def wait(self, state, step=None, limit_ms=60000):
+        def there():
+            s = self.status()
+            live = s["state"] in ("moving", "waiting", "holding")
+            return s if (live if state == "live" else s["state"] == state) and step in (None, s["step"]) else None
+        return wait_until(there, limit_ms, every_ms=50, what=f"{state} at {step}")
+
+    def to_production(self):
+        self.start()
+        self.sign()
+        self.wait("live", 3)
+
+    def shares(self, env="production"):
+        return [self.programs.share(a.store, env) for a in self.agents]
+
+    def wait_back(self):
+        """Ended, with the baseline on every host."""
+        s = self.wait("rolled_back")
+        assert self.shares("staging") == self.shares() == [0.0] * len(self.agents)
+        assert s["exit"] == 11
+        return s
+
+
+@pytest.fixture
+def stage(lab):
+    made = []
+
+    def make(*args, **kwargs):
+        made.append(Stage(lab, *args, **kwargs))
+        return made[-1]
+
+    yield make
+    for s in made:
+        s.programs.end()
+        s.prometheus.server.shutdown()
+
+
+def test_a_release_goes_through_its_phases_to_the_end(stage, lab):
+    s = stage()
+    begun = s.start()
+    assert begun["state"] in ("waiting", "holding") and begun["step"] == 1
+    assert lab.flagctl("release", "status", "demo").code == 10
+    a = lab.flagctl("set", "a.enabled", "on", "--everyone", "--env", "production")
+    assert a.code == 3 and "demo" in a.err
+    s.sign()
+    s.wait("live", 2)
+    s.wait("live", 3)
+    assert s.shares("staging") == [1.0, 1.0]
+    wait_until(lambda: all(0.03 < x < 0.2 for x in s.shares()), what="a tenth has it")
+    end = s.wait("completed")
+    assert end["exit"] == 0 and s.shares() == [1.0, 1.0]
+    chain = lab.flagctl("release", "status", "demo", "--chain")
+    assert chain.code == 0
+    for task in ("DEPLOY-001", "DEPLOY-005"):
+        assert f"| {task} |" in chain.out and chain.out.count("| done |") == 5
+    assert "tests passed by ci" in chain.out and "qa signed by quinn" in chain.out
+    log = lab.flagctl("release", "log", "demo").out
+    assert log.count("  changed  ") == 3 and "started" in log
+    played = lab.file("events", lab.flagctl("release", "log", "demo", "--ticks", "--json").out)
+    again = lab.flagctl("release", "simulate", s.plan, "--events", played, "--json")
+    assert again.code == 0, again  # the same decisions
+    report = lab.flagctl("release", "report", "demo").out
+    assert report.startswith("# Release demo: completed") and "qa by quinn" in report
+    whole = lab.ok("release", "report", "demo")
+    assert [x["step"] for x in whole["steps"]] == [1, 2, 3, 4] and all(x["ended"] for x in whole["steps"])
+    assert all(g["rounds"] == g["passed"] >= 9 and g["failed"] == g["blind"] == 0 for g in whole["guards"])
+    changes = lab.ok("log", env="production")["changes"]
+    assert [c["kind"] for c in changes[:2]] == ["release", "release"] and changes[0]["author"] == "release demo"
+    assert lab.flagctl("set", "a.enabled", "off", "--everyone", "--env", "production").code == 0
+
+
+def test_each_cause_takes_it_back_on_every_host(stage, lab):
+    token = lab.file("token", "s3cret\n")
+    token.chmod(0o600)
+    s = stage(2, "--webhook-token-file", str(token))
+
+    def alert():
+        body = {"version": "4", "alerts": [{"status": "firing", "fingerprint": "f", "startsAt": "2026-01-01T00:00:00Z",
+                                           "labels": {"alertname": "Burning"}}]}
+        request = urllib.request.Request(f"http://127.0.0.1:{s.primary.http}/hooks/alertmanager", json.dumps(body).encode(),
+                                         {"Authorization": "Bearer s3cret", "Content-Type": "application/json"})
+        urllib.request.urlopen(request, timeout=10).close()
+
+    causes = {
+        "guard errors: FAIL": lambda: s.prometheus.values.update(errors_total=0.1),
+        "guard errors: critical": lambda: s.prometheus.values.update(errors_total=0.5),
+        "alert Burning": alert,
+        "olga: it burns": lambda: lab.ok("release", "abort", "demo", "-m", "it burns", "--author", "olga"),
+        "a rollback changed its flags": lambda: lab.ok("rollback", "--last", env="production"),
+    }
+    for words, cause in causes.items():
+        s.prometheus.values.update(errors_total=0.0)
+        s.to_production()
+        begun = time.monotonic()
+        cause()
+        end = s.wait_back()
+        print(f"{words}: back on every host {time.monotonic() - begun:.2f} s after its cause")
+        assert words in end["cause"], end["cause"]
+        played = lab.file("events", lab.flagctl("release", "log", "demo", "--ticks", "--json").out)
+        assert lab.flagctl("release", "simulate", s.plan, "--events", played).code == 11
+        took = lab.ok("release", "report", "demo")["abort"]
+        assert words in took["cause"] and 0 < took["converge_ms"] < 20000, took
+
+
+def test_what_is_not_known_never_moves_it(stage, lab):
+    s = stage()
+    s.to_production()
+    for word, value in (("errors_total", None), ("timestamp", "NaN"), ("errors_total", "+Inf")):
+        before = dict(s.prometheus.values)
+        s.prometheus.values[word] = value
+        wait_until(lambda: any(g["verdict"] == "NODATA" for g in s.status()["guards"]), what=f"{word} {value}")
+        time.sleep(2)
+        assert s.status()["step"] == 3 and s.status()["state"] == "holding"
+        s.prometheus.values = before
+    s.prometheus.away = True
+    wait_until(lambda: all(g["verdict"] == "ERROR" for g in s.status()["guards"]), what="no Prometheus")
+    time.sleep(2)
+    assert s.status()["step"] == 3
+    s.prometheus.away = False
+    s.wait("completed")
+
+
+def test_a_host_that_does_not_follow_holds_it_and_a_rollback_waits_for_it(stage, lab):
+    s = stage()
+    s.start()
+    s.agents[1].signal(signal.SIGSTOP)
+    try:
+        s.sign()
+        s.wait("live", 2)
+        time.sleep(3)
+        now = s.status()
+        assert now["step"] == 2 and "converged" in [w["condition"] for w in now["waiting"]], now
+        lab.ok("release", "abort", "demo", "-m", "enough")
+        time.sleep(1)
+        assert s.status()["state"] == "rolling_back"
+    finally:
+        s.agents[1].signal(signal.SIGCONT)
+    s.wait_back()
+
+
+def test_a_killed_primary_goes_on_where_it_was(stage, lab):
+    s = stage()
+    s.to_production()
+    for _ in range(3):
+        s.primary.kill()
+        s.primary.again()
+        assert s.status()["step"] >= 3
+    wait_until(lambda: s.status()["step"] == 4 or s.status()["state"] == "completed", 60000)
+    s.primary.kill()
+    s.primary.again()
+    s.wait("completed")
+    events = [json.loads(line) for line in lab.flagctl("release", "log", "demo", "--json").out.splitlines()]
+    moved = [e["step"] for e in events if e["event"] == "changed"]
+    assert moved == [2, 3, 4] and sum(e["event"] == "restarted" for e in events) == 4
+
+
+def test_a_kill_stands_above_it(stage, lab):
+    s = stage()
+    s.to_production()
+    lab.ok("kill", "a.enabled", env="production")
+    wait_until(lambda: s.status()["envs"][1]["killed"] == ["a.enabled"])
+    time.sleep(2)
+    assert s.status()["step"] == 3 and s.shares() == [0.0, 0.0]
+    lab.ok("restore", "a.enabled", env="production")
+    s.wait("completed")
+
+
+def test_what_people_say_is_refused_where_it_does_not_fit(stage, lab):
+    s = stage(1)
+    assert lab.flagctl("release", "status", "demo").code == 1
+    assert lab.flagctl("release", "start", lab.file("bad.yaml", "release: x\n"), "--commit", "c").code == 2
+    s.start()
+    again = lab.flagctl("release", "start", s.plan, "--commit", "c0ffee")
+    assert again.code == 3 and "under way" in again.err
+    assert lab.flagctl("release", "sign", "demo", "qa", "--yes", "--author", "mara").code == 3
+    assert lab.flagctl("release", "sign", "demo", "cook", "--yes", "--author", "quinn").code == 3
+    assert lab.flagctl("release", "check", "demo", "--commit", "another").code == 3
+    assert lab.flagctl("release", "check", "demo", "fails", "--commit", "c0ffee").code == 3  # its step asks for it not
+    assert lab.flagctl("release", "hold", "demo").code == 2
+    lab.ok("release", "hold", "demo", "-m", "a holiday", "--author", "olga")
+    s.sign()
+    time.sleep(1.5)
+    now = s.status()
+    assert now["step"] == 1 and now["held"] == {"by": "olga", "reason": "a holiday"}
+    lab.ok("release", "resume", "demo")
+    s.wait("live", 2)
+    lab.ok("release", "abort", "demo", "-m", "that was all")
+    s.wait_back()
+
+
+def test_the_way_back_is_tried_in_drills(lab):
+    lab.primary(*ENVS)
+    agents = [lab.agent(*ENVS, name=f"host{i}") for i in range(2)]
+    for drill, steps in (("kill", ["set", "kill", "restore"]), ("rollback", ["set", "change", "rollback"])):
+        done = lab.ok("drill", drill, env="staging")
+        assert done["result"] == "passed" and [x["step"] for x in done["steps"]] == steps
+        assert all(x["hosts"] == x["have"] == 2 for x in done["steps"])
+        assert lab.flagctl("is", "hoist.drill", "--env", "staging", store=agents[1].store).code == 0
+    assert lab.flagctl("drill", "kill").code == 2
+    assert lab.flagctl("drill", "alert", "--env", "staging").code == 2
+    away = lab.flagctl("drill", "alert", "--env", "staging", "--alertmanager", "http://127.0.0.1:9", "--timeout", "1s")
+    assert away.code == 7 and "Alertmanager" in away.err
+    agents[1].signal(signal.SIGSTOP)
+    try:
+        late = lab.flagctl("drill", "kill", "--env", "staging", "--timeout", "2s")
+        assert late.code == 6 and "not every live host" in late.err
+    finally:
+        agents[1].signal(signal.SIGCONT)

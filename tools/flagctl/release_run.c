@@ -1,0 +1,758 @@
+/* release: what is asked of the primary, which runs it: start, status, watch, log, check, sign, hold … */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "flag/json.h"
+#include "release_run.h"
+
+extern char **environ;
+
+enum { COMMIT_SIZE = 65, WATCH_MS = 500 };
+
+/* ------------------------------------------------------------------ programs */
+
+struct ran {  /* a program that was run */
+    int exit; /* 128 + N: by signal N; -1: it could not be started, or took too long */
+    int64_t ms;
+    uint8_t output[HASH_SIZE]; /* SHA-256 of what it printed */
+    char head[256];            /* the beginning of that */
+};
+
+/* All that it prints, until it ends or `until_ms`. False: it took too long. */
+static bool drain(int fd, int64_t until_ms, struct hash_sha256 *h, struct ran *r)
+{
+    char piece[4096];
+    size_t kept = 0;
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int64_t left = until_ms - clock_mono_ms();
+        if (left <= 0 || poll(&p, 1, left < INT32_MAX ? (int)left : INT32_MAX) == 0)
+            return false;
+        ssize_t n = read(fd, piece, sizeof piece);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return true;
+        hash_sha256_add(h, piece, (size_t)n);
+        if (kept < sizeof r->head - 1) {
+            size_t take =
+                (size_t)n < sizeof r->head - 1 - kept ? (size_t)n : sizeof r->head - 1 - kept;
+            memcpy(r->head + kept, piece, take);
+            kept += take;
+        }
+    }
+}
+
+static pid_t spawn(char *const *argv, int out)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
+    pid_t pid;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out, 1);
+    posix_spawn_file_actions_adddup2(&actions, out, 2);
+    int rc = posix_spawnp(&pid, argv[0], &actions, &attr, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attr);
+    errno = rc;
+    return rc ? -1 : pid;
+}
+
+/* Run it in a process group of its own, which ends with it. */
+static void run(char *const *argv, int64_t timeout_ms, struct ran *ret)
+{
+    struct hash_sha256 h;
+    int ends[2], status = 0;
+    int64_t began_ms = clock_mono_ms();
+    *ret = (struct ran){.exit = -1};
+    hash_sha256_begin(&h);
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return;
+    pid_t pid = spawn(argv, ends[1]);
+    close(ends[1]);
+    if (pid < 0)
+        snprintf(ret->head, sizeof ret->head, "%s: %s", argv[0], strerror(errno));
+    bool ended = pid > 0 && drain(ends[0], began_ms + timeout_ms, &h, ret);
+    close(ends[0]);
+    if (pid > 0 && !ended)
+        kill(-pid, SIGKILL);
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && ended)
+        ret->exit = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    ret->ms = clock_mono_ms() - began_ms;
+    hash_sha256_end(&h, ret->output);
+}
+
+/* ------------------------------------------------------------------ which commit */
+
+/* What is checked out here; "": it is no git repository. */
+static void head_of(char ret[COMMIT_SIZE])
+{
+    char *argv[] = {"git", "rev-parse", "HEAD", NULL};
+    struct ran r;
+    run(argv, 10000, &r);
+    ret[0] = '\0';
+    size_t len = strspn(r.head, "0123456789abcdef");
+    if (r.exit == 0 && len >= 40 && len < COMMIT_SIZE) {
+        memcpy(ret, r.head, len);
+        ret[len] = '\0';
+    }
+}
+
+/* The one that was named, else that. False: there is none, and that was shown. */
+static bool find_commit(struct call *c, char ret[COMMIT_SIZE], int *ret_exit)
+{
+    const char *named = options_get(c->options, "commit");
+    if (named && strlen(named) < COMMIT_SIZE)
+        snprintf(ret, COMMIT_SIZE, "%s", named);
+    else
+        head_of(ret);
+    if (*ret && (!named || strlen(named) < COMMIT_SIZE))
+        return true;
+    *ret_exit = show_failure(c, EXIT_INPUT, "input", "--commit HASH says which one is shipped",
+                             named ? "'%.80s' is no commit" : "this is no git repository%s",
+                             named ? named : "");
+    return false;
+}
+
+/* ------------------------------------------------------------------ where it stands */
+
+static int exit_of(const json_t *status)
+{
+    const char *state = text_of(status, "state");
+    if (strcmp(state, "waiting") == 0 || strcmp(state, "holding") == 0)
+        return EXIT_STANDS_STILL;
+    if (strcmp(state, "rolled_back") == 0 || strcmp(state, "rolling_back") == 0)
+        return EXIT_ROLLED_BACK;
+    return EXIT_DONE;
+}
+
+static const char *state_look(const struct call *c, const json_t *status)
+{
+    int exit = exit_of(status);
+    return look(c, exit == EXIT_DONE           ? LOOK_GOOD
+                   : exit == EXIT_STANDS_STILL ? LOOK_VALUE
+                                               : LOOK_BAD);
+}
+
+static void show_waiting(const struct call *c, const json_t *status)
+{
+    size_t i;
+    json_t *wait;
+    json_array_foreach(json_object_get(status, "waiting"), i, wait)
+    {
+        char age[64];
+        show_age(age, text_of(wait, "since"));
+        printf("  waits for %s%-9s%s %s  %s%s%s\n", look(c, LOOK_KEY), text_of(wait, "condition"),
+               look(c, LOOK_PLAIN), text_of(wait, "text"), look(c, LOOK_FAINT), age,
+               look(c, LOOK_PLAIN));
+    }
+}
+
+static void show_guards(const struct call *c, const json_t *status)
+{
+    size_t i;
+    json_t *g;
+    json_array_foreach(json_object_get(status, "guards"), i, g)
+    {
+        const char *verdict = text_of(g, "verdict");
+        bool good = strcmp(verdict, "PASS") == 0;
+        printf("  guard %-24s %s%-6s%s", text_of(g, "guard"), look(c, good ? LOOK_GOOD : LOOK_BAD),
+               *verdict ? verdict : "-", look(c, LOOK_PLAIN));
+        if (json_is_number(json_object_get(g, "value")))
+            printf(" %g", json_number_value(json_object_get(g, "value")));
+        putchar('\n');
+    }
+}
+
+static void show_envs(const json_t *status)
+{
+    size_t i, k;
+    json_t *e, *flag;
+    json_array_foreach(json_object_get(status, "envs"), i, e)
+    {
+        printf("  %s  v%" PRIu64 ", baseline v%" PRIu64 "; %" PRIu64 " hosts live, %" PRIu64
+               " behind, %" PRIu64 " silent",
+               text_of(e, "env"), number_of(e, "version"), number_of(e, "baseline"),
+               number_of(e, "live"), number_of(e, "lagging"), number_of(e, "silent"));
+        json_array_foreach(json_object_get(e, "killed"), k, flag)
+        {
+            printf("%s %s", k ? "," : "; killed:", json_string_value(flag));
+        }
+        putchar('\n');
+    }
+}
+
+static void show_status(const struct call *c, const json_t *s)
+{
+    printf("%s%s%s  %s%s%s  %s\n", look(c, LOOK_KEY), text_of(s, "release"), look(c, LOOK_PLAIN),
+           state_look(c, s), text_of(s, "state"), look(c, LOOK_PLAIN), text_of(s, "said"));
+    if (*text_of(s, "cause"))
+        printf("  because of %s\n", text_of(s, "cause"));
+    show_waiting(c, s);
+    show_guards(c, s);
+    show_envs(s);
+    printf("  plan %.12s, commit %.12s, started by %s\n", text_of(s, "plan"), text_of(s, "commit"),
+           text_of(s, "author"));
+    if (*text_of(s, "earliest"))
+        printf("  done at the earliest %s\n", text_of(s, "earliest"));
+}
+
+/* ------------------------------------------------------------------ the chain */
+
+/* The phase of a step, by number from 1. */
+static bool is_in_phase(const json_t *phase, uint64_t step)
+{
+    uint64_t first = number_of(phase, "first_step");
+    return step >= first && step < first + number_of(phase, "steps");
+}
+
+/* What was signed and attested for its steps. */
+static json_t *evidence_of(const json_t *phase, const json_t *log)
+{
+    json_t *e, *out = json_array();
+    size_t i;
+    json_array_foreach(json_object_get(log, "events"), i, e)
+    {
+        const char *event = text_of(e, "event");
+        bool counts = strcmp(event, "signed") == 0 || strcmp(event, "attested") == 0;
+        if (counts && is_in_phase(phase, number_of(e, "step")))
+            json_array_append(out, e);
+    }
+    return out;
+}
+
+static void add_evidence(json_t *phases, const json_t *status, const json_t *log)
+{
+    size_t i;
+    json_t *phase;
+    json_array_foreach(phases, i, phase)
+    {
+        json_object_set_new(phase, "evidence", evidence_of(phase, log));
+        bool here = is_in_phase(phase, number_of(status, "step")) &&
+                    strcmp(text_of(phase, "state"), "done") != 0;
+        json_object_set_new(phase, "waiting",
+                            here ? json_copy(json_object_get(status, "waiting")) : json_array());
+    }
+}
+
+static void show_evidence(const json_t *phase)
+{
+    size_t i;
+    json_t *e;
+    json_array_foreach(json_object_get(phase, "waiting"), i, e)
+    {
+        printf("%swaits for %s", i ? "; " : "", text_of(e, "text"));
+    }
+    bool any = json_array_size(json_object_get(phase, "waiting")) > 0;
+    json_array_foreach(json_object_get(phase, "evidence"), i, e)
+    {
+        bool check = *text_of(e, "check");
+        printf("%s%s %s by %s (%s)", any || i ? "; " : "",
+               check ? text_of(e, "check") : text_of(e, "role"),
+               !check                                       ? "signed"
+               : json_is_true(json_object_get(e, "passed")) ? "passed"
+                                                            : "failed",
+               text_of(e, "by"), text_of(e, "time"));
+    }
+}
+
+static void show_chain(const json_t *phases)
+{
+    size_t i;
+    json_t *p;
+    puts("| task | title | owner | depends on | status | evidence |\n|---|---|---|---|---|---|");
+    json_array_foreach(phases, i, p)
+    {
+        const char *on = text_of(p, "depends_on");
+        printf("| %s | %s | %s | %s | %s | ", text_of(p, "task"), text_of(p, "title"),
+               text_of(p, "owner"), *on ? on : "-", text_of(p, "state"));
+        show_evidence(p);
+        puts(" |");
+    }
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static json_t *about(const char *release)
+{
+    return json_pack("{ss}", "release", release);
+}
+
+/* False: it could not be had, and that was shown. */
+static bool ask_status(struct call *c, const char *release, struct reply *r, int *ret_exit)
+{
+    ask(c, "release_status", about(release), r);
+    return !show_if_error(c, r, ret_exit);
+}
+
+static int chain(struct call *c, const struct reply *status)
+{
+    struct reply log;
+    int exit = EXIT_DONE;
+    json_t *phases = json_object_get(status->body, "phases");
+    json_t *args = about(text_of(status->body, "release"));
+    json_object_set_new(args, "limit", json_integer(10000));
+    ask(c, "release_log", args, &log);
+    if (!show_if_error(c, &log, &exit)) {
+        add_evidence(phases, status->body, log.body);
+        char *text = c->json ? value_text(phases, false) : NULL;
+        if (text)
+            puts(text);
+        else
+            show_chain(phases);
+        mem_free(text);
+        exit = exit_of(status->body);
+    }
+    reply_done(&log);
+    return exit;
+}
+
+static int status(struct call *c)
+{
+    struct reply r;
+    int exit;
+    if (ask_status(c, c->words[1], &r, &exit)) {
+        exit = exit_of(r.body);
+        if (options_on(c->options, "chain"))
+            exit = chain(c, &r);
+        else if (c->json)
+            show_json(&r);
+        else
+            show_status(c, r.body);
+    }
+    reply_done(&r);
+    return exit;
+}
+
+static int report(struct call *c)
+{
+    struct reply r;
+    int exit;
+    if (ask_status(c, c->words[1], &r, &exit))
+        exit = release_report(c, r.body);
+    reply_done(&r);
+    return exit;
+}
+
+static int list(struct call *c)
+{
+    struct reply r;
+    int exit;
+    size_t i;
+    json_t *e;
+    ask(c, "releases", json_object(), &r);
+    if (!show_if_error(c, &r, &exit)) {
+        exit = EXIT_DONE;
+        if (c->json)
+            show_json(&r);
+        json_array_foreach(json_object_get(r.body, "releases"), i, e)
+        {
+            if (!c->json)
+                printf("%s%s%s  %s%s%s  %s\n", look(c, LOOK_KEY), text_of(e, "release"),
+                       look(c, LOOK_PLAIN), state_look(c, e), text_of(e, "state"),
+                       look(c, LOOK_PLAIN), text_of(e, "said"));
+        }
+    }
+    reply_done(&r);
+    return exit;
+}
+
+/* ------------------------------------------------------------------ watch */
+
+static bool has_ended(const json_t *status)
+{
+    const char *state = text_of(status, "state");
+    return strcmp(state, "completed") == 0 || strcmp(state, "rolled_back") == 0;
+}
+
+/* A line that changes when the release moves, and not with each round. */
+static void one_line(const json_t *s, struct buf *out)
+{
+    size_t i;
+    json_t *wait;
+    buf_clear(out);
+    buf_printf(out, "%s  %s", text_of(s, "state"), text_of(s, "said"));
+    if (*text_of(s, "cause"))
+        buf_printf(out, "  because of %s", text_of(s, "cause"));
+    json_array_foreach(json_object_get(s, "waiting"), i, wait)
+    {
+        buf_printf(out, "%s%s", i ? ", " : "  waits for ", text_of(wait, "condition"));
+    }
+}
+
+static int watch(struct call *c)
+{
+    struct buf last = BUF_INIT(64 << 10), now = BUF_INIT(64 << 10);
+    int exit = EXIT_DONE;
+    for (bool ended = false; !ended; ended = ended || usleep(WATCH_MS * 1000) != 0) {
+        struct reply r;
+        if (!ask_status(c, c->words[1], &r, &exit)) {
+            reply_done(&r);
+            if (exit != EXIT_NO_ANSWER)
+                break;
+            continue; /* the primary is away: the release stands, and goes on when it is back */
+        }
+        ended = has_ended(r.body);
+        exit = exit_of(r.body);
+        one_line(r.body, &now);
+        if (!slice_eq(buf_slice(&last), buf_slice(&now))) {
+            if (c->json)
+                show_json(&r);
+            else
+                puts(buf_str(&now));
+            fflush(stdout);
+            buf_clear(&last);
+            buf_add_slice(&last, buf_slice(&now));
+        }
+        reply_done(&r);
+        if (ended)
+            break;
+    }
+    buf_done(&last);
+    buf_done(&now);
+    return exit;
+}
+
+/* ------------------------------------------------------------------ log */
+
+static void show_event(const struct call *c, const json_t *e)
+{
+    printf("%s  %s%s%s", text_of(e, "time"), look(c, LOOK_KEY), text_of(e, "event"),
+           look(c, LOOK_PLAIN));
+    json_t *step = json_object_get(e, "step");
+    if (json_is_integer(step))
+        printf("  step %" PRIu64, number_of(e, "step"));
+    else if (step)
+        printf("  %s", json_string_value(step));
+    static const char *const texts[] = {"env", "flag", "role", "check", "by", "text"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (*text_of(e, texts[i]))
+            printf("  %s%s", strcmp(texts[i], "by") == 0 ? "by " : "", text_of(e, texts[i]));
+    if (json_object_get(e, "passed"))
+        printf("  %s", json_is_true(json_object_get(e, "passed")) ? "passed" : "failed");
+    if (json_object_get(e, "version"))
+        printf("  v%" PRIu64, number_of(e, "version"));
+    putchar('\n');
+}
+
+static int show_log(struct call *c)
+{
+    struct reply r;
+    int exit = EXIT_DONE;
+    uint64_t from = 0;
+    for (size_t count = 1; count > 0 && exit == EXIT_DONE;) {
+        size_t i;
+        json_t *e, *args = about(c->words[1]);
+        json_object_set_new(args, "from", json_integer((json_int_t)from));
+        json_object_set_new(args, "ticks", json_boolean(options_on(c->options, "ticks")));
+        ask(c, "release_log", args, &r);
+        count = 0;
+        if (!show_if_error(c, &r, &exit)) {
+            exit = EXIT_DONE;
+            json_array_foreach(json_object_get(r.body, "events"), i, e)
+            {
+                char *line = c->json ? value_text(e, false) : NULL;
+                if (line)
+                    puts(line);
+                else
+                    show_event(c, e);
+                mem_free(line);
+                count++;
+            }
+            from = number_of(r.body, "next");
+        }
+        reply_done(&r);
+    }
+    return exit;
+}
+
+/* ------------------------------------------------------------------ start */
+
+static int start(struct call *c)
+{
+    struct buf text = BUF_INIT(FILE_MAX);
+    struct reply r;
+    char commit[COMMIT_SIZE];
+    int exit = EXIT_INPUT;
+    if (!find_commit(c, commit, &exit) || !load_file(c, c->words[1], &text, &exit)) {
+        buf_done(&text);
+        return exit;
+    }
+    json_t *plan = json_stringn(buf_str(&text), text.len);
+    buf_done(&text);
+    if (!plan)
+        return show_failure(c, EXIT_INPUT, "input", NULL, "%s is not UTF-8", c->words[1]);
+    tell(c, "release_start", json_pack("{so ss}", "plan", plan, "commit", commit), &r);
+    if (!show_if_error(c, &r, &exit)) {
+        exit = EXIT_DONE;
+        if (c->json)
+            show_json(&r);
+        else
+            show_status(c, r.body);
+    }
+    reply_done(&r);
+    return exit;
+}
+
+/* ------------------------------------------------------------------ what people say */
+
+/* To what a signature or an attestation is bound: what `status` shows. */
+static json_t *bound_to(const json_t *status)
+{
+    static const char *const names[] = {"release", "step", "plan", "definitions", "commit"};
+    json_t *args = json_object();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        json_object_set(args, names[i], json_object_get(status, names[i]));
+    return args;
+}
+
+static int said(struct call *c, const char *command, json_t *args)
+{
+    struct reply r;
+    int exit;
+    tell(c, command, args, &r);
+    if (!show_if_error(c, &r, &exit)) {
+        exit = EXIT_DONE;
+        if (c->json)
+            show_json(&r);
+        else
+            printf("%s  %s  %s\n", text_of(r.body, "release"), text_of(r.body, "result"),
+                   text_of(r.body, "state"));
+    }
+    reply_done(&r);
+    return exit;
+}
+
+/* hold, abort, note: why is not left out. */
+static int say(struct call *c, const char *command)
+{
+    const char *why = options_get(c->options, "m");
+    json_t *args = about(c->words[1]);
+    if (strcmp(command, "release_resume") != 0 && (!why || !*why)) {
+        json_decref(args);
+        return show_failure(c, EXIT_INPUT, "input", "-m MESSAGE", "say why");
+    }
+    return said(c, command, args);
+}
+
+static int hold(struct call *c)
+{
+    return say(c, "release_hold");
+}
+
+static int resume(struct call *c)
+{
+    return say(c, "release_resume");
+}
+
+static int abort_release(struct call *c)
+{
+    return say(c, "release_abort");
+}
+
+static int note(struct call *c)
+{
+    return say(c, "release_note");
+}
+
+/* The entry of a list whose member `name` is `value`; NULL: there is none. */
+static json_t *find_in(const json_t *list, const char *name, const char *value)
+{
+    size_t i;
+    json_t *e;
+    json_array_foreach(list, i, e)
+    {
+        if (strcmp(text_of(e, name), value) == 0)
+            return e;
+    }
+    return NULL;
+}
+
+static int sign_for(struct call *c)
+{
+    struct reply r;
+    int exit;
+    if (c->word_count != 3)
+        return show_failure(c, EXIT_INPUT, "input", "flagctl release sign NAME ROLE",
+                            "say for which role");
+    if (!ask_status(c, c->words[1], &r, &exit)) {
+        reply_done(&r);
+        return exit;
+    }
+    const json_t *s = find_in(json_object_get(r.body, "signs"), "role", c->words[2]);
+    if (!s)
+        exit = show_failure(
+            c, EXIT_CONFLICT, "conflict", "flagctl release status shows who is waited for",
+            "%s asks for no signature of '%s' now", text_of(r.body, "said"), c->words[2]);
+    else if (!options_on(c->options, "yes") && !can_ask(c, &exit))
+        ;
+    else {
+        json_t *args = bound_to(r.body);
+        json_object_set_new(args, "role", json_string(c->words[2]));
+        printf("%s\n  as %s, for plan %.12s, commit %.12s: \"%s\"\n", text_of(r.body, "said"),
+               c->words[2], text_of(r.body, "plan"), text_of(r.body, "commit"),
+               text_of(s, "statement"));
+        if (options_on(c->options, "yes") || confirm("sign this?"))
+            exit = said(c, "release_sign", args);
+        else {
+            json_decref(args);
+            exit = EXIT_NO;
+        }
+    }
+    reply_done(&r);
+    return exit;
+}
+
+/* ------------------------------------------------------------------ check */
+
+static void put_evidence(struct json_writer *w, const json_t *argv, const struct ran *r,
+                         const char *commit)
+{
+    size_t i;
+    json_t *word;
+    json_object_begin(w);
+    json_key(w, "argv");
+    json_array_begin(w);
+    json_array_foreach(argv, i, word)
+    {
+        json_put_str(w, json_string_value(word));
+    }
+    json_array_end(w);
+    json_key(w, "exit");
+    json_put_number(w, r->exit);
+    json_key(w, "duration_ms");
+    json_put_u64(w, (uint64_t)r->ms);
+    json_key(w, "output_sha256");
+    json_put_hex(w, slice_of(r->output, HASH_SIZE));
+    json_key(w, "commit");
+    json_put_str(w, commit);
+    json_object_end(w);
+}
+
+static int attest(struct call *c, const json_t *status, const json_t *check, const struct ran *r)
+{
+    struct buf text = BUF_INIT(64 << 10);
+    struct json_writer w = JSON_WRITER(&text, 0);
+    put_evidence(&w, json_object_get(check, "argv"), r, text_of(status, "commit"));
+    json_t *args = bound_to(status);
+    json_object_set(args, "check", json_object_get(check, "check"));
+    json_object_set_new(args, "passed", json_boolean(r->exit == 0));
+    json_object_set_new(args, "evidence", json_string(buf_str(&text)));
+    buf_done(&text);
+    struct reply reply;
+    int exit;
+    tell(c, "release_check", args, &reply);
+    if (!show_if_error(c, &reply, &exit))
+        exit = r->exit == 0 ? EXIT_DONE : EXIT_GATE;
+    reply_done(&reply);
+    return exit;
+}
+
+static int run_check(struct call *c, const json_t *status, const json_t *check)
+{
+    const json_t *argv = json_object_get(check, "argv");
+    size_t count = json_array_size(argv);
+    struct ran r;
+    if (count == 0)
+        return show_failure(c, EXIT_INPUT, "input", "it is attested by who runs it",
+                            "check '%s' has no command", text_of(check, "check"));
+    char **words = mem_zalloc(count + 1, sizeof *words);
+    if (!words)
+        return show_failure(c, EXIT_NO, "no-memory", NULL, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        words[i] = (char *)json_string_value(json_array_get(argv, i));
+    run(words, (int64_t)number_of(check, "timeout_ms"), &r);
+    mem_free(words);
+    if (!c->json)
+        printf("%-20s %s%s%s  exit %d, %.1f s%s%s\n", text_of(check, "check"),
+               look(c, r.exit == 0 ? LOOK_GOOD : LOOK_BAD), r.exit == 0 ? "passed" : "failed",
+               look(c, LOOK_PLAIN), r.exit, (double)r.ms / 1000, r.exit == 0 ? "" : ": ",
+               r.exit == 0 ? "" : r.head);
+    return attest(c, status, check, &r);
+}
+
+/* What is checked has to be what is shipped. */
+static bool is_of_commit(struct call *c, const json_t *status, int *ret_exit)
+{
+    char commit[COMMIT_SIZE];
+    if (!find_commit(c, commit, ret_exit))
+        return false;
+    if (strcmp(commit, text_of(status, "commit")) == 0)
+        return true;
+    *ret_exit = show_failure(c, EXIT_CONFLICT, "conflict", "check the release's commit out",
+                             "this is commit %.12s, and the release is of %.12s", commit,
+                             text_of(status, "commit"));
+    return false;
+}
+
+static int check(struct call *c)
+{
+    struct reply r;
+    int exit = EXIT_DONE;
+    size_t i, done = 0;
+    json_t *e;
+    if (!ask_status(c, c->words[1], &r, &exit) || !is_of_commit(c, r.body, &exit)) {
+        reply_done(&r);
+        return exit;
+    }
+    exit = EXIT_DONE;
+    json_array_foreach(json_object_get(r.body, "checks"), i, e)
+    {
+        bool named = c->word_count == 2 ? !json_is_true(json_object_get(e, "passed"))
+                                        : strcmp(text_of(e, "check"), c->words[2]) == 0;
+        int one = named ? run_check(c, r.body, e) : EXIT_DONE;
+        done += named;
+        exit = exit == EXIT_DONE ? one : exit;
+    }
+    if (done == 0 && c->word_count == 3)
+        exit = show_failure(c, EXIT_CONFLICT, "conflict", "flagctl release status shows them",
+                            "%s asks for no check '%s'", text_of(r.body, "said"), c->words[2]);
+    else if (done == 0 && !c->json)
+        puts("there is nothing to check now");
+    reply_done(&r);
+    return exit;
+}
+
+/* ------------------------------------------------------------------ the verbs */
+
+static const struct {
+    const char *name;
+    int (*run)(struct call *c);
+} verbs[] = {{"start", start},   {"list", list},           {"status", status}, {"watch", watch},
+             {"log", show_log},  {"check", check},         {"sign", sign_for}, {"hold", hold},
+             {"resume", resume}, {"abort", abort_release}, {"note", note},     {"report", report}};
+
+bool release_is_run(const char *verb)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(verb, verbs[i].name) == 0)
+            return true;
+    return false;
+}
+
+int release_run(struct call *c)
+{
+    size_t i = 0;
+    while (strcmp(c->words[0], verbs[i].name) != 0)
+        i++;
+    if (c->word_count < 2 && verbs[i].run != list)
+        return show_failure(c, EXIT_INPUT, "input", "flagctl release list shows them", "name %s",
+                            verbs[i].run == start ? "the plan's file" : "the release");
+    return source_choose(c, true) ? verbs[i].run(c) : EXIT_INPUT;
+}
