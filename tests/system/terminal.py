@@ -1,8 +1,10 @@
 """A terminal for programs that draw on one: a pty, and as much of a screen as it takes to read what they drew."""
+import codecs
 import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -127,24 +129,26 @@ class Terminal:
     def set_size(self, rows, columns):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+    def more(self):
+        """What the program writes next, up to a pause: a frame comes in several pieces, and half of one is none."""
+        got = os.read(self.master, 65536)
+        while got and select.select([self.master], [], [], 0.005)[0]:
+            piece = os.read(self.master, 65536)
+            if not piece:
+                break
+            got += piece
+        return got
+
     def read(self):
-        rest = b""
+        decoder = codecs.getincrementaldecoder("utf-8")()
         while True:
             try:
-                more = os.read(self.master, 65536)
-            except OSError:
-                return
-            if not more:
+                got = self.more()
+            except OSError:  # the other end is closed
                 return
             with self.lock:
-                self.bytes += more
-                rest += more
-                try:
-                    text = rest.decode()
-                    rest = b""
-                except UnicodeDecodeError as error:  # a letter that came in two pieces
-                    text, rest = rest[:error.start].decode(), rest[error.start:]
-                self.screen.feed(text)
+                self.bytes += got
+                self.screen.feed(decoder.decode(got))
 
     def resize(self, rows, columns):
         """Another size, and until that is drawn for: a frame of before may still be on its way."""
