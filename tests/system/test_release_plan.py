@@ -1,6 +1,7 @@
 """The plan of a release before anything is started: judged, explained, announced."""
 import hashlib
 import json
+import os
 import re
 import subprocess
 
@@ -98,6 +99,19 @@ def test_its_alerts_are_those_that_kill():
     kills = [name for name, body in re.findall(r"- alert: (\w+)(.*?)(?=- alert|\Z)", rules, re.S) if "hoist_action: kill" in body]
     named = re.search(r"kill_on_alert:\n((?:  - \w+\n)+)", PLAN.read_text()).group(1).split("\n")
     assert sorted(kills) == sorted(line[4:] for line in named if line)
+
+
+def test_its_checks_run_what_is_there(lab):
+    """Programs of the repository, targets of its Makefile, and what `make deps-check` installs."""
+    targets = re.findall(r"^([\w-]+):.*##", (TOP / "Makefile").read_text(), re.M)
+    for check in lab.ok("release", "plan", PLAN)["plan"]["checks"]:
+        for word in check["run"]:
+            if "/" in word and "://" not in word:
+                assert (TOP / word).exists(), check
+        if check["run"][:1] == ["make"]:
+            assert check["run"][1] in targets, check
+        elif check["run"]:
+            assert check["run"][0] in ("flagctl", "promtool") or os.access(TOP / check["run"][0], os.X_OK), check
 
 
 # ---------------------------------------------------------------- plan
