@@ -270,6 +270,11 @@ void upstream_renew(struct upstream *u)
     (void)u; /* no connection here tells that it broke */
 }
 
+bool upstream_is_idle(struct upstream *u)
+{
+    return u->tag == 0;
+}
+
 bool upstream_spoke(const struct upstream *u)
 {
     return u->spoke;
