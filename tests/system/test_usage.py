@@ -1,4 +1,5 @@
 """How often flags are evaluated, from whoever counts it to `flagctl usage` and `flagctl stale`."""
+import os
 import subprocess
 import sys
 import time
@@ -6,7 +7,7 @@ import time
 import pytest
 
 from faulty_link import FaultyLink
-from hoist import BUILD, SANITIZED, clean_env, wait_until
+from hoist import BUILD, SANITIZED, SOAK, clean_env, wait_until
 from requester import Requester, unpack
 
 DAY = 86400
@@ -158,6 +159,29 @@ class Program:
     def kill(self):
         self.p.kill()
         self.p.communicate()
+
+
+def test_soak_short_lived_programs_are_each_counted_and_leave_nothing(lab):
+    """Programs that evaluate one flag once; some are killed at whatever they are doing, and count once or not at all."""
+    lab.primary()
+    agent = lab.agent()
+    lab.ok("set", "k", "on")
+    wait_until(lambda: lab.flagctl("is", "k", store=agent.store).code == 0)
+    programs, killed, before = 10000 if SOAK else 300, 0, total(lab)
+    files = len(os.listdir(f"/proc/{agent.pid}/fd"))
+    for n in range(programs):
+        p = subprocess.Popen([BUILD / "examples" / "read", "--store", agent.store, "k"], stdout=subprocess.DEVNULL, env=clean_env())
+        if n % 50 == 49:
+            time.sleep(n % 7 / 2000)
+            p.kill()
+        killed += p.wait() != 0
+    done = programs - killed
+    wait_until(lambda: total(lab) - before >= done, what=f"{done} evaluations")
+    time.sleep(2)
+    assert done <= total(lab) - before <= programs
+    assert killed <= programs // 50
+    wait_until(lambda: len(os.listdir(f"/proc/{agent.pid}/fd")) <= files + 2, what="nothing is left open")
+    print(f"usage: {programs} programs, {killed} of them killed; {total(lab) - before} evaluations counted")
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitized library is not for python")
