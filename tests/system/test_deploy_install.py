@@ -1,0 +1,473 @@
+"""deploy/install against two hosts: each with a network, a root and process ids of its own, a real systemd and a real sshd."""
+import io
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+from hoist import BUILD, SANITIZED, SOAK, TOP, Process, clean_env, wait_until
+
+pytestmark = [pytest.mark.skipif(os.getuid() != 0, reason="needs root for namespaces and mounts"),
+              pytest.mark.skipif(SANITIZED, reason="what is installed is not a sanitized build"),
+              pytest.mark.skipif(not os.path.exists("/lib/systemd/systemd"), reason="needs systemd")]
+NET = "10.77"
+PATHS = ["usr/local/bin/hoistd", "usr/local/bin/flagctl", "usr/local/lib/systemd/system/hoistd-primary.service",
+         "usr/local/lib/systemd/system/hoistd-agent.service", "usr/local/lib/systemd/system/hoistd-relay.service"]
+
+# A view of this machine's root in which what is written stays in memory, with nothing of Hoist in it. systemd
+# gets a control group of its own, and of the kernel's settings only a view.
+BOOT = r"""
+set -e
+mount --make-rprivate /
+mkdir -p $d/group $d/all
+mount -t cgroup2 none $d/group
+mkdir -p $d/group/$group
+echo $$ > $d/group/$group/cgroup.procs
+umount $d/group
+exec unshare --cgroup --pid --ipc --uts --fork --kill-child sh -c '
+set -e
+mount -t tmpfs none $d/all
+mkdir -p $d/all/up $d/all/work $d/all/root
+r=$d/all/root
+mount -t overlay -o lowerdir=/,upperdir=$d/all/up,workdir=$d/all/work overlay $r
+mount -t proc proc $r/proc
+mount --bind $r/proc/sys $r/proc/sys
+mount -o remount,bind,ro $r/proc/sys
+mount -t sysfs sysfs $r/sys
+mount -t cgroup2 none $r/sys/fs/cgroup
+mount -o remount,bind,ro $r/sys
+for dir in run tmp dev root; do mount -t tmpfs -o mode=755 none $r/$dir; done
+chmod 1777 $r/tmp
+mkdir -p $r/dev/shm $r/dev/pts
+mount -t devpts -o newinstance,ptmxmode=0666 devpts $r/dev/pts
+ln -s pts/ptmx $r/dev/ptmx
+for node in null zero full random urandom tty; do touch $r/dev/$node; mount --bind /dev/$node $r/dev/$node; done
+mount --bind $d/all/up $r/mnt
+cd $r
+rm -rf etc/systemd/system usr/local/bin/hoistd usr/local/bin/flagctl usr/local/lib/hoist usr/local/lib/systemd etc/hoist var/lib/hoist var/log/journal
+sed -i "/^hoist:/d" etc/passwd etc/group etc/shadow etc/gshadow
+mkdir -p etc/systemd/system
+for unit in systemd-sysusers systemd-update-utmp systemd-remount-fs systemd-modules-load; do ln -s /dev/null etc/systemd/system/$unit.service; done
+echo $name > etc/hostname
+echo "127.0.0.1 localhost $name" > etc/hosts
+rm -f etc/resolv.conf
+cp $d/sshd_config $d/host_key $d/authorized etc/ssh/
+chmod 600 etc/ssh/host_key
+cat > etc/systemd/system/ssh-here.service <<END
+[Service]
+ExecStart=/usr/sbin/sshd -D -e -f /etc/ssh/sshd_config
+RuntimeDirectory=sshd
+END
+cat > etc/systemd/system/default.target <<END
+[Unit]
+Requires=basic.target ssh-here.service
+After=basic.target ssh-here.service
+AllowIsolate=yes
+END
+mkdir old
+pivot_root . old
+umount -l old
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=null --show-status=0
+'
+"""
+SSHD = """Port 22
+HostKey /etc/ssh/host_key
+AuthorizedKeysFile /etc/ssh/authorized
+StrictModes no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+UsePAM no
+"""
+# Between ssh and sshd: passes so many bytes on, and then hangs up.
+CUT = """
+import os, socket, sys, threading
+s, left = socket.create_connection((sys.argv[1], int(sys.argv[2]))), int(sys.argv[3])
+def down():
+    while data := s.recv(65536):
+        os.write(1, data)
+    os._exit(0)
+threading.Thread(target=down, daemon=True).start()
+while left > 0 and (data := os.read(0, min(left, 65536))):
+    s.sendall(data)
+    left -= len(data)
+os._exit(1)
+"""
+
+
+def run(*argv):
+    done = subprocess.run([*map(str, argv)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, (argv, done.stdout, done.stderr)
+    return done.stdout
+
+
+class Host:
+    """A machine for the test, in a network of its own."""
+
+    def __init__(self, place, name, net, address, key):
+        self.name, self.dir, self.address, self.group = name, place / name, address, net
+        self.dir.mkdir()
+        (self.dir / "sshd_config").write_text(SSHD)
+        shutil.copy(f"{key}.pub", self.dir / "authorized")
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.dir / "host_key")
+        env = {"PATH": os.environ["PATH"], "d": str(self.dir), "name": name, "group": self.group}
+        self.box = Process(["ip", "netns", "exec", net, "unshare", "--mount", "sh", "-c", BOOT], self.dir / "boot.log", env=env)
+
+    def wait_up(self):
+        self.init = wait_until(self.systemd, 60000, what=f"{self.name} boots")
+        wait_until(lambda: self.ok("systemctl is-active ssh-here"), 60000, every_ms=50, what=f"sshd runs on {self.name}")
+
+    def systemd(self):
+        """Its process 1, by its number here."""
+        assert self.box.alive(), self.box.text()
+        child = pathlib.Path(f"/proc/{self.box.pid}/task/{self.box.pid}/children").read_text().strip()
+        return child if pathlib.Path(f"/proc/{child}/comm").read_text() == "systemd\n" else None
+
+    def sh(self, command):
+        """A command there, by the back door."""
+        return subprocess.run(["nsenter", "-t", self.init, "-m", "-u", "-i", "-n", "-p", "-C", "sh", "-c", command], stdin=subprocess.DEVNULL,
+                              env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}, capture_output=True, text=True, timeout=60)
+
+    def ok(self, command):
+        done = self.sh(command)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout.strip()
+
+    def picture(self):
+        """Each file that was written since it was made (mode, owner, size, time), but for logs and the store; users, units, processes."""
+        files = self.ok("find /mnt /tmp -path /mnt/var/log -prune -o -path /mnt/var/lib/hoist -prune -o -printf '%p %m %u %s %T@\\n' | sort").splitlines()
+        return files, self.ok("getent passwd; systemctl show -P MainPID hoistd-primary hoistd-agent; systemctl list-unit-files --no-legend 'hoistd*' || true")
+
+    def close(self):
+        self.box.kill()
+        gone = f"mount -t cgroup2 none {self.dir}/group && find {self.dir}/group/{self.group} -depth -type d -exec rmdir {{}} +"
+        wait_until(lambda: subprocess.run(["unshare", "--mount", "sh", "-c", gone], capture_output=True).returncode == 0, what="its control group is free")
+
+
+def package(path, files):
+    """A tar of what make install leaves."""
+    with tarfile.open(path, "w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size, member.mode = len(data), 0o755
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+class Fleet:
+    """A primary's and an agent's host, and a third network from which they are installed."""
+
+    def __init__(self, place):
+        self.dir, self.hosts = place, []
+        self.nets = [f"hi{os.getpid()}{x}" for x in "opa"]
+
+    def start(self):
+        for net in self.nets:
+            run("ip", "netns", "add", net)
+            run("ip", "-n", net, "link", "set", "lo", "up")
+        here = self.nets[0]
+        run("ip", "netns", "exec", here, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        for i, net in enumerate(self.nets[1:], 1):
+            run("ip", "link", "add", "eth0", "netns", net, "type", "veth", "peer", "name", f"to{i}", "netns", here)
+            for side, dev, address in ((here, f"to{i}", f"{NET}.{i}.9"), (net, "eth0", f"{NET}.{i}.1")):
+                run("ip", "-n", side, "addr", "add", f"{address}/24", "dev", dev)
+                run("ip", "-n", side, "link", "set", dev, "up")
+            run("ip", "-n", net, "route", "add", "default", "via", f"{NET}.{i}.9")
+        self.key = self.dir / "key"
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key)
+        for i, (name, net) in enumerate(zip(("primary", "agent"), self.nets[1:]), 1):
+            self.hosts.append(Host(self.dir, name, net, f"{NET}.{i}.1", self.key))
+        self.primary, self.agent = self.hosts
+        for host in self.hosts:
+            host.wait_up()
+        (self.dir / "known").write_text("".join(f"{h.address} {(h.dir / 'host_key.pub').read_text()}" for h in self.hosts))
+        (self.dir / "cut.py").write_text(CUT)
+
+    def argv(self, host, role, *args):
+        options = ["IdentityFile=" + str(self.key), "IdentitiesOnly=yes", f"UserKnownHostsFile={self.dir}/known"]
+        return ["ip", "netns", "exec", self.nets[0], TOP / "deploy/install", getattr(host, "address", host), role, *args,
+                *(word for o in options for word in ("--ssh-option", o))]
+
+    def env(self):
+        return clean_env(BUILD=str(BUILD.resolve()), TMPDIR=str(self.dir), PYTHONDONTWRITEBYTECODE="1")
+
+    def install(self, host, role, *args):
+        return subprocess.run([*map(str, self.argv(host, role, *args))], env=self.env(), capture_output=True, text=True, timeout=180)
+
+    def done(self, host, role, *args):
+        said = self.install(host, role, *args)
+        assert said.returncode == 0, said
+        return said.stdout
+
+    def close(self):
+        for host in self.hosts:
+            host.close()
+        for net in self.nets:
+            subprocess.run(["ip", "netns", "del", net], check=False)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    """Both hosts, installed as the runbook has it: the primary, its trust.key, the agent's bundle, the agent."""
+    fleet = Fleet(tmp_path_factory.mktemp("fleet"))
+    try:
+        fleet.start()
+        set_up(fleet)
+        yield fleet
+    finally:
+        fleet.close()
+
+
+def set_up(fleet):
+    root = fleet.dir / "root"
+    run("make", "-s", "-C", TOP, "install", f"BUILD={BUILD.resolve()}", f"DESTDIR={root}", "PREFIX=/usr/local")
+    fleet.files = {path: (root / path).read_bytes() for path in PATHS}
+    fleet.package = package(fleet.dir / "hoist.tar", fleet.files)
+    # Another release: a unit and a program that differ in nothing that matters.
+    other = {path: data + (b"\n# and more\n" if path.endswith("service") else b"more") for path, data in fleet.files.items()}
+    fleet.other = package(fleet.dir / "other.tar", other)
+    certs = lambda *words: run(BUILD / "hoistd", "certs", *words, "--dir", fleet.dir / "ca", "-o", fleet.dir / f"{words[1]}.bundle")
+    run(BUILD / "hoistd", "certs", "init", fleet.dir / "ca")
+    certs("issue", "primary", "--host", fleet.primary.address)
+    fleet.bundle = fleet.dir / "agent.bundle"
+    before = fleet.primary.picture()
+    fleet.first_dry = fleet.done(fleet.primary, "primary", "--bundle", fleet.dir / "primary.bundle", "--dry-run")
+    assert fleet.primary.picture() == before
+    fleet.first = fleet.done(fleet.primary, "primary", "--bundle", fleet.dir / "primary.bundle")
+    (fleet.dir / "trust.key").write_text(fleet.primary.ok("cat /var/lib/hoist/trust.key") + "\n")
+    certs("issue", "agent", "--upstream", f"tls+tcp://{fleet.primary.address}:7400", "--trust", fleet.dir / "trust.key")
+    fleet.done(fleet.agent, "agent", "--bundle", fleet.bundle, "--package", fleet.package)
+
+
+def steps(said):
+    return [line.strip() for line in said.splitlines() if line.startswith("  ")]
+
+
+def read_there(fleet, key):
+    return fleet.agent.ok(f"flagctl get {key} --raw --store /var/lib/hoist")
+
+
+def set_flag(fleet, key, value):
+    fleet.primary.ok(f"flagctl set {key} {value} --primary ipc:///run/hoist/primary.sock --wait --timeout 20s")
+
+
+def test_a_flag_set_on_the_primarys_host_is_read_on_the_agents(fleet):
+    set_flag(fleet, "k", "on")
+    assert read_there(fleet, "k") == "true"
+    assert fleet.agent.ok("stat -c '%a %U' /etc/hoist/host.bundle") == "600 hoist"
+    for host, role in ((fleet.primary, "primary"), (fleet.agent, "agent")):
+        assert host.ok(f"systemctl is-enabled hoistd-{role}") == "enabled"
+        pid = host.ok(f"systemctl show -P MainPID hoistd-{role}")
+        assert host.ok(f"ps -o user= -p {pid}") == "hoist"
+
+
+def test_a_dry_run_says_the_steps_that_are_then_done(fleet):
+    assert len(steps(fleet.first)) >= 8
+    assert steps(fleet.first_dry) == steps(fleet.first)
+
+
+def test_a_second_run_changes_nothing_and_says_so(fleet):
+    before = fleet.agent.picture()
+    assert "nothing to change" in fleet.done(fleet.agent, "agent", "--bundle", fleet.bundle, "--package", fleet.package)
+    assert "nothing to change" in fleet.done(fleet.agent, "agent", "--package", fleet.package)
+    assert fleet.agent.picture() == before
+    before = fleet.primary.picture()
+    assert "nothing to change" in fleet.done(fleet.primary, "primary", "--bundle", fleet.dir / "primary.bundle")
+    assert fleet.primary.picture() == before
+
+
+def is_whole(fleet):
+    """The programs there run, and a flag is read, whatever was cut."""
+    assert fleet.agent.ok("hoistd --version && flagctl --version").count("0.") == 2
+    assert read_there(fleet, "k") == "true"
+
+
+def runs_what_is_there(fleet):
+    pid = fleet.agent.ok("systemctl show -P MainPID hoistd-agent")
+    return fleet.agent.ok(f"readlink -f /proc/{pid}/exe") == fleet.agent.ok("readlink -f /usr/local/bin/hoistd")
+
+
+def mended(fleet, *args):
+    """A second run does the rest, and a third one has nothing to do."""
+    fleet.done(fleet.agent, "agent", *args)
+    assert runs_what_is_there(fleet)
+    assert "nothing to change" in fleet.done(fleet.agent, "agent", *args)
+    assert not fleet.agent.ok("find /usr/local /etc/hoist -name '*.new'")
+
+
+def in_turns(fleet):
+    """Arguments that change everything, and then everything back."""
+    for n in range(100):
+        config = fleet.dir / f"config{n % 2}.yaml"
+        config.write_text(f"join: /etc/hoist/host.bundle\nlabel:\n  - turn={n % 2}\n")
+        yield "--package", fleet.package if n % 2 else fleet.other, "--config", config, "--bundle", fleet.bundle
+
+
+@pytest.mark.parametrize("bytes_sent", [500000, 1000000, 2000000, 3000000] if SOAK else [2000000])
+def test_soak_a_link_that_is_cut_while_files_arrive_changes_nothing(fleet, bytes_sent):
+    set_flag(fleet, "k", "on")
+    args = next(in_turns(fleet))
+    was = fleet.agent.ok("readlink -f /usr/local/bin/hoistd")
+    cut = f"ProxyCommand={sys.executable} {fleet.dir}/cut.py %h %p {bytes_sent}"
+    said = fleet.install(fleet.agent, "agent", *args, "--ssh-option", cut)
+    assert said.returncode == 1 and "run the same again" in said.stderr, said
+    assert fleet.agent.ok("readlink -f /usr/local/bin/hoistd") == was
+    wait_until(lambda: not fleet.agent.ok("find /usr/local/lib/hoist -name 'incoming.*'"), what="what arrived is gone")
+    assert fleet.agent.ok("stat -c '%a' /etc/hoist/host.bundle") == "600"
+    is_whole(fleet)
+
+
+def test_soak_a_run_that_is_killed_at_any_step_is_mended_by_the_next(fleet):
+    set_flag(fleet, "k", "on")
+    turns = in_turns(fleet)
+    mended(fleet, *next(turns))
+    for n in range(5) if SOAK else (1, 4):  # switch, unit, hoistd.yaml, bundle, restart: both releases are there
+        args = next(turns)
+        fleet.agent.ok("chmod 640 /etc/hoist/host.bundle")
+        with subprocess.Popen([*map(str, fleet.argv(fleet.agent, "agent", *args))], env=fleet.env(), stdout=subprocess.PIPE, text=True,
+                              start_new_session=True) as install:
+            said = [install.stdout.readline() for _ in range(n + 1)]
+            os.killpg(install.pid, 9)
+        assert all(line.startswith("  ") for line in said), said
+        is_whole(fleet)
+        mended(fleet, *args)
+
+
+def broken(place):
+    """A program that says its version, and then does nothing but fail."""
+    source = place / "broken.c"
+    source.write_text('#include <stdio.h>\nint main(int n, char **v)\n{\n    (void)v;\n    return n == 2 ? puts("hoistd 0.9.9") < 0 : '
+                      '(fputs("out of ideas\\n", stderr), 1);\n}\n')
+    run("gcc", "-o", place / "broken", source)
+    return (place / "broken").read_bytes()
+
+
+def test_a_bad_program_is_noticed_and_previous_brings_back_the_one_before(fleet):
+    fleet.done(fleet.agent, "agent", "--package", fleet.package)
+    was = fleet.agent.ok("sha256sum < /usr/local/bin/hoistd")
+    bad = package(fleet.dir / "bad.tar", {**fleet.files, "usr/local/bin/hoistd": broken(fleet.dir)})
+    said = fleet.install(fleet.agent, "agent", "--package", bad, "--wait", "2")
+    assert said.returncode == 1, said
+    assert "does not start" in said.stderr and "out of ideas" in said.stderr and "--previous" in said.stderr, said
+    assert fleet.agent.ok("hoistd --version") == "hoistd 0.9.9"
+    again = fleet.install(fleet.agent, "agent", "--package", bad, "--wait", "2")
+    assert again.returncode == 1 and "does not start" in again.stderr, "a second run does not take it for done"
+    before = fleet.agent.ok("readlink /usr/local/lib/hoist/current")
+    assert len(steps(fleet.done(fleet.agent, "agent", "--previous", "--dry-run"))) == 2
+    assert fleet.agent.ok("readlink /usr/local/lib/hoist/current") == before
+    assert "/readyz: ready" in fleet.done(fleet.agent, "agent", "--previous")
+    assert fleet.agent.ok("sha256sum < /usr/local/bin/hoistd") == was and runs_what_is_there(fleet)
+    set_flag(fleet, "k", "on")
+    assert read_there(fleet, "k") == "true"
+    assert "nothing to change" in fleet.done(fleet.agent, "agent", "--package", fleet.package)
+
+
+def elsewhere(program):
+    """The same program, for another machine."""
+    return program[:18] + b"\xf7\x00" + program[20:]
+
+
+WRONG = [
+    ("no file of that name", 2, ["--bundle", "nowhere"], "", "No such file"),
+    ("no bundle", 2, ["--bundle", "hoist.tar"], "", "hoistd certs issue"),
+    ("others may read the bundle", 2, ["--bundle", "open.bundle"], "", "chmod 600"),
+    ("a package that is none", 2, ["--package", "ca/ca.crt"], "", "make install DESTDIR"),
+    ("a package without flagctl", 2, ["--package", "half.tar"], "", "no usr/local/bin/flagctl"),
+    ("another machine's programs", 1, ["--package", "alien.tar"], "", "are for machine 247"),
+    ("a configuration without the bundle", 2, ["--bundle", "agent.bundle", "--config", "key.pub"], "", "join: /etc/hoist/host.bundle"),
+    ("one there without the bundle", 1, ["--bundle", "agent.bundle"], "cp /etc/hoist/hoistd.yaml /run; sed -i s/^join/#join/ /etc/hoist/hoistd.yaml",
+     "join: /etc/hoist/host.bundle"),
+    ("no systemd", 1, [], "mv /run/systemd/system /run/systemd/away", "systemd does not run"),
+    ("no disk", 1, ["--package", "new.tar"], "mount -t tmpfs -o size=1m none /usr/local", "make room"),
+    ("a library is missing", 1, ["--package", "new.tar"], "mv /usr/lib/*/libyaml-0.so.2 /run", "apt-get install --no-install-recommends libyaml-0-2"),
+    ("it is of another role", 1, [], "ln -s x /etc/systemd/system/multi-user.target.wants/hoistd-relay.service; "
+     "cp /usr/local/lib/systemd/system/hoistd-agent.service /etc/systemd/system/hoistd-relay.service; systemctl enable -q hoistd-relay",
+     "systemctl disable --now hoistd-relay"),
+]
+AFTERWARDS = ("mv /run/hoistd.yaml /etc/hoist/; umount /usr/local; mv /run/systemd/away /run/systemd/system; mv /run/libyaml-0.so.2 /usr/lib/*-linux-gnu/; "
+              "rm -f /etc/systemd/system/hoistd-relay.service /etc/systemd/system/multi-user.target.wants/hoistd-relay.service; "
+              "systemctl daemon-reload")
+
+
+@pytest.fixture(scope="module")
+def wrong_files(fleet):
+    shutil.copy(fleet.bundle, fleet.dir / "open.bundle")
+    (fleet.dir / "open.bundle").chmod(0o644)
+    hoistd = fleet.files["usr/local/bin/hoistd"]
+    package(fleet.dir / "half.tar", {"usr/local/bin/hoistd": hoistd})
+    package(fleet.dir / "new.tar", {**fleet.files, "usr/local/bin/hoistd": hoistd + b"new"})
+    package(fleet.dir / "alien.tar", {**fleet.files, "usr/local/bin/hoistd": elsewhere(hoistd)})
+    return fleet
+
+
+@pytest.mark.parametrize("what, code, args, first, says", WRONG, ids=[w[0] for w in WRONG])
+def test_what_is_wrong_is_said_with_its_mend_and_nothing_changes(wrong_files, what, code, args, first, says):
+    fleet = wrong_files
+    was = fleet.agent.ok("readlink /usr/local/lib/hoist/current")
+    try:
+        fleet.agent.sh(first)
+        said = fleet.install(fleet.agent, "agent", *(fleet.dir / a if "." in a or a == "nowhere" else a for a in args))
+    finally:
+        fleet.agent.sh(AFTERWARDS)
+    assert said.returncode == code and says in said.stderr and "Traceback" not in said.stderr, said
+    assert fleet.agent.ok("readlink /usr/local/lib/hoist/current") == was
+    assert fleet.agent.ok("systemctl is-active hoistd-agent") == "active"
+
+
+def test_a_user_who_may_sudo_installs_as_root_does(fleet):
+    fleet.done(fleet.agent, "agent", "--package", fleet.package)
+    fleet.agent.ok("useradd --create-home --shell /bin/sh -p '*' deployer")
+    refused = fleet.install(f"deployer@{fleet.agent.address}", "agent", "--package", fleet.other)
+    assert refused.returncode == 1 and "sudo without a password" in refused.stderr, refused
+    fleet.agent.ok("echo 'deployer ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/deployer")
+    assert "restart hoistd-agent" in fleet.done(f"deployer@{fleet.agent.address}", "agent", "--package", fleet.other)
+    assert runs_what_is_there(fleet)
+
+
+def test_no_host_no_ssh_no_way(fleet):
+    said = fleet.install(f"{NET}.1.77", "agent", "--package", fleet.package, "--ssh-option", "ConnectTimeout=1")
+    assert said.returncode == 1 and f"ssh {NET}.1.77 true" in said.stderr, said
+    env = dict(fleet.env(), PATH=str(fleet.dir))
+    argv = [sys.executable, TOP / "deploy/install", "host", "agent", "--package", fleet.package]
+    said = subprocess.run(argv, env=env, capture_output=True, text=True)
+    assert said.returncode == 1 and "apt-get install openssh-client" in said.stderr, said
+    for words in (["-oProxyCommand=x", "agent"], ["host", "server"], ["host", "agent", "--previous", "--bundle", "x"], ["host", "agent", "--wait", "0"]):
+        assert subprocess.run([TOP / "deploy/install", *words], capture_output=True).returncode == 2, words
+
+
+def test_an_agent_that_would_follow_nobody_is_not_installed(fleet):
+    try:
+        fleet.agent.ok("mv /etc/hoist /etc/away")
+        said = fleet.install(fleet.agent, "agent", "--package", fleet.package)
+    finally:
+        fleet.agent.ok("mv /etc/away /etc/hoist")
+    assert said.returncode == 1 and "Give --bundle FILE" in said.stderr, said
+
+
+@pytest.mark.skipif(not SOAK, reason="make soak")
+def test_soak_what_make_install_left_is_the_release_before(fleet):
+    """A host that was installed by hand: taken over, and gone back to."""
+    fleet.done(fleet.agent, "agent", "--package", fleet.package)
+    fleet.agent.ok("cp --remove-destination $(readlink -f /usr/local/bin/hoistd) /usr/local/bin/hoistd; "
+                   "cp --remove-destination $(readlink -f /usr/local/bin/flagctl) /usr/local/bin/flagctl; rm -rf /usr/local/lib/hoist")
+    said = fleet.done(fleet.agent, "agent", "--package", fleet.other)
+    assert "keep the programs that are there" in said and "switch from before" in said
+    fleet.done(fleet.agent, "agent", "--previous")
+    assert fleet.agent.ok("readlink /usr/local/lib/hoist/current") == "before" and runs_what_is_there(fleet)
+
+
+def test_libraries_are_of_the_packages_that_are_named():
+    """The rule by which a missing library's package is named, against what dpkg says of those that hoistd needs."""
+    rule = re.search(r"^packages\(\) \{\n.*?^\}", (TOP / "deploy/on-host").read_text(), re.M | re.S).group(0)
+    needed = re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", BUILD / "hoistd"))
+    files = dict(re.findall(r"^\t(\S+) => (\S+)", run("ldd", BUILD / "hoistd"), re.M))
+    asked = [name for name in needed if not name.startswith(("libc.", "libm.", "ld-"))]
+    assert len(asked) > 8
+    for name in asked:
+        owner = run("dpkg", "-S", os.path.realpath(files[name])).split(":")[0]
+        assert run("sh", "-c", f"{rule}\necho {name} | packages").strip() == owner, name
