@@ -48,6 +48,8 @@ mkdir -p $r/dev/shm $r/dev/pts
 mount -t devpts -o newinstance,ptmxmode=0666 devpts $r/dev/pts
 ln -s pts/ptmx $r/dev/ptmx
 for node in null zero full random urandom tty; do touch $r/dev/$node; mount --bind /dev/$node $r/dev/$node; done
+touch $r/dev/kmsg $d/systemd.log
+mount --bind $d/systemd.log $r/dev/kmsg
 mount --bind $d/all/up $r/mnt
 cd $r
 rm -rf etc/systemd/system usr/local/bin/hoistd usr/local/bin/flagctl usr/local/lib/hoist usr/local/lib/systemd etc/hoist var/lib/hoist var/log/journal
@@ -55,7 +57,8 @@ sed -i "/^hoist:/d" etc/passwd etc/group etc/shadow etc/gshadow
 mkdir -p etc/systemd/system
 for unit in systemd-sysusers systemd-update-utmp systemd-remount-fs systemd-modules-load; do ln -s /dev/null etc/systemd/system/$unit.service; done
 echo $name > etc/hostname
-echo "127.0.0.1 localhost $name" > etc/hosts
+echo "127.0.0.1 localhost $name
+$hosts" > etc/hosts
 rm -f etc/resolv.conf
 cp $d/sshd_config $d/host_key $d/authorized etc/ssh/
 chmod 600 etc/ssh/host_key
@@ -73,7 +76,7 @@ END
 mkdir old
 pivot_root . old
 umount -l old
-exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=null --show-status=0
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=kmsg --show-status=0
 '
 """
 SSHD = """Port 22
@@ -115,18 +118,19 @@ class Host:
         (self.dir / "sshd_config").write_text(SSHD)
         shutil.copy(f"{key}.pub", self.dir / "authorized")
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.dir / "host_key")
-        env = {"PATH": os.environ["PATH"], "d": str(self.dir), "name": name, "group": self.group}
+        env = {"PATH": os.environ["PATH"], "d": str(self.dir), "name": name, "group": self.group,
+               "hosts": f"{NET}.1.1 flags1\n{NET}.2.1 web1"}
         self.box = Process(["ip", "netns", "exec", net, "unshare", "--mount", "sh", "-c", BOOT], self.dir / "boot.log", env=env)
 
     def wait_up(self):
-        self.init = wait_until(self.systemd, 60000, what=f"{self.name} boots")
-        wait_until(lambda: self.ok("systemctl is-active ssh-here"), 60000, every_ms=50, what=f"sshd runs on {self.name}")
+        wait_until(lambda: not self.box.alive() or self.systemd() and self.sh("systemctl is-active ssh-here").returncode == 0, 60000, every_ms=50,
+                   what=f"{self.name} boots")
+        assert self.box.alive(), self.box.text() + (self.dir / "systemd.log").read_text(errors="replace")
 
     def systemd(self):
-        """Its process 1, by its number here."""
-        assert self.box.alive(), self.box.text()
-        child = pathlib.Path(f"/proc/{self.box.pid}/task/{self.box.pid}/children").read_text().strip()
-        return child if pathlib.Path(f"/proc/{child}/comm").read_text() == "systemd\n" else None
+        """Finds its process 1, by its number here."""
+        self.init = pathlib.Path(f"/proc/{self.box.pid}/task/{self.box.pid}/children").read_text().strip()
+        return pathlib.Path(f"/proc/{self.init}/comm").read_text() == "systemd\n"
 
     def sh(self, command):
         """A command there, by the back door."""
@@ -180,21 +184,33 @@ class Fleet:
             run("ip", "-n", net, "route", "add", "default", "via", f"{NET}.{i}.9")
         self.key = self.dir / "key"
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key)
-        for i, (name, net) in enumerate(zip(("primary", "agent"), self.nets[1:]), 1):
+        for i, (name, net) in enumerate(zip(("flags1", "web1"), self.nets[1:]), 1):
             self.hosts.append(Host(self.dir, name, net, f"{NET}.{i}.1", self.key))
         self.primary, self.agent = self.hosts
         for host in self.hosts:
             host.wait_up()
         (self.dir / "known").write_text("".join(f"{h.address} {(h.dir / 'host_key.pub').read_text()}" for h in self.hosts))
+        (self.dir / "ssh_config").write_text(f"IdentityFile {self.key}\nIdentitiesOnly yes\nUserKnownHostsFile {self.dir}/known\n" + "".join(
+            f"Host {h.name}\n  HostName {h.address}\n" for h in self.hosts))
+        (self.dir / "bin").mkdir()
+        (self.dir / "bin/ssh").write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {self.dir}/ssh_config "$@"\n')
+        (self.dir / "bin/ssh").chmod(0o755)
         (self.dir / "cut.py").write_text(CUT)
 
     def argv(self, host, role, *args):
-        options = ["IdentityFile=" + str(self.key), "IdentitiesOnly=yes", f"UserKnownHostsFile={self.dir}/known"]
-        return ["ip", "netns", "exec", self.nets[0], TOP / "deploy/install", getattr(host, "address", host), role, *args,
-                *(word for o in options for word in ("--ssh-option", o))]
+        return ["ip", "netns", "exec", self.nets[0], TOP / "deploy/install", host, role, *args]
 
     def env(self):
-        return clean_env(BUILD=str(BUILD.resolve()), TMPDIR=str(self.dir), PYTHONDONTWRITEBYTECODE="1")
+        return clean_env(BUILD=str(BUILD.resolve()), TMPDIR=str(self.dir), HOME=str(self.dir), PYTHONDONTWRITEBYTECODE="1",
+                         PATH=f"{self.dir}/bin:{BUILD.resolve()}:{os.environ['PATH']}")
+
+    def typed(self, command):
+        """A command of the page, in the directory of its files; it must succeed. Gives what it printed."""
+        command = command.replace("deploy/install", f"{TOP}/deploy/install").replace(" examples/", f" {TOP}/examples/")
+        done = subprocess.run(["ip", "netns", "exec", self.nets[0], "sh", "-c", command.replace("git rev-parse", f"git -C {TOP} rev-parse")],
+                              env=self.env(), cwd=self.dir, capture_output=True, text=True, timeout=180)
+        assert done.returncode in (0, 10 if " release status " in command else 0), (command, done)
+        return done.stdout
 
     def install(self, host, role, *args):
         return subprocess.run([*map(str, self.argv(host, role, *args))], env=self.env(), capture_output=True, text=True, timeout=180)
@@ -211,9 +227,22 @@ class Fleet:
             subprocess.run(["ip", "netns", "del", net], check=False)
 
 
+PAGE = (TOP / "docs/staging.md").read_text()
+
+
+def blocks(kind, page=PAGE):
+    return re.findall(rf"^```{kind}\n(.*?)^```", page, re.M | re.S)
+
+
+def commands(section):
+    """What a section of docs/staging.md says to type."""
+    page = PAGE.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return [re.sub(r"\s+#\s.*", "", line).strip() for block in blocks("sh", page) for line in block.splitlines()]
+
+
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory):
-    """Both hosts, installed as the runbook has it: the primary, its trust.key, the agent's bundle, the agent."""
+    """Both hosts, installed as docs/staging.md has it."""
     fleet = Fleet(tmp_path_factory.mktemp("fleet"))
     try:
         fleet.start()
@@ -231,17 +260,15 @@ def set_up(fleet):
     # Another release: a unit and a program that differ in nothing that matters.
     other = {path: data + (b"\n# and more\n" if path.endswith("service") else b"more") for path, data in fleet.files.items()}
     fleet.other = package(fleet.dir / "other.tar", other)
-    certs = lambda *words: run(BUILD / "hoistd", "certs", *words, "--dir", fleet.dir / "ca", "-o", fleet.dir / f"{words[1]}.bundle")
-    run(BUILD / "hoistd", "certs", "init", fleet.dir / "ca")
-    certs("issue", "primary", "--host", fleet.primary.address)
-    fleet.bundle = fleet.dir / "agent.bundle"
-    before = fleet.primary.picture()
-    fleet.first_dry = fleet.done(fleet.primary, "primary", "--bundle", fleet.dir / "primary.bundle", "--dry-run")
-    assert fleet.primary.picture() == before
-    fleet.first = fleet.done(fleet.primary, "primary", "--bundle", fleet.dir / "primary.bundle")
-    (fleet.dir / "trust.key").write_text(fleet.primary.ok("cat /var/lib/hoist/trust.key") + "\n")
-    certs("issue", "agent", "--upstream", f"tls+tcp://{fleet.primary.address}:7400", "--trust", fleet.dir / "trust.key")
-    fleet.done(fleet.agent, "agent", "--bundle", fleet.bundle, "--package", fleet.package)
+    for text in blocks("yaml"):
+        (fleet.dir / re.match(r"# (\S+)", text).group(1)).write_text(text)
+    said = {}
+    for command in commands("Bring the hosts"):
+        before = fleet.primary.picture()
+        said[command] = fleet.typed(command)
+        assert fleet.primary.picture() == before or "--dry-run" not in command
+    fleet.first_dry, fleet.first = [out for command, out in said.items() if "flags1 primary" in command]
+    fleet.bundle = fleet.dir / "web1.bundle"
 
 
 def steps(said):
@@ -253,7 +280,7 @@ def read_there(fleet, key):
 
 
 def set_flag(fleet, key, value):
-    fleet.primary.ok(f"flagctl set {key} {value} --primary ipc:///run/hoist/primary.sock --wait --timeout 20s")
+    fleet.primary.ok(f"flagctl set {key} {value} --env staging --wait --timeout 20s")
 
 
 def test_a_flag_set_on_the_primarys_host_is_read_on_the_agents(fleet):
@@ -273,11 +300,11 @@ def test_a_dry_run_says_the_steps_that_are_then_done(fleet):
 
 def test_a_second_run_changes_nothing_and_says_so(fleet):
     before = fleet.agent.picture()
-    assert "nothing to change" in fleet.done(fleet.agent, "agent", "--bundle", fleet.bundle, "--package", fleet.package)
-    assert "nothing to change" in fleet.done(fleet.agent, "agent", "--package", fleet.package)
+    assert "nothing to change" in fleet.done("web1", "agent", "--bundle", fleet.bundle, "--package", fleet.package)
+    assert "nothing to change" in fleet.done("web1", "agent", "--package", fleet.package)
     assert fleet.agent.picture() == before
     before = fleet.primary.picture()
-    assert "nothing to change" in fleet.done(fleet.primary, "primary", "--bundle", fleet.dir / "primary.bundle")
+    assert "nothing to change" in fleet.done("root@flags1", "primary", "--bundle", fleet.dir / "flags1.bundle", "--config", fleet.dir / "primary.yaml")
     assert fleet.primary.picture() == before
 
 
@@ -294,9 +321,9 @@ def runs_what_is_there(fleet):
 
 def mended(fleet, *args):
     """A second run does the rest, and a third one has nothing to do."""
-    fleet.done(fleet.agent, "agent", *args)
+    fleet.done("web1", "agent", *args)
     assert runs_what_is_there(fleet)
-    assert "nothing to change" in fleet.done(fleet.agent, "agent", *args)
+    assert "nothing to change" in fleet.done("web1", "agent", *args)
     assert not fleet.agent.ok("find /usr/local /etc/hoist -name '*.new'")
 
 
@@ -304,7 +331,7 @@ def in_turns(fleet):
     """Arguments that change everything, and then everything back."""
     for n in range(100):
         config = fleet.dir / f"config{n % 2}.yaml"
-        config.write_text(f"join: /etc/hoist/host.bundle\nlabel:\n  - turn={n % 2}\n")
+        config.write_text(f"join: /etc/hoist/host.bundle\nenv:\n  - staging\nlabel:\n  - turn={n % 2}\n")
         yield "--package", fleet.package if n % 2 else fleet.other, "--config", config, "--bundle", fleet.bundle
 
 
@@ -314,7 +341,7 @@ def test_soak_a_link_that_is_cut_while_files_arrive_changes_nothing(fleet, bytes
     args = next(in_turns(fleet))
     was = fleet.agent.ok("readlink -f /usr/local/bin/hoistd")
     cut = f"ProxyCommand={sys.executable} {fleet.dir}/cut.py %h %p {bytes_sent}"
-    said = fleet.install(fleet.agent, "agent", *args, "--ssh-option", cut)
+    said = fleet.install("web1", "agent", *args, "--ssh-option", cut)
     assert said.returncode == 1 and "run the same again" in said.stderr, said
     assert fleet.agent.ok("readlink -f /usr/local/bin/hoistd") == was
     wait_until(lambda: not fleet.agent.ok("find /usr/local/lib/hoist -name 'incoming.*'"), what="what arrived is gone")
@@ -329,7 +356,7 @@ def test_soak_a_run_that_is_killed_at_any_step_is_mended_by_the_next(fleet):
     for n in range(5) if SOAK else (1, 4):  # switch, unit, hoistd.yaml, bundle, restart: both releases are there
         args = next(turns)
         fleet.agent.ok("chmod 640 /etc/hoist/host.bundle")
-        with subprocess.Popen([*map(str, fleet.argv(fleet.agent, "agent", *args))], env=fleet.env(), stdout=subprocess.PIPE, text=True,
+        with subprocess.Popen([*map(str, fleet.argv("web1", "agent", *args))], env=fleet.env(), stdout=subprocess.PIPE, text=True,
                               start_new_session=True) as install:
             said = [install.stdout.readline() for _ in range(n + 1)]
             os.killpg(install.pid, 9)
@@ -348,23 +375,23 @@ def broken(place):
 
 
 def test_a_bad_program_is_noticed_and_previous_brings_back_the_one_before(fleet):
-    fleet.done(fleet.agent, "agent", "--package", fleet.package)
+    fleet.done("web1", "agent", "--package", fleet.package)
     was = fleet.agent.ok("sha256sum < /usr/local/bin/hoistd")
     bad = package(fleet.dir / "bad.tar", {**fleet.files, "usr/local/bin/hoistd": broken(fleet.dir)})
-    said = fleet.install(fleet.agent, "agent", "--package", bad, "--wait", "2")
+    said = fleet.install("web1", "agent", "--package", bad, "--wait", "2")
     assert said.returncode == 1, said
     assert "does not start" in said.stderr and "out of ideas" in said.stderr and "--previous" in said.stderr, said
     assert fleet.agent.ok("hoistd --version") == "hoistd 0.9.9"
-    again = fleet.install(fleet.agent, "agent", "--package", bad, "--wait", "2")
+    again = fleet.install("web1", "agent", "--package", bad, "--wait", "2")
     assert again.returncode == 1 and "does not start" in again.stderr, "a second run does not take it for done"
     before = fleet.agent.ok("readlink /usr/local/lib/hoist/current")
-    assert len(steps(fleet.done(fleet.agent, "agent", "--previous", "--dry-run"))) == 2
+    assert len(steps(fleet.done("web1", "agent", "--previous", "--dry-run"))) == 2
     assert fleet.agent.ok("readlink /usr/local/lib/hoist/current") == before
-    assert "/readyz: ready" in fleet.done(fleet.agent, "agent", "--previous")
+    assert "/readyz: ready" in fleet.done("web1", "agent", "--previous")
     assert fleet.agent.ok("sha256sum < /usr/local/bin/hoistd") == was and runs_what_is_there(fleet)
     set_flag(fleet, "k", "on")
     assert read_there(fleet, "k") == "true"
-    assert "nothing to change" in fleet.done(fleet.agent, "agent", "--package", fleet.package)
+    assert "nothing to change" in fleet.done("web1", "agent", "--package", fleet.package)
 
 
 def elsewhere(program):
@@ -379,8 +406,8 @@ WRONG = [
     ("a package that is none", 2, ["--package", "ca/ca.crt"], "", "make install DESTDIR"),
     ("a package without flagctl", 2, ["--package", "half.tar"], "", "no usr/local/bin/flagctl"),
     ("another machine's programs", 1, ["--package", "alien.tar"], "", "are for machine 247"),
-    ("a configuration without the bundle", 2, ["--bundle", "agent.bundle", "--config", "key.pub"], "", "join: /etc/hoist/host.bundle"),
-    ("one there without the bundle", 1, ["--bundle", "agent.bundle"], "cp /etc/hoist/hoistd.yaml /run; sed -i s/^join/#join/ /etc/hoist/hoistd.yaml",
+    ("a configuration without the bundle", 2, ["--bundle", "web1.bundle", "--config", "key.pub"], "", "join: /etc/hoist/host.bundle"),
+    ("one there without the bundle", 1, ["--bundle", "web1.bundle"], "cp /etc/hoist/hoistd.yaml /run; sed -i s/^join/#join/ /etc/hoist/hoistd.yaml",
      "join: /etc/hoist/host.bundle"),
     ("no systemd", 1, [], "mv /run/systemd/system /run/systemd/away", "systemd does not run"),
     ("no disk", 1, ["--package", "new.tar"], "mount -t tmpfs -o size=1m none /usr/local", "make room"),
@@ -411,7 +438,7 @@ def test_what_is_wrong_is_said_with_its_mend_and_nothing_changes(wrong_files, wh
     was = fleet.agent.ok("readlink /usr/local/lib/hoist/current")
     try:
         fleet.agent.sh(first)
-        said = fleet.install(fleet.agent, "agent", *(fleet.dir / a if "." in a or a == "nowhere" else a for a in args))
+        said = fleet.install("web1", "agent", *(fleet.dir / a if "." in a or a == "nowhere" else a for a in args))
     finally:
         fleet.agent.sh(AFTERWARDS)
     assert said.returncode == code and says in said.stderr and "Traceback" not in said.stderr, said
@@ -419,13 +446,70 @@ def test_what_is_wrong_is_said_with_its_mend_and_nothing_changes(wrong_files, wh
     assert fleet.agent.ok("systemctl is-active hoistd-agent") == "active"
 
 
+def test_a_release_is_begun_and_the_way_back_tried_as_the_page_says(fleet):
+    run(BUILD / "hoistd", "certs", "issue", "ana", "--dir", fleet.dir / "ca", "-o", fleet.dir / "ana.bundle", "--upstream",
+        f"tls+tcp://{fleet.primary.address}:7400")
+    (fleet.dir / ".config/hoist").mkdir(parents=True, mode=0o700)
+    (fleet.dir / ".config/hoist/flagctl.yaml").write_text(f"join: {fleet.dir}/ana.bundle\ntls_server_name: flags1\n")
+    said = [fleet.typed(command) for command in commands("Start it")]
+    assert "marketplace-github-ingestion" in said[-1] and "flag_files" in said[-1], said[-1]
+    fleet.typed("flagctl release abort marketplace-github-ingestion -m enough")
+    for package_of in (fleet.package, fleet.other):
+        fleet.done("web1", "agent", "--package", package_of)
+    said = [fleet.typed(command) for command in commands("The drill")]
+    assert [len(steps(text)) for text in said[-3:]] == [3, 3, 3], said  # switch, unit, restart
+    assert steps(said[-3]) == steps(said[-2]) != steps(said[-1])
+
+
+def plan():
+    return json.loads(run(BUILD / "flagctl", "release", "plan", TOP / "examples/marketplace/release.yaml", "--canonical"))
+
+
+def written(ms):
+    """A duration as plans have it."""
+    text = ""
+    for unit, each in (("d", 86400000), ("h", 3600000), ("m", 60000), ("s", 1000)):
+        text, ms = text + (f"{ms // each}{unit}" if ms >= each else ""), ms % each
+    assert ms == 0
+    return text
+
+
+def checklist_of(plan, phase):
+    """A phase's conditions, a line each."""
+    titles = {check["name"]: check["title"] for check in plan["checks"]}
+    for step in plan["phases"][phase]["steps"]:
+        if step["share"] is not None:
+            guards = ", ".join(f"`{name}`" for name in step["guards"])
+            yield f"{step['share'] // 1000} % of staging for {written(step['soak_ms'])} with {guards} passing, and {step['exposed']} evaluations"
+        yield from (f"`{name}`: {titles[name]}" for name in step["check"])
+        yield from (f'{sign["role"]}: "{sign["statement"]}"' for sign in step["sign"])
+
+
+def test_the_checklist_is_the_plans():
+    wanted = list(checklist_of(plan(), 2))
+    assert len(wanted) >= 7
+    assert re.findall(r"^- \[ \] (.*)$", PAGE, re.M) == wanted
+
+
+def test_what_the_page_names_is_there():
+    text = run(BUILD / "flagctl", "help", "release") + run(BUILD / "flagctl", "help", "drill")
+    for command, verb in re.findall(r"flagctl (release|drill) ([a-z]+)", PAGE):
+        assert re.search(rf"\b{verb} ", text), (command, verb)
+    the_plan = plan()
+    for name, role in re.findall(r"flagctl release sign (\S+) (\S+)", PAGE):
+        assert name == the_plan["release"] and role in [r["name"] for r in the_plan["roles"]]
+    titles = [json.loads(f.read_text())["title"] for f in (TOP / "deploy/dashboards").glob("*.json")]
+    named = [title for title in re.findall(r'"([^"]*)"', " ".join(PAGE.split())) if title.startswith(("Marketplace: ", "Hoist: "))]
+    assert sorted(named) == sorted(titles)
+
+
 def test_a_user_who_may_sudo_installs_as_root_does(fleet):
-    fleet.done(fleet.agent, "agent", "--package", fleet.package)
+    fleet.done("web1", "agent", "--package", fleet.package)
     fleet.agent.ok("useradd --create-home --shell /bin/sh -p '*' deployer")
-    refused = fleet.install(f"deployer@{fleet.agent.address}", "agent", "--package", fleet.other)
+    refused = fleet.install("deployer@web1", "agent", "--package", fleet.other)
     assert refused.returncode == 1 and "sudo without a password" in refused.stderr, refused
     fleet.agent.ok("echo 'deployer ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/deployer")
-    assert "restart hoistd-agent" in fleet.done(f"deployer@{fleet.agent.address}", "agent", "--package", fleet.other)
+    assert "restart hoistd-agent" in fleet.done("deployer@web1", "agent", "--package", fleet.other)
     assert runs_what_is_there(fleet)
 
 
@@ -443,7 +527,7 @@ def test_no_host_no_ssh_no_way(fleet):
 def test_an_agent_that_would_follow_nobody_is_not_installed(fleet):
     try:
         fleet.agent.ok("mv /etc/hoist /etc/away")
-        said = fleet.install(fleet.agent, "agent", "--package", fleet.package)
+        said = fleet.install("web1", "agent", "--package", fleet.package)
     finally:
         fleet.agent.ok("mv /etc/away /etc/hoist")
     assert said.returncode == 1 and "Give --bundle FILE" in said.stderr, said
@@ -452,12 +536,12 @@ def test_an_agent_that_would_follow_nobody_is_not_installed(fleet):
 @pytest.mark.skipif(not SOAK, reason="make soak")
 def test_soak_what_make_install_left_is_the_release_before(fleet):
     """A host that was installed by hand: taken over, and gone back to."""
-    fleet.done(fleet.agent, "agent", "--package", fleet.package)
+    fleet.done("web1", "agent", "--package", fleet.package)
     fleet.agent.ok("cp --remove-destination $(readlink -f /usr/local/bin/hoistd) /usr/local/bin/hoistd; "
                    "cp --remove-destination $(readlink -f /usr/local/bin/flagctl) /usr/local/bin/flagctl; rm -rf /usr/local/lib/hoist")
-    said = fleet.done(fleet.agent, "agent", "--package", fleet.other)
+    said = fleet.done("web1", "agent", "--package", fleet.other)
     assert "keep the programs that are there" in said and "switch from before" in said
-    fleet.done(fleet.agent, "agent", "--previous")
+    fleet.done("web1", "agent", "--previous")
     assert fleet.agent.ok("readlink /usr/local/lib/hoist/current") == "before" and runs_what_is_there(fleet)
 
 
