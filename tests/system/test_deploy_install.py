@@ -87,9 +87,9 @@ PermitRootLogin prohibit-password
 PasswordAuthentication no
 UsePAM no
 """
-# Between ssh and sshd: passes so many bytes on, and then hangs up.
+# Between ssh and sshd: passes so many bytes on, is silent for so long, and then hangs up.
 CUT = """
-import os, socket, sys, threading
+import os, socket, sys, threading, time
 s, left = socket.create_connection((sys.argv[1], int(sys.argv[2]))), int(sys.argv[3])
 def down():
     while data := s.recv(65536):
@@ -99,6 +99,7 @@ threading.Thread(target=down, daemon=True).start()
 while left > 0 and (data := os.read(0, min(left, 65536))):
     s.sendall(data)
     left -= len(data)
+time.sleep(float(sys.argv[4]))
 os._exit(1)
 """
 
@@ -335,13 +336,13 @@ def in_turns(fleet):
         yield "--package", fleet.package if n % 2 else fleet.other, "--config", config, "--bundle", fleet.bundle
 
 
-@pytest.mark.parametrize("bytes_sent", [500000, 1000000, 2000000, 3000000] if SOAK else [2000000])
-def test_soak_a_link_that_is_cut_while_files_arrive_changes_nothing(fleet, bytes_sent):
+@pytest.mark.parametrize("bytes_sent, silent_s", [(500000, 0), (1000000, 0), (3000000, 0), (2000000, 60)] if SOAK else [(2000000, 0)])
+def test_soak_a_link_that_is_cut_while_files_arrive_changes_nothing(fleet, bytes_sent, silent_s):
     set_flag(fleet, "k", "on")
     args = next(in_turns(fleet))
     was = fleet.agent.ok("readlink -f /usr/local/bin/hoistd")
-    cut = f"ProxyCommand={sys.executable} {fleet.dir}/cut.py %h %p {bytes_sent}"
-    said = fleet.install("web1", "agent", *args, "--ssh-option", cut)
+    cut = f"ProxyCommand={sys.executable} {fleet.dir}/cut.py %h %p {bytes_sent} {silent_s}"
+    said = fleet.install("web1", "agent", *args, "--ssh-option", cut, "--ssh-option", "ServerAliveInterval=2")
     assert said.returncode == 1 and "run the same again" in said.stderr, said
     assert fleet.agent.ok("readlink -f /usr/local/bin/hoistd") == was
     wait_until(lambda: not fleet.agent.ok("find /usr/local/lib/hoist -name 'incoming.*'"), what="what arrived is gone")
@@ -527,13 +528,20 @@ def test_no_host_no_ssh_no_way(fleet):
         assert subprocess.run([TOP / "deploy/install", *words], capture_output=True).returncode == 2, words
 
 
-def test_an_agent_that_would_follow_nobody_is_not_installed(fleet):
+@pytest.mark.parametrize("name, role", [("web1", "agent"), ("flags1", "primary")] if SOAK else [("web1", "agent")])
+def test_soak_a_host_without_a_configuration_gets_one_that_joins_by_the_bundle(fleet, name, role):
+    host = fleet.agent if role == "agent" else fleet.primary
+    host.ok("mv /etc/hoist /etc/away")
     try:
-        fleet.agent.ok("mv /etc/hoist /etc/away")
-        said = fleet.install("web1", "agent", "--package", fleet.package)
+        if role == "agent":
+            said = fleet.install(name, role)
+            assert said.returncode == 1 and "Give --bundle FILE" in said.stderr, said
+        assert "put /etc/hoist/hoistd.yaml, as there is none" in fleet.done(name, role, "--bundle", fleet.dir / f"{name}.bundle")
+        env = "production" if role == "agent" else "staging"  # an agent's default; and what the other one follows
+        wait_until(lambda: '"current":1' in fleet.primary.ok(f"flagctl fleet --env {env} --json").replace(" ", ""), what=f"web1 follows {env}")
     finally:
-        fleet.agent.ok("mv /etc/away /etc/hoist")
-    assert said.returncode == 1 and "Give --bundle FILE" in said.stderr, said
+        host.ok("rm -rf /etc/hoist; mv /etc/away /etc/hoist")
+        fleet.done(name, role)
 
 
 @pytest.mark.skipif(not SOAK, reason="make soak")
