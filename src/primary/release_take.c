@@ -231,7 +231,6 @@ static enum hoist_err do_deed(struct release *r, const struct release_work *work
     for (uint8_t i = 0; fx->deed == RELEASE_DO_BASELINE && i < r->plan->env_count; i++)
         if (fx->envs & 1u << i && !work->answer->changed && !err)
             err = move_flags(r, work, i, RELEASE_BASELINE);
-    r->due_ms = 0;
     return err;
 }
 
@@ -242,6 +241,8 @@ enum hoist_err release_take(struct release *r, const struct release_work *work,
     if (err || ret->refused[0])
         return err;
     work->answer->wrote = true;
+    if (event->kind != RELEASE_TICK || ret->deed != RELEASE_DO_NOTHING)
+        r->due_ms = 0; /* what it is now is looked at at once */
     return do_deed(r, work, ret);
 }
 

@@ -277,3 +277,22 @@ uint32_t releases_show(struct releases *rs, struct slice name,
     pthread_mutex_unlock(&rs->lock);
     return shown;
 }
+
+/* Whether a newer one has its name. */
+static bool is_followed(const struct releases *rs, uint32_t i)
+{
+    for (uint32_t newer = i + 1; newer < rs->count; newer++)
+        if (!rs->all[newer]->is_new && slice_eq(rs->all[newer]->plan->name, rs->all[i]->plan->name))
+            return true;
+    return false;
+}
+
+void releases_show_newest(struct releases *rs, void (*show)(void *arg, const struct release *r),
+                          void *arg)
+{
+    pthread_mutex_lock(&rs->lock);
+    for (uint32_t i = rs->count; i-- > 0;)
+        if (!rs->all[i]->is_new && !is_followed(rs, i))
+            show(arg, rs->all[i]);
+    pthread_mutex_unlock(&rs->lock);
+}

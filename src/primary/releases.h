@@ -4,7 +4,7 @@
  * the record is the fold (release/engine.h). An event and the change that it brings about are put in one
  * transaction; the record that is kept here moves on once that is committed.
  *
- * Threads: the writer's, but for releases_show().
+ * Threads: the writer's, but for releases_show() and releases_show_newest().
  */
 #ifndef PRIMARY_RELEASES_H
 #define PRIMARY_RELEASES_H
@@ -65,6 +65,10 @@ struct release *releases_nth(const struct releases *rs, uint32_t n); /* NULL beh
  * are committed. How many there were. The writer waits meanwhile. */
 uint32_t releases_show(struct releases *rs, struct slice name,
                        void (*show)(void *arg, const struct release *r), void *arg);
+
+/* The same for the newest of each name. */
+void releases_show_newest(struct releases *rs, void (*show)(void *arg, const struct release *r),
+                          void *arg);
 
 /* ------------------------------------------------------------------ events (release_take.c) */
 

@@ -424,6 +424,21 @@ static void missing_answers_never_move_it(void **state)
     is_at(s, "live", 3);
 }
 
+/* The next round begins in an interval's time, or at once if something was said or done. */
+static void a_round_that_does_nothing_brings_no_other(void **state)
+{
+    struct stage *s = *state;
+    tell_ok(s, "release_start", "mara", start_body());
+    struct release *r = releases_nth(s->releases, 0);
+    round_of(s);
+    r->due_ms = 12345;
+    round_of(s);
+    assert_int_equal(r->due_ms, 12345);
+    tell_ok(s, "release_hold", "olga",
+            json_pack("{s:s,s:s}", "release", "demo", "message", "a holiday"));
+    assert_int_equal(r->due_ms, 0);
+}
+
 static void a_restart_forgets_nothing(void **state)
 {
     struct stage *s = *state;
@@ -549,6 +564,7 @@ int main(void)
         RELEASE_TEST(a_kill_stands_above_it_and_it_waits),
         RELEASE_TEST(a_rollback_of_its_flags_aborts_it),
         RELEASE_TEST(missing_answers_never_move_it),
+        RELEASE_TEST(a_round_that_does_nothing_brings_no_other),
         RELEASE_TEST(a_restart_forgets_nothing),
         RELEASE_TEST(what_was_not_committed_did_not_happen),
         RELEASE_TEST(signatures_are_of_people_who_may_and_of_what_stands),
