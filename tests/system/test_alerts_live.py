@@ -14,7 +14,7 @@ import time
 import pytest
 
 from faults import figures
-from hoist import BUILD, SOAK, TOP, Lab, Process, clean_env, wait_until
+from hoist import BUILD, SOAK, TOP, Lab, Process, clean_env, free_port, wait_until
 from test_alerts import ALERTS, RULES
 from test_disk import fill
 from test_github_stub import ORG, Stub
@@ -24,7 +24,7 @@ from watch import Watch, scaled
 
 FASTER = 60
 LIMIT_MS = 120000
-CHECKED = ["HoistStoreNearlyFull", "MarketplaceGithubSecondaryLimit", "HoistHostsNotCurrent", "HoistPrimaryDown", "MarketplaceTargetMissing"]
+CHECKED = ["HoistStoreNearlyFull", "HoistReleaseRolledBack", "MarketplaceGithubSecondaryLimit", "HoistHostsNotCurrent", "HoistPrimaryDown", "MarketplaceTargetMissing"]
 BESIDE = 4 if SOAK else len(CHECKED)
 KILLS = {"MarketplaceSyncFailureRatioHigh": "marketplace.sync.enabled", "MarketplaceGithubSecondaryLimit": "marketplace.sync.enabled",
          "MarketplaceApiErrorRatioHigh": "marketplace.enabled"}
@@ -32,6 +32,25 @@ FLAG_FILE = json.loads((TOP / "examples/marketplace/flags/production.json").read
 JOURNAL = """#!/bin/sh
 while [ $# -gt 0 ]; do case $1 in -u) unit=$2; shift ;; -n) lines=$2; shift ;; esac; shift; done
 exec tail -n "${lines:-+1}" "${0%/*}/$unit.log"
+"""
+PLAN = """
+release: marketplace-github-ingestion
+title: A search that is watched by whether the marketplace is on
+owner: mara
+author: mara
+flags: [search.enabled]
+bucket: {var: account_id}
+interval: 500ms
+guards:
+  - {name: freshness, query: 'time() - min(timestamp(up{job="marketplace"} == 1))', pass: '<= 30'}
+  - {name: marketplace, query: 'max(marketplace_flag_enabled{flag="marketplace.enabled"})', pass: '>= 1', mode: %s}
+announce: {contact: '#search'}
+phases:
+  flags: {steps: []}
+  monitoring: {steps: []}
+  staging: {steps: []}
+  production: {env: production, steps: [{percent: 50, soak: 1d, exposed: 1}]}
+  watch: {steps: []}
 """
 
 
@@ -42,7 +61,8 @@ class Scene:
         self.lab, self.ending, self.loads = lab, threading.Event(), []
         secret = lab.file("webhook-token", "the-token\n")
         rules = [word for alert, flag in KILLS.items() for word in ("--kill-on-alert", f"production:{alert}={flag}")]
-        self.primary = lab.primary("--webhook-token-file", secret, *rules, *primary)
+        port = free_port()  # of Prometheus, whom the guards of releases are asked of
+        self.primary = lab.primary("--webhook-token-file", secret, "--prometheus", f"http://127.0.0.1:{port}", *rules, *primary)
         file = json.loads(json.dumps(FLAG_FILE))
         for flag, on in zip(FLAGS, flags):
             file["flags"][flag]["defaultVariant"] = "on" if on else "off"
@@ -52,7 +72,7 @@ class Scene:
         self.here = self.host  # on whose machine the page is read
         self.stub = Stub(lab, *stub)
         self.service = Marketplace(lab, self.stub, self.beside.store, "--token-file", secret, "--interval-s", 1, "--first-wait-ms", 60)
-        self.watch = Watch(lab, [self.primary, self.beside, self.host], self.service, secret if kills else None, interval_s, FASTER)
+        self.watch = Watch(lab, [self.primary, self.beside, self.host], self.service, secret if kills else None, interval_s, FASTER, port)
         self.journal()
         self.watch.wait_seen()
         wait_until(lambda: flags != (True, True, True) or self.service.runs("success") > 0, what="the worker's first run")
@@ -250,6 +270,32 @@ def a_webhook_that_is_revoked(lab):
     hooks.answer = 200
     wait_until(lambda: hooks.taken(), what="the kill is told")
     hooks.close()
+
+
+def release_under_way(lab, mode):
+    """A scene with a release, one of whose guards looks at a flag that somebody may turn off."""
+    scene = Scene(lab)
+    lab.ok("set", "search.enabled", "off")
+    lab.ok("release", "start", lab.file("plan.yaml", PLAN % mode), "--commit", "c0ffee")
+    wait_until(lambda: scene.watch.query('hoist_release_state{state="moving"} == 1') and scene.watch.query("hoist_release_guard_value"), what="the release moves")
+    return scene
+
+
+@fault("HoistReleaseHolding")
+def a_guard_that_fails_and_may_only_hold(lab):
+    scene = release_under_way(lab, "hold")
+    yield scene
+    lab.ok("set", "marketplace.enabled", "off")
+    yield
+    lab.ok("set", "marketplace.enabled", "on")
+
+
+@fault("HoistReleaseRolledBack")
+def a_guard_that_fails_and_takes_it_back(lab):
+    scene = release_under_way(lab, "abort")
+    yield scene
+    lab.ok("set", "marketplace.enabled", "off")
+    yield
 
 
 @fault("MarketplaceTargetMissing")

@@ -30,8 +30,8 @@ class Watch:
     """Both of them, at an interval of scrape and evaluation, and where `faster` is given with rules that many times as fast; `secret` is a file with
     the token of the primary's webhook, and without one there is no Alertmanager."""
 
-    def __init__(self, lab, hoistds, service, secret=None, interval_s=1, faster=1):
-        self.port, self.faster, self.interval_s, self.targets = free_port(), faster, interval_s, len(hoistds) + 1
+    def __init__(self, lab, hoistds, service, secret=None, interval_s=1, faster=1, port=None):
+        self.port, self.faster, self.interval_s, self.targets = port or free_port(), faster, interval_s, len(hoistds) + 1
         here = lab.dir / "watch"
         here.mkdir()
         for rules in (TOP / "deploy/prometheus").glob("*.rules.yml"):
