@@ -107,16 +107,26 @@ void cursor_done(struct cursor *c)
 
 /* ------------------------------------------------------------------ moving */
 
-struct cursor_at *cursor_get(struct cursor *c, const struct store_env *env)
+struct cursor_at *cursor_place(struct cursor *c, const char *name, uint64_t version)
 {
     for (size_t i = 0; i < c->count; i++) {
         size_t at = (c->next + i) % c->count;
-        if (strcmp(c->envs[at].env, env->name) == 0) {
+        if (strcmp(c->envs[at].env, name) == 0) {
             c->next = at + 1;
             return &c->envs[at];
         }
     }
-    return add(c, env->name, c->is_new ? env->head : 0);
+    return add(c, name, version);
+}
+
+struct cursor_at *cursor_get(struct cursor *c, const struct store_env *env)
+{
+    return cursor_place(c, env->name, c->is_new ? env->head : 0);
+}
+
+void cursor_drop(struct cursor *c, size_t at)
+{
+    memmove(c->envs + at, c->envs + at + 1, (--c->count - at) * sizeof *c->envs);
 }
 
 enum hoist_err cursor_write(struct cursor *c)

@@ -5,6 +5,8 @@
  *   production 42
  *   staging 7
  *
+ * and places of other names than an environment may have: follow.h.
+ *
  * Threads: one at a time.
  */
 #ifndef HTTP_CURSOR_H
@@ -36,6 +38,10 @@ void cursor_done(struct cursor *c); /* fine on what is zeroed */
 /* Where it stands in `env`, which is taken up if it is not known: at its head if the file was new, else
  * before its first change. NULL: memory is out. Stays until the next one is taken up. */
 struct cursor_at *cursor_get(struct cursor *c, const struct store_env *env);
+
+/* The place called `name`, taken up at `version` if it is not known; and to let one go, by index. */
+struct cursor_at *cursor_place(struct cursor *c, const char *name, uint64_t version);
+void cursor_drop(struct cursor *c, size_t at);
 
 /* Keep it. ENOSPC, EACCES, EIO, ENOTFOUND, ENOMEM: then the file is as it was. */
 MUST_USE enum hoist_err cursor_write(struct cursor *c);

@@ -75,6 +75,19 @@ static const char *past(uint32_t kind)
     return kind == CHANGE_KILL ? "killed" : kind == CHANGE_RESTORE ? "restored" : "rolled back";
 }
 
+/* {"text": …}; ends `text`. */
+static void put_text(struct buf *out, struct buf *text)
+{
+    struct json_writer w = JSON_WRITER(out, 0);
+    json_object_begin(&w);
+    json_key(&w, "text");
+    json_put_slice(&w, buf_slice(text));
+    json_object_end(&w);
+    if (!out->err)
+        out->err = text->err;
+    buf_done(text);
+}
+
 void news_put_slack(struct buf *out, const struct change *c)
 {
     struct buf text = BUF_INIT(NEWS_BODY_MAX);
@@ -89,14 +102,7 @@ void news_put_slack(struct buf *out, const struct change *c)
     if (c->head.message.len)
         buf_add_str(&text, ": ");
     add_escaped(&text, c->head.message);
-    struct json_writer w = JSON_WRITER(out, 0);
-    json_object_begin(&w);
-    json_key(&w, "text");
-    json_put_slice(&w, buf_slice(&text));
-    json_object_end(&w);
-    if (!out->err)
-        out->err = text.err;
-    buf_done(&text);
+    put_text(out, &text);
 }
 
 /* ------------------------------------------------------------------ JSON */
@@ -149,5 +155,65 @@ void news_put_json(struct buf *out, const struct change *c)
     }
     json_key(&w, "request");
     json_put_hex(&w, slice_of(c->head.request, REQUEST_ID_SIZE));
+    json_object_end(&w);
+}
+
+/* ------------------------------------------------------------------ releases */
+
+void news_release_id(const struct release_news *n, char out[NEWS_ID_SIZE])
+{
+    snprintf(out, NEWS_ID_SIZE, "release/%.*s/%" PRIu32 "/%" PRIu64, SLICE_ARG(n->plan->name),
+             n->id, n->sequence);
+}
+
+static bool is_page(const struct release_news *n)
+{
+    for (uint32_t i = 0; i < n->said->line_count; i++)
+        if (n->said->lines[i].page)
+            return true;
+    return false;
+}
+
+void news_put_release_slack(struct buf *out, const struct release_news *n)
+{
+    struct buf text = BUF_INIT(NEWS_BODY_MAX);
+    for (uint32_t i = 0; i < n->said->line_count; i++) {
+        buf_add_str(&text, i ? "\nrelease *" : "release *");
+        add_escaped(&text, n->plan->name);
+        buf_add_str(&text, "*: ");
+        add_escaped(&text, slice_str(n->said->lines[i].text));
+    }
+    if (is_page(n)) {
+        buf_add_str(&text, "\nSomebody has to look: ");
+        add_escaped(&text, n->plan->contact);
+    }
+    put_text(out, &text);
+}
+
+void news_put_release_json(struct buf *out, const struct release_news *n)
+{
+    char id[NEWS_ID_SIZE];
+    struct json_writer w = JSON_WRITER(out, 0);
+    news_release_id(n, id);
+    json_object_begin(&w);
+    json_key(&w, "id");
+    json_put_str(&w, id);
+    json_key(&w, "event");
+    json_put_str(&w, "release");
+    json_key(&w, "release");
+    json_put_slice(&w, n->plan->name);
+    json_key(&w, "title");
+    json_put_slice(&w, n->plan->title);
+    json_key(&w, "sequence");
+    json_put_u64(&w, n->sequence);
+    json_key(&w, "time");
+    json_put_time(&w, n->time_ms);
+    json_key(&w, "page");
+    json_put_bool(&w, is_page(n));
+    json_key(&w, "text");
+    json_array_begin(&w);
+    for (uint32_t i = 0; i < n->said->line_count; i++)
+        json_put_str(&w, n->said->lines[i].text);
+    json_array_end(&w);
     json_object_end(&w);
 }

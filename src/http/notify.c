@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "http/cursor.h"
+#include "http/follow.h"
 #include "http/news.h"
 #include "http/sink.h"
 
@@ -33,7 +34,8 @@ struct teller { /* a sink, its place, its thread */
     struct notifier *notifier;
     struct sink sink;
     struct cursor cursor;
-    bool moved; /* the cursor, since it was kept */
+    struct follow follow; /* the releases that it is told of */
+    bool moved;           /* the cursor, since it was kept */
     int64_t kept_ms;
     struct metric *results[RESULTS], *age;
     _Atomic int64_t oldest_ms; /* when what waits happened; 0: nothing waits */
@@ -50,8 +52,8 @@ struct notifier {
 };
 
 struct waiting {      /* the next one to be told of */
-    uint64_t version; /* 0: there is none */
-    size_t at;        /* its environment, in the cursor */
+    uint64_t version; /* to which the cursor moves; 0: there is none */
+    size_t at;        /* its environment or release, in the cursor */
     int64_t time_ms;
     char id[NEWS_ID_SIZE];
     struct buf body;
@@ -157,6 +159,39 @@ static bool look_at(struct teller *t, struct store_read *r, const struct store_e
     return false;
 }
 
+struct offering {
+    struct teller *teller;
+    struct waiting *waiting;
+};
+
+static void take_release(void *arg, size_t at, const struct release_news *news)
+{
+    struct offering *o = arg;
+    struct waiting *w = o->waiting;
+    if (w->version && w->time_ms <= news->time_ms)
+        return;
+    w->at = at;
+    w->version = news->sequence;
+    w->time_ms = news->time_ms;
+    news_release_id(news, w->id);
+    buf_clear(&w->body);
+    if (o->teller->sink.kind == SINK_JSON)
+        news_put_release_json(&w->body, news);
+    else
+        news_put_release_slack(&w->body, news);
+}
+
+static bool look_at_releases(struct teller *t, struct store_read *r, struct waiting *ret)
+{
+    struct offering o = {t, ret};
+    bool more = follow_look(&t->follow, r, take_release, &o);
+    t->moved |= t->follow.moved;
+    t->follow.moved = false;
+    for (; t->follow.lost > 0; t->follow.lost--)
+        metric_inc(t->results[RESULT_LOST]);
+    return more;
+}
+
 /* The next one to be told of, in *ret; its version 0: none. Gives whether there is more to look at. */
 static bool look(struct teller *t, struct waiting *ret)
 {
@@ -166,6 +201,7 @@ static bool look(struct teller *t, struct waiting *ret)
     ret->version = 0;
     if (store_read_begin(t->notifier->store, false, &r) != HOIST_OK)
         return false;
+    more = look_at_releases(t, r, ret); /* first: it may let places go */
     for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
         more |= look_at(t, r, &env, ret);
     store_read_end(r);
@@ -321,20 +357,22 @@ static bool is_taken(const struct notifier *n, const char *name)
     return false;
 }
 
-/* The first time: it hears what happens from now on. */
+/* The first time it hears what happens from now on. */
 static enum hoist_err begin(struct teller *t)
 {
     struct store_read *r;
     struct store_env env;
+    bool is_new = t->cursor.is_new;
     enum hoist_err err = store_read_begin(t->notifier->store, false, &r);
     if (err)
         return err;
-    for (uint32_t n = 0; !err && store_env_at(r, n, &env) == HOIST_OK; n++)
+    err = follow_begin(&t->follow, t->sink.name, &t->cursor, r);
+    for (uint32_t n = 0; is_new && !err && store_env_at(r, n, &env) == HOIST_OK; n++)
         if (!cursor_get(&t->cursor, &env))
             err = err_set(HOIST_ENOMEM, "out of memory");
     store_read_end(r);
     t->cursor.is_new = false;
-    return err ? err : cursor_write(&t->cursor);
+    return err || !is_new ? err : cursor_write(&t->cursor);
 }
 
 static enum hoist_err add(struct notifier *n, const struct notifier_config *config, size_t i)
@@ -353,7 +391,7 @@ static enum hoist_err add(struct notifier *n, const struct notifier_config *conf
     t->notifier = n;
     find_metrics(t);
     n->count++;
-    return t->cursor.is_new ? begin(t) : HOIST_OK;
+    return begin(t);
 }
 
 static enum hoist_err start_threads(struct notifier *n)
@@ -418,8 +456,10 @@ void notifier_stop(struct notifier *n)
     for (size_t i = 0; i < n->running; i++)
         pthread_join(n->tellers[i].thread, NULL);
     metrics_off_write(show_ages, n);
-    for (size_t i = 0; i < n->count; i++)
+    for (size_t i = 0; i < n->count; i++) {
+        follow_done(&n->tellers[i].follow);
         cursor_done(&n->tellers[i].cursor);
+    }
     pthread_cond_destroy(&n->stop);
     pthread_mutex_destroy(&n->lock);
     mem_free(n->tellers);

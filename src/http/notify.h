@@ -1,7 +1,8 @@
-/* notify.h - telling people and programs of kills, restores and rollbacks, over HTTP.
+/* notify.h - telling people and programs of kills, restores and rollbacks, and of the releases that name them,
+ * over HTTP.
  *
- * Each sink has a thread of its own, which reads the log of each environment from where its cursor
- * stands, and sends what it finds there one after the other: by time, and within an environment by
+ * Each sink has a thread of its own, which reads the log of each environment, and of each such release, from
+ * where its cursor stands, and sends what it finds there one after the other: by time, and within an environment by
  * version. The cursor moves when the other side has answered 2xx, and is kept before the next is sent.
  * So nothing is lost over a restart, a crash or a sink that is away, and what is sent twice is at most
  * the one that was on its way: it has the same id then. Nothing is held in memory but that one; the

@@ -2,6 +2,7 @@
 import ctypes
 import http.server
 import json
+import re
 import signal
 import threading
 import time
@@ -11,6 +12,9 @@ import urllib.request
 import pytest
 
 from hoist import BUILD, SANITIZED, wait_until
+from test_alerts import metrics_that_are_named
+from test_metrics import check as check_metrics
+from test_notify import Receiver, secret
 
 pytestmark = pytest.mark.skipif(SANITIZED, reason="libhoist is loaded into Python here")
 ENVS = ("--env", "staging", "--env", "production")
@@ -191,6 +195,9 @@ def test_a_release_goes_through_its_phases_to_the_end(stage, lab):
     s.wait("live", 2)
     s.wait("live", 3)
     assert s.shares("staging") == [1.0, 1.0]
+    check_metrics(s.primary)
+    has = set(re.findall(r"^(hoist_\w+)", s.primary.get("/metrics"), re.M))
+    assert {name for name in metrics_that_are_named() if name.startswith("hoist_release_")} - has == set()
     wait_until(lambda: all(0.03 < x < 0.2 for x in s.shares()), what="a tenth has it")
     end = s.wait("completed")
     assert end["exit"] == 0 and s.shares() == [1.0, 1.0]
@@ -245,6 +252,9 @@ def test_each_cause_takes_it_back_on_every_host(stage, lab):
         assert lab.flagctl("release", "simulate", s.plan, "--events", played).code == 11
         took = lab.ok("release", "report", "demo")["abort"]
         assert words in took["cause"] and 0 < took["converge_ms"] < 20000, took
+        reason = {"F": "guard", "c": "critical", "B": "alert"}.get(words.split(" ")[-1][0], "hand")
+        assert s.primary.metric(f'hoist_release_aborts_total{{release="demo",env="production",reason="{reason}"}}') == 1
+    check_metrics(s.primary)  # of several releases by one name
 
 
 def test_what_is_not_known_never_moves_it(stage, lab):
@@ -297,6 +307,43 @@ def test_a_killed_primary_goes_on_where_it_was(stage, lab):
     events = [json.loads(line) for line in lab.flagctl("release", "log", "demo", "--json").out.splitlines()]
     moved = [e["step"] for e in events if e["event"] == "changed"]
     assert moved == [2, 3, 4] and sum(e["event"] == "restarted" for e in events) == 4
+
+
+def test_those_whom_the_plan_names_hear_of_it_in_order_and_lose_nothing(stage, lab):
+    named, other = Receiver(), Receiver()
+    files = secret(lab, "named", named.port, "a-key-that-signs"), secret(lab, "other", other.port, "a-key-that-signs")
+    s = stage(1, "--notify", f"ops=json:{files[0]}", "--notify", f"audit=json:{files[1]}")
+    s.plan = lab.file("plan.yaml", PLAN + "sinks: [{name: team, url_ref: ops}]\n")
+    named.answer = lambda body: None if len(named.got) % 3 == 0 else 200  # it is away now and then
+    s.start()
+    lab.ok("release", "hold", "demo", "-m", "a holiday", "--author", "olga")
+    s.primary.kill()
+    s.primary.again()
+    lab.ok("release", "resume", "demo", "--author", "olga")
+    s.sign()
+    s.wait("live", 2)
+    named.answer = 500  # away for longer
+    s.wait("live", 3)
+    s.primary.kill()
+    s.primary.again()
+    lab.ok("release", "abort", "demo", "-m", "it burns", "--author", "olga")
+    s.wait_back()
+    named.answer = 200
+    heard = lambda: [e for e in named.taken() if e["event"] == "release"]
+    wait_until(lambda: heard() and heard()[-1]["text"][-1].startswith("rolled back"), 60000, what="the end is told")
+    each = list({e["sequence"]: e for e in heard()}.values())
+    assert [e["sequence"] for e in each] == sorted(e["sequence"] for e in each) and len(heard()) - len(each) <= 2
+    said = [line for e in each for line in e["text"]]
+    for words in ("started by mara", "step 1 of 4", "held by olga: a holiday", "resumed by olga", "step 2 of 4", "step 3 of 4", "rolling back at step 3 of 4"):
+        assert words in said[0], (words, said)
+        said.pop(0)
+    assert said == ["rolled back: every live host has the baseline"]
+    assert [e["page"] for e in each] == [False] * (len(each) - 2) + [True, False]
+    events = [json.loads(line) for line in lab.flagctl("release", "log", "demo", "--json").out.splitlines()]
+    assert [e["time"] for e in each if "held" in e["text"][0]] == [e["time"] for e in events if e["event"] == "held"]
+    assert {e["event"] for e in other.taken()} <= {"rollback"}
+    named.close()
+    other.close()
 
 
 def test_a_kill_stands_above_it(stage, lab):

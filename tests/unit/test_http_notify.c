@@ -126,6 +126,36 @@ static void the_longest_change_has_room(void **state)
     (void)state;
 }
 
+static void a_release_is_told_by_what_is_said_of_it(void **state)
+{
+    struct release_plan plan = {.name = SLICE("demo"),
+                                .title = SLICE("A demonstration"),
+                                .contact = SLICE("<!channel> or mara")};
+    struct release_effects said = {.line_count = 2,
+                                   .lines = {{false, "started by mara"}, {false, "step 1 of 4"}}};
+    struct release_news n = {&plan, 12, 345, 1700000000123, &said};
+    struct buf out = BUF_INIT(NEWS_BODY_MAX);
+    news_put_release_slack(&out, &n);
+    assert_string_equal(buf_str(&out), "{\"text\":\"release *demo*: started by mara\\n"
+                                       "release *demo*: step 1 of 4\"}");
+    buf_clear(&out);
+    news_put_release_json(&out, &n);
+    assert_string_equal(
+        buf_str(&out),
+        "{\"id\":\"release/demo/12/345\",\"event\":\"release\",\"release\":\"demo\","
+        "\"title\":\"A demonstration\",\"sequence\":345,\"time\":\"2023-11-14T22:13:20.123Z\","
+        "\"page\":false,\"text\":[\"started by mara\",\"step 1 of 4\"]}");
+    buf_clear(&out);
+    said.line_count = 1;
+    said.lines[0] = (struct release_line){true, "rolling back: <it> burns"};
+    news_put_release_slack(&out, &n);
+    assert_string_equal(buf_str(&out),
+                        "{\"text\":\"release *demo*: rolling back: &lt;it&gt; burns\\n"
+                        "Somebody has to look: &lt;!channel&gt; or mara\"}");
+    buf_done(&out);
+    (void)state;
+}
+
 static void kills_restores_and_rollbacks_are_news(void **state)
 {
     for (uint32_t kind = 0; kind < 20; kind++) {
@@ -246,6 +276,11 @@ static void a_cursor_begins_at_the_heads_and_is_read_back(void **state)
     assert_false(c.is_new);
     assert_int_equal(cursor_get(&c, &production)->version, 42);
     assert_int_equal(cursor_get(&c, &staging)->version, 0); /* made since then: all of it is news */
+    assert_int_equal(cursor_place(&c, "release/1", 7)->version, 7);
+    assert_int_equal(cursor_place(&c, "release/1", 8)->version, 7);
+    cursor_drop(&c, 0);
+    assert_int_equal(c.count, 2);
+    assert_int_equal(cursor_place(&c, "release/1", 8)->version, 7);
     assert_int_equal(cursor_write(&c), HOIST_OK);
     cursor_done(&c);
     (void)state;
@@ -280,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_program_is_told_as_json),
         cmocka_unit_test(a_change_of_many_flags_names_some_and_counts_all),
         cmocka_unit_test(the_longest_change_has_room),
+        cmocka_unit_test(a_release_is_told_by_what_is_said_of_it),
         cmocka_unit_test(kills_restores_and_rollbacks_are_news),
         cmocka_unit_test(a_sink_is_a_name_a_kind_and_a_file),
         cmocka_unit_test(a_sink_that_cannot_work_is_refused_without_its_secrets),
