@@ -116,8 +116,8 @@ def test_a_program_hears_of_kills_restores_and_rollbacks_in_order(lab, receiver)
     status, path, headers, body = r.got[0]
     assert path == PATH and headers["Content-Type"] == "application/json" and headers["X-Hoist-Event"] == kill["id"]
     assert headers["X-Hoist-Signature"] == "sha256=" + hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
-    wait_until(lambda: sent(p) == 3)
-    assert sent(p, "failed") == 0 and age(p) == 0
+    wait_until(lambda: sent(p) == 3 and age(p) == 0)
+    assert sent(p, "failed") == 0
     check_metrics(p)
 
 
