@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "primary/drill.h"
 #include "primary/evaluations.h"
 #include "primary/keys.h"
 #include "primary/ledger.h"
@@ -192,6 +193,7 @@ static enum hoist_err look_at_envs(struct primary *p)
         log_info("primary: %s is at version %" PRIu64 ", epoch %016" PRIx64 ", %" PRIu64 " flags",
                  env.name, env.head, env.epoch, env.flags);
         primary_metrics_env(p, env.name);
+        primary_metrics_drill(p, env.name, drill_last_ms(r, &env));
     }
     store_read_end(r);
     return HOIST_OK;

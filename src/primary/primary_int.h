@@ -24,7 +24,7 @@
 
 enum { JOBS_MAX = 8192, JOBS_BYTES_MAX = 512 << 20, PEER_SIZE = 32 };
 
-enum kill_trigger { TRIGGER_OPERATOR, TRIGGER_ALERT, KILL_TRIGGERS };
+enum kill_trigger { TRIGGER_OPERATOR, TRIGGER_ALERT, TRIGGER_DRILL, KILL_TRIGGERS };
 
 struct job { /* a command or a question */
     struct queue_item item;
@@ -51,6 +51,7 @@ struct env_metrics {
     struct metric *results[CHANGE_RESULTS];
     struct metric *landings[LANDING_KINDS]; /* from the commit until the last live host has it */
     struct metric *kills[KILL_TRIGGERS];    /* from the request on */
+    struct metric *drill;                   /* when the last one was */
 };
 
 enum webhook_result { WEBHOOK_OK, WEBHOOK_REFUSED, WEBHOOK_FAILED, WEBHOOK_RESULTS };
@@ -135,6 +136,8 @@ void primary_metrics_count(struct primary *p, const struct answer *a);
 struct metric *primary_metrics_kill(struct primary *p, const char *env, uint32_t change_kind,
                                     enum kill_trigger trigger);
 struct metric *primary_metrics_landing(struct primary *p, const char *env, uint32_t change_kind);
+/* A drill was made then. */
+void primary_metrics_drill(struct primary *p, const char *env, int64_t time_ms);
 /* For metrics_on_write(). */
 void primary_metrics_update(void *primary);
 

@@ -8,16 +8,18 @@
 #include "repl/status.h"
 
 static const char *const result_names[CHANGE_RESULTS] = {"applied", "rejected", "conflict"};
-static const char *const trigger_names[KILL_TRIGGERS] = {"operator", "alert"};
+static const char *const trigger_names[KILL_TRIGGERS] = {"operator", "alert", "drill"};
 static const char *const landing_names[LANDING_KINDS] = {"change", "kill", "rollback"};
 
+/* `label`: NULL: it has none but `env`. */
 static struct metric *series(enum metric_type type, const char *name, const char *help,
                              const char *env, const char *label, const char *value,
                              const double *buckets)
 {
     struct buf labels = BUF_INIT(512);
     metric_label(&labels, "env", env);
-    metric_label(&labels, label, value);
+    if (label)
+        metric_label(&labels, label, value);
     struct metric *m = metric_series(type, name, help, buf_str(&labels), buckets);
     buf_done(&labels);
     return m;
@@ -54,6 +56,17 @@ void primary_metrics_env(struct primary *p, const char *env)
         m->kills[i] = series(METRIC_HISTOGRAM, "hoist_kill_duration_seconds",
                              "Time from asking for a kill until the last live host reported it.",
                              env, "trigger", trigger_names[i], fleet_landing_buckets);
+    m->drill =
+        series(METRIC_GAUGE, "hoist_last_drill_timestamp_seconds",
+               "When flagctl drill last killed or rolled back its flag; 0: the log has none.", env,
+               NULL, NULL, NULL);
+}
+
+void primary_metrics_drill(struct primary *p, const char *env, int64_t time_ms)
+{
+    struct env_metrics *m = find(p, env);
+    if (m)
+        metric_set(m->drill, (double)time_ms / 1000);
 }
 
 struct metric *primary_metrics_kill(struct primary *p, const char *env, uint32_t change_kind,

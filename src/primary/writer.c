@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "primary/drill.h"
 #include "primary/evaluations.h"
 #include "primary/ledger.h"
 #include "primary/primary_int.h"
@@ -118,10 +119,16 @@ static void add_landing(struct primary *p, struct landings *l, const struct job 
     struct change c;
     if (change_decode(buf_slice(&a->change), &c) != HOIST_OK)
         return; /* it was encoded a moment ago */
+    bool drill = drill_is(&c);
+    if (drill)
+        primary_metrics_drill(p, a->env, c.head.time_ms);
     struct metric *duration = primary_metrics_landing(p, a->env, c.head.kind);
+    struct metric *since_asked =
+        primary_metrics_kill(p, a->env, c.head.kind, drill ? TRIGGER_DRILL : j->trigger);
     for (uint32_t i = 0; i < l->count; i++) {
         struct fleet_commit *at = &l->commits[i];
-        if (at->duration == duration && at->epoch == c.head.epoch && strcmp(at->env, a->env) == 0) {
+        if (at->duration == duration && at->since_asked == since_asked &&
+            at->epoch == c.head.epoch && strcmp(at->env, a->env) == 0) {
             at->version = c.head.version;
             return;
         }
@@ -129,14 +136,13 @@ static void add_landing(struct primary *p, struct landings *l, const struct job 
     if (l->count == LANDINGS)
         return;
     snprintf(l->envs[l->count], sizeof l->envs[0], "%s", a->env);
-    l->commits[l->count] = (struct fleet_commit){
-        .env = l->envs[l->count],
-        .epoch = c.head.epoch,
-        .first = c.head.version,
-        .version = c.head.version,
-        .duration = duration,
-        .since_asked = primary_metrics_kill(p, a->env, c.head.kind, j->trigger),
-        .asked_ns = j->asked_ns};
+    l->commits[l->count] = (struct fleet_commit){.env = l->envs[l->count],
+                                                 .epoch = c.head.epoch,
+                                                 .first = c.head.version,
+                                                 .version = c.head.version,
+                                                 .duration = duration,
+                                                 .since_asked = since_asked,
+                                                 .asked_ns = j->asked_ns};
     l->count++;
 }
 

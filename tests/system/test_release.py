@@ -381,13 +381,25 @@ def test_what_people_say_is_refused_where_it_does_not_fit(stage, lab):
 
 
 def test_the_way_back_is_tried_in_drills(lab):
-    lab.primary(*ENVS)
+    primary = lab.primary(*ENVS)
+    last = lambda env: primary.metric(f'hoist_last_drill_timestamp_seconds{{env="{env}"}}')
+    kills = lambda trigger: primary.metric(f'hoist_kill_duration_seconds_count{{env="staging",trigger="{trigger}"}}')
+    assert last("staging") == kills("drill") == 0
     agents = [lab.agent(*ENVS, name=f"host{i}") for i in range(2)]
     for drill, steps in (("kill", ["set", "kill", "restore"]), ("rollback", ["set", "change", "rollback"])):
         done = lab.ok("drill", drill, env="staging")
         assert done["result"] == "passed" and [x["step"] for x in done["steps"]] == steps
         assert all(x["hosts"] == x["have"] == 2 for x in done["steps"])
         assert lab.flagctl("is", "hoist.drill", "--env", "staging", store=agents[1].store).code == 0
+        wait_until(lambda: kills("drill") == 1, what="the kill is measured")
+        assert abs(last("staging") - time.time()) < 60 and last("production") == kills("operator") == 0
+    before = last("staging")
+    lab.ok("kill", "hoist.drill", env="staging")
+    lab.ok("restore", "hoist.drill", env="staging")
+    assert last("staging") > before
+    lab.ok("set", "other", "on", env="staging")
+    lab.ok("kill", "other", env="staging")
+    wait_until(lambda: kills("operator") == 1, what="a kill that is no drill")
     assert lab.flagctl("drill", "kill").code == 2
     assert lab.flagctl("drill", "alert", "--env", "staging").code == 2
     away = lab.flagctl("drill", "alert", "--env", "staging", "--alertmanager", "http://127.0.0.1:9", "--timeout", "1s")
@@ -398,3 +410,7 @@ def test_the_way_back_is_tried_in_drills(lab):
         assert late.code == 6 and "not every live host" in late.err
     finally:
         agents[1].signal(signal.SIGCONT)
+    before = last("staging")
+    primary.kill()
+    primary.again()
+    assert last("staging") == before

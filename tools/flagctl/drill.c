@@ -10,8 +10,8 @@
 #include "flag/json.h"
 #include "flagctl.h"
 #include "http/fetch.h"
+#include "primary/drill.h"
 
-#define DRILL_FLAG "hoist.drill"
 #define DRILL_ALERT "HoistDrill"
 
 enum { STEPS_MAX = 8, ALERT_LOOK_MS = 50 };
