@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from hoist import BUILD, SANITIZED, wait_until
+from hoist import BUILD, SANITIZED, TOP, free_port, wait_until
 from test_alerts import metrics_that_are_named
 from test_metrics import check as check_metrics
 from test_notify import Receiver, secret
@@ -310,10 +310,11 @@ def test_a_killed_primary_goes_on_where_it_was(stage, lab):
 
 
 def test_those_whom_the_plan_names_hear_of_it_in_order_and_lose_nothing(stage, lab):
-    named, other = Receiver(), Receiver()
-    files = secret(lab, "named", named.port, "a-key-that-signs"), secret(lab, "other", other.port, "a-key-that-signs")
-    s = stage(1, "--notify", f"ops=json:{files[0]}", "--notify", f"audit=json:{files[1]}")
-    s.plan = lab.file("plan.yaml", PLAN + "sinks: [{name: team, url_ref: ops}]\n")
+    named, other, port = Receiver(), Receiver(), free_port()
+    files = [secret(lab, f"url{p}", p, "a-key-that-signs") for p in (named.port, other.port, port)]
+    s = stage(1, "--notify", f"ops=json:{files[0]}", "--notify", f"audit=json:{files[1]}", "--notify", f"example=json:{files[2]}")
+    s.plan = lab.file("plan.yaml", PLAN + "sinks: [{name: team, url_ref: ops}, {name: example, url_ref: example}]\n")
+    notified = lab.process([TOP / "examples/notified/notified", "--port", port, "--secrets", files[2]], "notified")
     named.answer = lambda body: None if len(named.got) % 3 == 0 else 200  # it is away now and then
     s.start()
     lab.ok("release", "hold", "demo", "-m", "a holiday", "--author", "olga")
@@ -342,6 +343,8 @@ def test_those_whom_the_plan_names_hear_of_it_in_order_and_lose_nothing(stage, l
     events = [json.loads(line) for line in lab.flagctl("release", "log", "demo", "--json").out.splitlines()]
     assert [e["time"] for e in each if "held" in e["text"][0]] == [e["time"] for e in events if e["event"] == "held"]
     assert {e["event"] for e in other.taken()} <= {"rollback"}
+    wait_until(lambda: "release demo: rolled back" in notified.text(), what="the example prints the end")
+    assert "it burns (somebody has to look)" in notified.text()
     named.close()
     other.close()
 
