@@ -94,9 +94,10 @@ bool sync_keep(struct sync *s)
 
 void sync_be_quiet(struct sync *s, int64_t ms)
 {
-    if (mono_ms() + ms <= s->quiet_until_mono)
+    int64_t until = mono_ms() + ms + (ms > 0); /* now is cut to a millisecond, and that would be early */
+    if (until <= s->quiet_until_mono)
         return;
-    s->quiet_until_mono = mono_ms() + ms;
+    s->quiet_until_mono = until;
     s->state.quiet_ms = ms;
     s->state.quiet_until_ms = clock_ms(CLOCK_REALTIME) + ms;
 }
