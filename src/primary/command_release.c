@@ -205,7 +205,7 @@ static enum hoist_err start(struct command *c, struct store_write *w, struct rel
     if (!err)
         err = releases_start(c->releases, &work, plan, text_of(c, "plan"), &e, &fx);
     if (err)
-        return command_answer_or_fail(a, err, NULL);
+        return err;
     if (fx.refused[0])
         return refuse(a, plan, fx.refused);
     *ret_kept = true;
@@ -216,9 +216,26 @@ static enum hoist_err start(struct command *c, struct store_write *w, struct rel
 static bool is_new(struct command *c, const struct release_plan *plan, struct answer *a)
 {
     const struct release *r = releases_find(c->releases, plan->name);
-    if (!r || r->next.state == RELEASE_ENDED)
+    if (r && r->next.state != RELEASE_ENDED) {
+        refuse(a, plan, "it is under way already");
+        return false;
+    }
+    if (releases_live(c->releases) < RELEASES_LIVE)
         return true;
-    refuse(a, plan, "it is under way already");
+    a->exit = query_error(&a->body, EXIT_CONFLICT, "conflict", NULL,
+                          "wait for the end of one: flagctl release list", NULL,
+                          "%d releases are under way already", RELEASES_LIVE);
+    return false;
+}
+
+/* A person's name, as a release's log has it. */
+static bool has_author(const struct command *c, struct answer *a)
+{
+    if (c->author.len <= RELEASE_WHO_MAX)
+        return true;
+    a->exit =
+        query_error(&a->body, EXIT_INPUT, "input", "author", "give a shorter --author", NULL,
+                    "who speaks of a release has a name of at most %d bytes", RELEASE_WHO_MAX);
     return false;
 }
 
@@ -227,7 +244,7 @@ enum hoist_err command_release_start(struct command *c, struct store_write *w, s
     struct release_plan *plan = NULL;
     struct problems problems = {0}, warnings = {0};
     bool kept = false;
-    if (!c->releases || !needs(c, "plan", RELEASE_PLAN_MAX, a) ||
+    if (!c->releases || !has_author(c, a) || !needs(c, "plan", RELEASE_PLAN_MAX, a) ||
         !needs(c, "commit", RELEASE_COMMIT_MAX, a))
         return HOIST_OK;
     enum hoist_err err = release_plan_read(text_of(c, "plan"), &plan, &problems, &warnings);
@@ -306,7 +323,7 @@ enum hoist_err command_release_say(struct command *c, struct store_write *w, str
     struct release_event e;
     struct release_effects fx;
     struct release_work work = work_of(c, w, a);
-    if (!c->releases || !needs(c, "release", RELEASE_NAME_MAX, a))
+    if (!c->releases || !has_author(c, a) || !needs(c, "release", RELEASE_NAME_MAX, a))
         return HOIST_OK;
     struct release *r = releases_find(c->releases, text_of(c, "release"));
     if (!r) {
@@ -319,7 +336,7 @@ enum hoist_err command_release_say(struct command *c, struct store_write *w, str
         return HOIST_OK;
     enum hoist_err err = release_take(r, &work, &e, &fx);
     if (err)
-        return command_answer_or_fail(a, err, NULL);
+        return err;
     if (fx.refused[0])
         return refuse(a, r->plan, fx.refused);
     return answer_with(c, w, release_event_name(e.kind), r->plan, &r->next, r->id, a);

@@ -9,8 +9,8 @@
 
 enum {
     LOG_LIMIT = 1000,
-    LOG_LIMIT_MAX = 10000
-}; /* events: the writer waits while they are shown */
+    LOG_LIMIT_MAX = 10000 /* events */
+};
 
 static void put(struct json_writer *w, const char *name, const char *value)
 {
@@ -371,9 +371,8 @@ struct logging {
     bool ticks;
 };
 
-static void show_log(void *arg, const struct release *r)
+static void show_log(struct logging *l, const struct release *r)
 {
-    struct logging *l = arg;
     struct store_release_row row;
     struct release_event e;
     uint64_t at = l->from > 0 ? l->from : RELEASE_FIRST_EVENT;
@@ -404,13 +403,14 @@ static uint32_t log_of(struct releases *rs, struct store_read *r, struct slice n
     l.ticks = json_is_true(json_object_get(args, "ticks"));
     if (!ok || l.limit > LOG_LIMIT_MAX)
         return query_bad_args(out, "release_log");
+    struct release *borrowed = releases_borrow(rs, name);
+    if (!borrowed)
+        return no_release(name, out);
     json_object_begin(&w);
-    uint32_t shown = releases_show(rs, name, show_log, &l);
+    show_log(&l, borrowed);
     json_object_end(&w);
-    if (shown > 0)
-        return query_done(out, EXIT_DONE);
-    buf_clear(out);
-    return no_release(name, out);
+    releases_give_back(rs, borrowed);
+    return query_done(out, EXIT_DONE);
 }
 
 bool release_is_question(struct slice name)

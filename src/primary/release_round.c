@@ -101,17 +101,15 @@ static uint64_t exposed(struct release *r, struct store_read *read)
 {
     const struct release_step *s = &r->plan->steps[r->next.step];
     struct store_env env;
-    uint64_t before = r->yielded, now = 0;
-    bool known = r->yielded_known && r->yielded_env == s->env;
-    r->yielded_known = false;
+    struct release_yield before = r->next_yielded;
+    uint64_t now = 0;
+    r->next_yielded.is_known = false;
     if (s->env == RELEASE_NO_ENV || !env_of(r, read, s->env, &env))
         return 0;
     for (uint32_t i = 0; i < r->plan->flag_count; i++)
         now += yielded(read, &env, &r->plan->flags[i]);
-    r->yielded = now;
-    r->yielded_env = s->env;
-    r->yielded_known = true;
-    return known && now > before ? now - before : 0;
+    r->next_yielded = (struct release_yield){now, s->env, true};
+    return before.is_known && before.env == s->env && now > before.count ? now - before.count : 0;
 }
 
 /* ------------------------------------------------------------------ the round */

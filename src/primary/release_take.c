@@ -102,10 +102,13 @@ static enum hoist_err put_event(struct release *r, struct store_write *w,
 {
     struct buf row = BUF_INIT(RELEASE_ROW_MAX);
     struct release_record record = r->next;
+    struct release_event back;
     release_step(r->plan, &record, event, ret);
     if (ret->refused[0])
         return HOIST_OK;
     enum hoist_err err = release_event_encode(event, &row);
+    if (!err)
+        err = release_event_decode(buf_slice(&row), &back); /* as the next start will */
     if (!err)
         err = store_release_put(w, r->id, r->next_sequence, buf_slice(&row));
     buf_done(&row);
@@ -138,6 +141,24 @@ static enum hoist_err plan_forward(const struct release *r, uint32_t step, uint3
     return err;
 }
 
+/* As it was at the start; where the log has been cut behind that, as a plan wants its flags: without a rule. */
+static enum hoist_err plan_baseline(const struct release *r, uint8_t env, uint32_t flag,
+                                    struct plan *p, struct plan_names *left)
+{
+    struct slice key = r->plan->flags[flag].key;
+    struct flag *old = NULL, *new = NULL;
+    if (p->env->log_first <= r->next.envs[env].baseline + 1)
+        return plan_back(p, key, r->next.envs[env].baseline, false, left);
+    enum hoist_err err = plan_present(p, key, &old);
+    if (!err && old) {
+        new = flag_edit_targeting(old, (struct tree){0});
+        err = new ? plan_put(p, new) : err_set(HOIST_ENOMEM, "out of memory");
+    }
+    flag_free(old);
+    flag_free(new);
+    return err;
+}
+
 /* Nothing may hold the way back up; what is new goes through the checks of any change. */
 static enum hoist_err plan_flags(const struct release *r, uint8_t env, uint32_t step,
                                  struct plan *p)
@@ -146,9 +167,8 @@ static enum hoist_err plan_flags(const struct release *r, uint8_t env, uint32_t 
     struct plan_names left = {0};
     enum hoist_err err = HOIST_OK;
     for (uint32_t i = 0; i < r->plan->flag_count && !err; i++)
-        err = step == RELEASE_BASELINE
-                  ? plan_back(p, r->plan->flags[i].key, r->next.envs[env].baseline, false, &left)
-                  : plan_forward(r, step, i, p);
+        err = step == RELEASE_BASELINE ? plan_baseline(r, env, i, p, &left)
+                                       : plan_forward(r, step, i, p);
     mem_free(left.keys);
     if (err)
         return err;
@@ -228,16 +248,30 @@ static enum hoist_err do_deed(struct release *r, const struct release_work *work
     enum hoist_err err = HOIST_OK;
     if (fx->deed == RELEASE_DO_CHANGE)
         return move_flags(r, work, r->plan->steps[fx->step].env, fx->step);
-    for (uint8_t i = 0; fx->deed == RELEASE_DO_BASELINE && i < r->plan->env_count; i++)
+    if (fx->deed != RELEASE_DO_BASELINE)
+        return HOIST_OK;
+    for (uint8_t i = 0; i < r->plan->env_count; i++)
         if (fx->envs & 1u << i && !work->answer->changed && !err)
             err = move_flags(r, work, i, RELEASE_BASELINE);
     return err;
 }
 
+/* The first event of this process: what was good before it does not count. */
+static enum hoist_err put_restarted(struct release *r, const struct release_work *work)
+{
+    struct release_event e = release_event_now(RELEASE_RESTARTED, work->wall_ms);
+    struct release_effects fx;
+    if (!r->was_read || r->next_sequence != r->sequence || r->next.state == RELEASE_ENDED)
+        return HOIST_OK;
+    return put_event(r, work->w, &e, &fx);
+}
+
 enum hoist_err release_take(struct release *r, const struct release_work *work,
                             const struct release_event *event, struct release_effects *ret)
 {
-    enum hoist_err err = put_event(r, work->w, event, ret);
+    enum hoist_err err = put_restarted(r, work);
+    if (!err)
+        err = put_event(r, work->w, event, ret);
     if (err || ret->refused[0])
         return err;
     work->answer->wrote = true;

@@ -58,16 +58,23 @@ static enum hoist_err fold(struct store_read *read, struct release *r)
     return err;
 }
 
-static enum hoist_err read_release(struct store_read *read, const struct store_release_row *row,
-                                   struct release **ret)
+static enum hoist_err read_release(struct store_read *read, uint32_t id, struct release **ret)
 {
+    struct store_release_row row;
     struct release *r = mem_zalloc(1, sizeof *r);
     if (!r)
         return err_set(HOIST_ENOMEM, "out of memory");
-    r->id = row->id;
-    enum hoist_err err = read_plan(row->row, &r->plan);
+    r->id = id;
+    r->was_read = true;
+    enum hoist_err err = store_release_next(read, id, 0, &row);
+    if (err == HOIST_OK && (row.id != id || row.sequence != 0))
+        err = err_set(HOIST_ECORRUPT, "its plan is missing");
+    if (!err)
+        err = read_plan(row.row, &r->plan);
     if (!err)
         err = fold(read, r);
+    if (!err && r->record.state == RELEASE_NOT_STARTED)
+        err = err_set(HOIST_ECORRUPT, "its first event is missing");
     if (err)
         release_free(r);
     else
@@ -83,7 +90,10 @@ static void make_room(struct releases *rs)
         return;
     while (!has_ended(rs->all[i])) /* of which there are more than can be live */
         i++;
-    release_free(rs->all[i]);
+    if (rs->all[i]->readers)
+        rs->all[i]->is_gone = true;
+    else
+        release_free(rs->all[i]);
     memmove(rs->all + i, rs->all + i + 1, (rs->count - i - 1) * sizeof *rs->all);
     rs->count--;
 }
@@ -97,23 +107,22 @@ static void add(struct releases *rs, struct release *r)
 
 static enum hoist_err read_all(struct releases *rs, struct store_read *read)
 {
-    struct store_release_row row;
-    enum hoist_err err;
-    for (uint32_t id = 0;; id = row.id + 1) {
+    for (uint32_t id = 0;; id++) {
         struct release *r = NULL;
-        err = store_release_next(read, id, 0, &row);
+        enum hoist_err err = store_release_find(read, id, &id);
         if (err)
             return err == HOIST_ENOTFOUND ? HOIST_OK : err;
-        err = row.sequence ? err_set(HOIST_ECORRUPT, "its plan is missing")
-                           : read_release(read, &row, &r);
+        err = read_release(read, id, &r);
         if (err == HOIST_ENOMEM)
             return err;
         if (err)
-            log_error("primary: release number %" PRIu32 " is left alone: %s", row.id, err_last());
+            log_error("primary: release number %" PRIu32 " is left alone, with its flags as they "
+                      "are: %s. See flagctl fsck; the flags go back by flagctl rollback",
+                      id, err_last());
         else
             add(rs, r);
-        rs->last_id = row.id;
-        if (row.id == UINT32_MAX)
+        rs->last_id = id;
+        if (id == UINT32_MAX)
             return HOIST_OK;
     }
 }
@@ -161,6 +170,7 @@ void releases_begin(struct releases *rs)
         struct release *r = rs->all[i];
         r->next = r->record;
         r->next_sequence = r->sequence;
+        r->next_yielded = r->yielded;
         if (!r->is_new)
             continue;
         release_free(r); /* it was never committed, and it is the last */
@@ -179,7 +189,8 @@ void releases_committed(struct releases *rs)
             continue;
         r->record = r->next;
         r->sequence = r->next_sequence;
-        r->is_new = false;
+        r->yielded = r->next_yielded;
+        r->is_new = r->was_read = false;
     }
     pthread_mutex_unlock(&rs->lock);
 }
@@ -195,7 +206,7 @@ void releases_count(struct releases *rs, struct release *r, uint32_t asked,
     pthread_mutex_unlock(&rs->lock);
 }
 
-static uint32_t live_count(const struct releases *rs)
+uint32_t releases_live(const struct releases *rs)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < rs->count; i++)
@@ -207,8 +218,6 @@ enum hoist_err releases_start(struct releases *rs, const struct release_work *wo
                               struct release_plan *plan, struct slice yaml,
                               const struct release_event *event, struct release_effects *ret)
 {
-    if (live_count(rs) >= RELEASES_LIVE)
-        return err_set(HOIST_ELIMIT, "%d releases are under way already", RELEASES_LIVE);
     struct release *r = mem_zalloc(1, sizeof *r);
     if (!r)
         return err_set(HOIST_ENOMEM, "out of memory");
@@ -216,9 +225,9 @@ enum hoist_err releases_start(struct releases *rs, const struct release_work *wo
     r->plan = plan;
     r->next_sequence = RELEASE_FIRST_EVENT;
     r->is_new = true;
-    enum hoist_err err = store_release_put(work->w, r->id, 0, yaml);
-    if (!err)
-        err = release_take(r, work, event, ret);
+    enum hoist_err err = release_take(r, work, event, ret);
+    if (!err && !ret->refused[0])
+        err = store_release_put(work->w, r->id, 0, yaml);
     if (err || ret->refused[0]) {
         mem_free(r); /* the plan is the caller's still */
         return err;
@@ -295,4 +304,26 @@ void releases_show_newest(struct releases *rs, void (*show)(void *arg, const str
         if (!rs->all[i]->is_new && !is_followed(rs, i))
             show(arg, rs->all[i]);
     pthread_mutex_unlock(&rs->lock);
+}
+
+struct release *releases_borrow(struct releases *rs, struct slice name)
+{
+    struct release *found = NULL;
+    pthread_mutex_lock(&rs->lock);
+    for (uint32_t i = rs->count; i-- > 0 && !found;)
+        if (!rs->all[i]->is_new && slice_eq(rs->all[i]->plan->name, name))
+            found = rs->all[i];
+    if (found)
+        found->readers++;
+    pthread_mutex_unlock(&rs->lock);
+    return found;
+}
+
+void releases_give_back(struct releases *rs, struct release *r)
+{
+    pthread_mutex_lock(&rs->lock);
+    bool is_last = --r->readers == 0 && r->is_gone;
+    pthread_mutex_unlock(&rs->lock);
+    if (is_last)
+        release_free(r);
 }

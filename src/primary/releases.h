@@ -21,6 +21,12 @@ enum {
 
 struct releases;
 
+struct release_yield { /* by a release's flags in an environment, at the last round */
+    uint64_t count;
+    uint8_t env;
+    bool is_known;
+};
+
 struct release {
     uint32_t id;
     struct release_plan *plan;
@@ -30,18 +36,20 @@ struct release {
     struct release_record next;
     uint64_t sequence, next_sequence;
     bool is_new;
+    bool was_read; /* from the store, and its log does not say yet that the primary was restarted */
 
     uint64_t verdicts[RELEASE_GUARDS_MAX]
                      [4]; /* PASS to ERROR, since the start; under the lock, too */
 
-    int64_t due_ms;   /* when the next round is to begin; clock_mono_ms() */
-    bool asked;       /* a round has begun, and has no answers yet */
-    uint64_t yielded; /* by its flags in that environment, at the last round */
-    uint8_t yielded_env;
-    bool yielded_known;
+    int64_t due_ms; /* when the next round is to begin; clock_mono_ms() */
+    bool asked;     /* a round has begun, and has no answers yet */
+    struct release_yield yielded, next_yielded;
+
+    uint32_t readers; /* who has borrowed it; under the lock, as is … */
+    bool is_gone;     /* the last of them frees it */
 };
 
-/* Read them all. A release whose rows cannot be read is named in the log, and left. ENOMEM, EIO, ECORRUPT. */
+/* Read them all. A release whose rows cannot be read is named in the log, and left. ENOMEM, EIO. */
 MUST_USE enum hoist_err releases_open(struct store *s, struct releases **ret);
 void releases_close(struct releases *rs);
 
@@ -70,6 +78,11 @@ uint32_t releases_show(struct releases *rs, struct slice name,
 void releases_show_newest(struct releases *rs, void (*show)(void *arg, const struct release *r),
                           void *arg);
 
+/* Any thread: the newest called `name`, which stays until it is given back: its `id` and `plan` alone may be
+ * looked at, and the writer waits for nobody. NULL: there is none. */
+struct release *releases_borrow(struct releases *rs, struct slice name);
+void releases_give_back(struct releases *rs, struct release *r);
+
 /* ------------------------------------------------------------------ events (release_take.c) */
 
 struct release_work { /* what an event is taken with */
@@ -83,13 +96,17 @@ struct release_work { /* what an event is taken with */
 /* An event of now, by the clocks of this machine. */
 struct release_event release_event_now(enum release_event_kind kind, int64_t wall_ms);
 
-/* Begin a release: `plan` is the caller's until this gives it a place. `event` is a RELEASE_STARTED. */
+/* How many have not ended. */
+uint32_t releases_live(const struct releases *rs);
+
+/* Begin a release, of RELEASES_LIVE at the most: `plan` is the caller's until this gives it a place. `event` is a RELEASE_STARTED. */
 MUST_USE enum hoist_err releases_start(struct releases *rs, const struct release_work *work,
                                        struct release_plan *plan, struct slice yaml,
                                        const struct release_event *event,
                                        struct release_effects *ret);
 
-/* Take an event: put its row, and do what it brings about. refused in *ret: nothing was put. */
+/* Take an event: put its row, and do what it brings about. refused in *ret: it was not put. On error the
+ * transaction may hold a part of it, and is to be aborted. */
 MUST_USE enum hoist_err release_take(struct release *r, const struct release_work *work,
                                      const struct release_event *event,
                                      struct release_effects *ret);

@@ -174,34 +174,7 @@ void releasing_tick(struct primary *p)
 
 /* ------------------------------------------------------------------ begin */
 
-static enum hoist_err say_restarted(struct primary *p, struct release *r)
-{
-    struct store_write *w;
-    struct answer a = ANSWER_INIT;
-    struct release_effects fx;
-    enum hoist_err err = store_write_begin(p->store, &w);
-    if (err)
-        return err;
-    releases_begin(p->releases);
-    struct release_work work = work_of(p, w, &a, clock_wall_ms());
-    struct release_event e = release_event_now(RELEASE_RESTARTED, work.wall_ms);
-    err = release_take(r, &work, &e, &fx);
-    if (err)
-        store_write_abort(w);
-    else
-        err = store_write_commit(w);
-    if (!err)
-        releases_committed(p->releases);
-    answer_done(&a);
-    return err;
-}
-
 enum hoist_err releasing_begin(struct primary *p)
 {
-    struct release *r;
-    enum hoist_err err = releases_open(p->store, &p->releases);
-    for (uint32_t n = 0; !err && (r = releases_nth(p->releases, n)); n++)
-        if (r->record.state != RELEASE_ENDED)
-            err = say_restarted(p, r);
-    return err;
+    return releases_open(p->store, &p->releases);
 }

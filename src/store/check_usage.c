@@ -1,6 +1,7 @@
 /* check_usage.c - what is kept of how often flags are evaluated: each row is what was written, and of
  * a flag that is there. */
 #include "store/check_int.h"
+#include "store/sealed.h"
 #include "store/usage.h"
 
 static bool is_of_flag(struct check *c, struct slice row_key)
@@ -15,7 +16,7 @@ enum hoist_err check_usage(struct check *c)
     struct slice rest;
     enum hoist_err err = walk_begin(c, DB_USAGE, NULL, &w);
     while (!err && walk_next(&w))
-        if (!usage_row_open(w.row_key, w.row, &rest))
+        if (!sealed_open(w.row_key, w.row, &rest))
             check_tell(c, DB_USAGE, w.row_key,
                        "the row is not what was written: its checksum is another");
         else if (usage_row_is_since(w.row_key) && rest.len != 8)

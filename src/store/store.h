@@ -241,6 +241,9 @@ struct store_release_row {
     struct slice row;
 };
 
+/* The first release at or behind `id`; its rows may be damaged. ENOTFOUND: there is none. */
+MUST_USE enum hoist_err store_release_find(struct store_read *r, uint32_t id, uint32_t *ret_id);
+
 /* The first row of a release at or behind (id, sequence). ENOTFOUND: there is none. */
 MUST_USE enum hoist_err store_release_next(struct store_read *r, uint32_t id, uint64_t sequence,
                                            struct store_release_row *ret);

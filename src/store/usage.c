@@ -4,31 +4,17 @@
  *   id key → checksum, row        "s" → checksum, since when: i64
  *
  * It is no part of any history, goes with its flag, and is not in a backup: a store that goes on from
- * one did not see what was evaluated meanwhile, and begins to count anew. The checksum is in the row
- * and not in `seals`, where a program of before there was this database would miss rows to them.
+ * one did not see what was evaluated meanwhile, and begins to count anew.
  */
 #include "store/usage.h"
 
-#include "store/seal.h"
+#include "store/sealed.h"
 
 #define KEY_SINCE "s"
 
 bool usage_row_is_since(struct slice row_key)
 {
     return slice_eq(row_key, SLICE(KEY_SINCE));
-}
-
-bool usage_row_open(struct slice row_key, struct slice row, struct slice *ret)
-{
-    uint8_t hash[SEAL_SIZE];
-    if (row.len < SEAL_SIZE)
-        return false;
-    struct slice rest = slice_of(row.ptr + SEAL_SIZE, row.len - SEAL_SIZE);
-    seal_hash(val_of(row_key), rest, hash);
-    if (memcmp(row.ptr, hash, sizeof hash) != 0)
-        return false;
-    *ret = rest;
-    return true;
 }
 
 static enum hoist_err get(struct store_read *r, MDB_val key, struct slice *ret)
@@ -39,20 +25,9 @@ static enum hoist_err get(struct store_read *r, MDB_val key, struct slice *ret)
     int rc = db_get(r->db, r->txn, DB_USAGE, &key, &row);
     if (rc != 0)
         return db_err(rc, "read how often a flag was evaluated");
-    if (!usage_row_open(slice_val(key), slice_val(row), ret))
+    if (!sealed_open(slice_val(key), slice_val(row), ret))
         return err_set(HOIST_ECORRUPT, "store: a row of usage is not what was written");
     return HOIST_OK;
-}
-
-static enum hoist_err put(struct store_write *w, MDB_val key, struct slice row)
-{
-    uint8_t hash[SEAL_SIZE];
-    seal_hash(key, row, hash);
-    buf_clear(&w->scratch);
-    buf_add(&w->scratch, hash, sizeof hash);
-    buf_add_slice(&w->scratch, row);
-    enum hoist_err err = buf_err(&w->scratch);
-    return err ? err : write_put(w, DB_USAGE, key, buf_slice(&w->scratch), 0);
 }
 
 enum hoist_err store_usage_get(struct store_read *r, uint16_t env, struct slice key,
@@ -68,7 +43,7 @@ enum hoist_err store_usage_put(struct store_write *w, uint16_t env, struct slice
     if (key.len == 0 || key.len > FLAG_KEY_BYTES_MAX)
         return err_set(HOIST_EINVAL, "store: a flag's key has 1 to %d bytes", FLAG_KEY_BYTES_MAX);
     struct row_key k = row_flag(env, key);
-    return put(w, val_key(&k), row);
+    return sealed_put(w, DB_USAGE, val_key(&k), row);
 }
 
 enum hoist_err store_usage_since(struct store_read *r, int64_t *ret_ms)
@@ -86,7 +61,7 @@ enum hoist_err store_usage_begin(struct store_write *w, int64_t now_ms)
 {
     uint8_t row[8];
     be64_write(row, (uint64_t)now_ms);
-    return put(w, val_of(SLICE(KEY_SINCE)), slice_of(row, sizeof row));
+    return sealed_put(w, DB_USAGE, val_of(SLICE(KEY_SINCE)), slice_of(row, sizeof row));
 }
 
 enum hoist_err usage_forget(struct store_write *w)

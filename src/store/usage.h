@@ -7,9 +7,6 @@
 /* Whether it is the one that says since when is counted; all others are of flags. */
 bool usage_row_is_since(struct slice row_key);
 
-/* The row without its checksum; false: that is another's. */
-bool usage_row_open(struct slice row_key, struct slice row, struct slice *ret);
-
 /* All of it: who follows a primary counts nothing here. */
 MUST_USE enum hoist_err usage_forget(struct store_write *w);
 
