@@ -89,11 +89,13 @@ enum hoist_err release_definitions(const struct release_plan *plan, struct store
 
 /* ------------------------------------------------------------------ rows */
 
-static void tell(const struct release *r, const struct release_effects *fx)
+/* For the log, once it is committed. Where there is no memory for them, the rows say the same. */
+static void keep_lines(struct release *r, const struct release_effects *fx)
 {
-    for (uint32_t i = 0; i < fx->line_count; i++)
-        log_line(fx->lines[i].page ? LOG_WARN : LOG_INFO, "primary: release %.*s: %s",
-                 SLICE_ARG(r->plan->name), fx->lines[i].text);
+    for (uint32_t i = 0; i < fx->line_count; i++) {
+        buf_add_byte(&r->lines, fx->lines[i].page ? LOG_WARN : LOG_INFO);
+        buf_add(&r->lines, fx->lines[i].text, strlen(fx->lines[i].text) + 1);
+    }
 }
 
 /* The event alone. */
@@ -116,7 +118,7 @@ static enum hoist_err put_event(struct release *r, struct store_write *w,
         return err;
     r->next = record;
     r->next_sequence++;
-    tell(r, ret);
+    keep_lines(r, ret);
     return HOIST_OK;
 }
 

@@ -20,7 +20,18 @@ static void release_free(struct release *r)
     if (!r)
         return;
     release_plan_free(r->plan);
+    buf_done(&r->lines);
     mem_free(r);
+}
+
+static struct release *release_new(uint32_t id)
+{
+    struct release *r = mem_zalloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    r->id = id;
+    r->lines = BUF_INIT(RELEASES_LINES_MAX);
+    return r;
 }
 
 static bool has_ended(const struct release *r)
@@ -61,10 +72,9 @@ static enum hoist_err fold(struct store_read *read, struct release *r)
 static enum hoist_err read_release(struct store_read *read, uint32_t id, struct release **ret)
 {
     struct store_release_row row;
-    struct release *r = mem_zalloc(1, sizeof *r);
+    struct release *r = release_new(id);
     if (!r)
         return err_set(HOIST_ENOMEM, "out of memory");
-    r->id = id;
     r->was_read = true;
     enum hoist_err err = store_release_next(read, id, 0, &row);
     if (err == HOIST_OK && (row.id != id || row.sequence != 0))
@@ -171,6 +181,7 @@ void releases_begin(struct releases *rs)
         r->next = r->record;
         r->next_sequence = r->sequence;
         r->next_yielded = r->yielded;
+        buf_clear(&r->lines);
         if (!r->is_new)
             continue;
         release_free(r); /* it was never committed, and it is the last */
@@ -178,6 +189,20 @@ void releases_begin(struct releases *rs)
         rs->last_id--;
     }
     pthread_mutex_unlock(&rs->lock);
+}
+
+static void tell(struct release *r)
+{
+    size_t len;
+    if (buf_err(&r->lines))
+        return;
+    for (size_t at = 0; at < r->lines.len; at += len + 2) {
+        const char *text = (const char *)r->lines.ptr + at + 1;
+        len = strlen(text);
+        log_line((enum log_level)r->lines.ptr[at], "primary: release %.*s: %s",
+                 SLICE_ARG(r->plan->name), text);
+    }
+    buf_clear(&r->lines);
 }
 
 void releases_committed(struct releases *rs)
@@ -193,6 +218,8 @@ void releases_committed(struct releases *rs)
         r->is_new = r->was_read = false;
     }
     pthread_mutex_unlock(&rs->lock);
+    for (uint32_t i = 0; i < rs->count; i++)
+        tell(rs->all[i]);
 }
 
 void releases_count(struct releases *rs, struct release *r, uint32_t asked,
@@ -218,10 +245,9 @@ enum hoist_err releases_start(struct releases *rs, const struct release_work *wo
                               struct release_plan *plan, struct slice yaml,
                               const struct release_event *event, struct release_effects *ret)
 {
-    struct release *r = mem_zalloc(1, sizeof *r);
+    struct release *r = release_new(rs->last_id + 1);
     if (!r)
         return err_set(HOIST_ENOMEM, "out of memory");
-    r->id = rs->last_id + 1;
     r->plan = plan;
     r->next_sequence = RELEASE_FIRST_EVENT;
     r->is_new = true;
@@ -229,7 +255,8 @@ enum hoist_err releases_start(struct releases *rs, const struct release_work *wo
     if (!err && !ret->refused[0])
         err = store_release_put(work->w, r->id, 0, yaml);
     if (err || ret->refused[0]) {
-        mem_free(r); /* the plan is the caller's still */
+        r->plan = NULL; /* it is the caller's still */
+        release_free(r);
         return err;
     }
     pthread_mutex_lock(&rs->lock);

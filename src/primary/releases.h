@@ -13,6 +13,7 @@
 #include "release/engine.h"
 
 enum {
+    RELEASES_LINES_MAX = 1 << 20, /* bytes for the log, in one transaction */
     RELEASES_KEPT = 256, /* in memory: all that have not ended, and the newest of those that have */
     RELEASES_LIVE = 200, /* at a time */
     RELEASE_PLAN_MAX = 1 << 20, /* bytes of a plan */
@@ -35,6 +36,7 @@ struct release {
     /* The writer's own: as the transaction under way has it. */
     struct release_record next;
     uint64_t sequence, next_sequence;
+    struct buf lines; /* for the log: each a level, a text and a NUL */
     bool is_new;
     bool was_read; /* from the store, and its log does not say yet that the primary was restarted */
 
