@@ -256,7 +256,7 @@ static void any_allocation_may_fail_from_the_start_to_the_end(void **state)
     assert_true(n > 1);
     for (n = 1; !told_without(s, n, "release_abort", say("demo", "no")); n++)
         assert_true(has_rule(s, "staging", "a.enabled"));
-    assert_true(n > 5);
+    assert_true(n > 2);
     assert_false(has_rule(s, "staging", "a.enabled"));
     struct release_record live = demo(s)->record;
     restart(s);

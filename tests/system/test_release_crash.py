@@ -1,0 +1,177 @@
+"""kill -9 of the primary while releases move and one of them goes back: they end as they do without, and none goes a step further
+than it should, or does one twice."""
+import json
+import threading
+import time
+
+import pytest
+
+from faults import Client, figures, seeded
+from hoist import SANITIZED, SOAK, wait_until
+from test_crash_fleet import POINTS, Killer, Order
+from test_release import ENVS, Programs, Prometheus
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="libhoist is loaded into Python here")
+KILLS = 300 if SOAK else 30
+LIVE = 4  # at a time; the last of them is aborted on its way
+STEPS = (("staging", 30), ("staging", 100), ("production", 30), ("production", 100))
+PLAN = """
+release: {name}
+title: One of several
+owner: mara
+author: mara
+flags: [{name}.a, {name}.b]
+bucket: {{var: account_id}}
+interval: 100ms
+guards: [{{name: freshness, query: 'time() - min(timestamp(up == 1))', pass: '<= 30'}}]
+announce: {{contact: '#demo'}}
+phases:
+  flags: {{steps: []}}
+  monitoring: {{steps: []}}
+  staging: {{env: staging, steps: [{staging}]}}
+  production: {{env: production, steps: [{production}]}}
+  watch: {{steps: []}}
+"""
+
+
+def plan_of(name):
+    steps = {env: ", ".join(f"{{percent: {p}, soak: 300ms, exposed: 1}}" for e, p in STEPS if e == env) for env in ("staging", "production")}
+    return PLAN.format(name=name, **steps)
+
+
+class Wave:
+    """Releases that run beside each other, of flags of their own."""
+
+    def __init__(self, lab, client, number, stores):
+        self.lab, self.client = lab, client
+        self.names = [f"w{number}r{i}" for i in range(LIVE)]
+        flags = {f"{name}.{x}": {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}
+                 for name in self.names for x in "ab"}
+        for env in ("staging", "production"):
+            lab.ok("import", lab.file("flags.json", {"flags": flags}), env=env)
+        self.programs = Programs(stores, list(flags))
+        for name in self.names:
+            self.say("release_start", plan=plan_of(name), commit="c0ffee")
+        self.aborted = self.names[-1]
+        self.is_aborted = False
+
+    def say(self, command, **arguments):
+        """Under one id until it is answered, over any number of kills."""
+        code, answer = self.client.command(command, timeout_s=60, **arguments)
+        assert code == 0, (command, code, answer)
+
+    def abort(self):
+        self.say("release_abort", release=self.aborted, message="it burns")
+        self.is_aborted = True
+
+    def status(self, name):
+        return json.loads(self.lab.flagctl("release", "status", name, "--json").out)
+
+    def states(self):
+        listed = {r["release"]: r["state"] for r in self.lab.ok("release", "list")["releases"]}
+        return [listed[name] for name in self.names]
+
+    def is_over(self):
+        return all(s in ("completed", "rolled_back") for s in self.states())
+
+    def end(self):
+        wait_until(self.is_over, 120000, every_ms=50, what="the end of the releases")
+        self.programs.end()
+        assert self.states() == ["completed"] * (LIVE - 1) + ["rolled_back"]
+
+
+def events_of(lab, name):
+    return [json.loads(line) for line in lab.flagctl("release", "log", name, "--ticks", "--json").out.splitlines()]
+
+
+def changes_of(lab, name):
+    """What its flags went through, oldest first: environment, version, message."""
+    found = []
+    for env in ("staging", "production"):
+        for c in reversed(lab.ok("log", "--limit", "100000", env=env)["changes"]):
+            if c["author"] == f"release {name}":
+                assert c["kind"] in ("release", "rollback")
+                found.append((env, c["version"], c["message"]))
+    return found
+
+
+def check_release(lab, name, end, like):
+    """Its log and what the environments' logs say of it; `like`: the changes of one that nobody disturbed."""
+    events, changes = events_of(lab, name), changes_of(lab, name)
+    moved = [(e["step"], e["env"], e["version"]) for e in events if e["event"] == "changed"]
+    assert sorted((env, version) for _, env, version in moved) == sorted((env, version) for env, version, _ in changes), (moved, changes)
+    forward = [step for step, _, _ in moved if step != "baseline"]
+    assert forward == list(range(1, len(forward) + 1)), f"{name} took the steps {forward}"
+    said = [(env, message) for env, _, message in changes]
+    if end == "completed":
+        assert said == like
+        assert len(forward) == len(STEPS)
+    else:
+        back = [(env, message) for env, message in said if message == "back to the baseline"]
+        assert [x for x in said if x not in back] == like[:len(forward)]
+        assert back == [(env, "back to the baseline") for env in ("staging", "production") if env in {e for e, _ in like[:len(forward)]}]
+    plan, played = lab.file("plan.yaml", plan_of(name)), lab.file("events", "\n".join(map(json.dumps, events)) + "\n")
+    again = lab.flagctl("release", "simulate", plan, "--events", played)
+    assert again.code == (0 if end == "completed" else 11), again
+    return len(forward)
+
+
+def definitions(lab, store, name):
+    flags = [json.loads(lab.export(store, env))["flags"] for env in ("staging", "production")]
+    return [{key[len(name):]: f for key, f in of.items() if key.startswith(name + ".")} for of in flags]
+
+
+def abort_while_it_dies(wave, primary, killer, dice):
+    aborting = threading.Thread(target=wave.abort, daemon=True)
+    aborting.start()
+    killer.die(primary, dice.choice(list(POINTS)), dice.randint(1, 8))
+    primary.order.take_back()
+    primary.restart()
+    aborting.join(120)
+    assert wave.is_aborted, "the abort was not answered"
+
+
+def test_kill_9_of_the_primary_during_releases_soak(lab):
+    dice = seeded("crash of releases")
+    order, killer = Order(lab.dir / "primary.kill"), Killer(dice)
+    prometheus = Prometheus()
+    primary = lab.primary(*ENVS, "--prometheus", prometheus.url, env=order.env)
+    primary.order = order
+    agents = [lab.agent(*ENVS, name=f"host{i}") for i in range(2)]
+    stores = [a.store for a in agents]
+    client = Client(primary.port, "mara")
+    undisturbed = Wave(lab, client, 0, stores)
+    wait_until(lambda: undisturbed.status(undisturbed.aborted)["step"] >= 2)
+    undisturbed.abort()
+    undisturbed.end()
+    names, like = undisturbed.names, [(env, message) for env, _, message in changes_of(lab, undisturbed.names[0])]
+    wanted = [definitions(lab, primary.store, name) for name in (names[0], undisturbed.aborted)]
+    waves, steps, begun = [], 0, time.monotonic()
+    while killer.count() < KILLS:
+        wave = Wave(lab, client, len(waves) + 1, stores)
+        waves.append(wave)
+        strikes, abort_at = 0, dice.randrange(12)
+        while not (wave.is_aborted and (killer.count() >= KILLS or wave.is_over())):
+            time.sleep(dice.uniform(0, 0.7))
+            if strikes >= abort_at and not wave.is_aborted:
+                abort_while_it_dies(wave, primary, killer, dice)
+            else:
+                killer.strike(primary)
+            strikes += 1
+            primary.wait_ready()
+        wave.end()
+        for name, state in zip(wave.names, wave.states()):
+            steps += check_release(lab, name, state, like)
+            assert definitions(lab, primary.store, name) == wanted[state == "rolled_back"], name
+    took = time.monotonic() - begun
+    lab.wait_equal(primary, *agents, env="staging")
+    lab.wait_equal(primary, *agents)
+    before = [wave.status(name) for wave in waves for name in wave.names]
+    primary.kill()
+    primary.again()
+    assert [wave.status(name) for wave in waves for name in wave.names] == before  # a log folds to its record
+    assert lab.ok("fsck", "--store", primary.store)["ok"]
+    for env in ("staging", "production"):
+        assert lab.ok("audit", "verify", "--trust", primary.store / "trust.key", env=env)["ok"]
+    figures(f"releases: {killer.count()} kills in {took:.1f} s ({dict(killer.done)}), {len(waves) * LIVE} releases, {steps} steps forward, "
+            f"none twice, none too many")
