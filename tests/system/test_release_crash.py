@@ -14,7 +14,7 @@ from test_release import ENVS, Programs, Prometheus
 pytestmark = pytest.mark.skipif(SANITIZED, reason="libhoist is loaded into Python here")
 KILLS = 300 if SOAK else 30
 LIVE = 4  # at a time; the last of them is aborted on its way
-STEPS = (("staging", 30), ("staging", 100), ("production", 30), ("production", 100))
+STEPS = (("staging", 100), ("production", 30), ("production", 100))
 PLAN = """
 release: {name}
 title: One of several
@@ -135,6 +135,7 @@ def test_kill_9_of_the_primary_during_releases_soak(lab):
     dice = seeded("crash of releases")
     order, killer = Order(lab.dir / "primary.kill"), Killer(dice)
     prometheus = Prometheus()
+    prometheus.server.handle_error = lambda *about: None  # its questioner dies
     primary = lab.primary(*ENVS, "--prometheus", prometheus.url, env=order.env)
     primary.order = order
     agents = [lab.agent(*ENVS, name=f"host{i}") for i in range(2)]
@@ -152,7 +153,7 @@ def test_kill_9_of_the_primary_during_releases_soak(lab):
         waves.append(wave)
         strikes, abort_at = 0, dice.randrange(12)
         while not (wave.is_aborted and (killer.count() >= KILLS or wave.is_over())):
-            time.sleep(dice.uniform(0, 0.7))
+            time.sleep(dice.uniform(0, 0.45))
             if strikes >= abort_at and not wave.is_aborted:
                 abort_while_it_dies(wave, primary, killer, dice)
             else:

@@ -605,10 +605,13 @@ static int sign_for(struct call *c)
     else {
         json_t *args = bound_to(r.body);
         json_object_set_new(args, "role", json_string(c->words[2]));
-        printf("%s\n  as %s, for plan %.12s, commit %.12s: \"%s\"\n", text_of(r.body, "said"),
-               c->words[2], text_of(r.body, "plan"), text_of(r.body, "commit"),
-               text_of(s, "statement"));
-        if (options_on(c->options, "yes") || confirm("sign this?"))
+        bool yes = options_on(c->options, "yes");
+        if (!yes || !c->json)
+            fprintf(c->json ? stderr : stdout,
+                    "%s\n  as %s, for plan %.12s, commit %.12s: \"%s\"\n", text_of(r.body, "said"),
+                    c->words[2], text_of(r.body, "plan"), text_of(r.body, "commit"),
+                    text_of(s, "statement"));
+        if (yes || confirm("sign this?"))
             exit = said(c, "release_sign", args);
         else {
             json_decref(args);
