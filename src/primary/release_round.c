@@ -114,6 +114,18 @@ static uint64_t exposed(struct release *r, struct store_read *read)
 
 /* ------------------------------------------------------------------ the round */
 
+/* As they came; where there is no value, none is kept. */
+static void take_answers(const struct release_round *round, struct release_event *e)
+{
+    e->asked = round->asked;
+    for (uint32_t left = round->asked; left; left &= left - 1) {
+        uint32_t guard = (uint32_t)__builtin_ctz(left);
+        struct release_answer a = round->answers[guard];
+        bool has_value = a.verdict == RELEASE_PASS || a.verdict == RELEASE_FAIL;
+        e->answers[guard] = (struct release_answer){a.verdict, has_value ? a.value : 0};
+    }
+}
+
 static enum hoist_err tick(struct release *r, const struct release_work *work,
                            const struct release_round *round)
 {
@@ -121,8 +133,7 @@ static enum hoist_err tick(struct release *r, const struct release_work *work,
     struct release_event e = release_event_now(RELEASE_TICK, work->wall_ms);
     struct release_effects fx;
     e.step = round->step;
-    e.asked = round->asked;
-    memcpy(e.answers, round->answers, sizeof e.answers);
+    take_answers(round, &e);
     e.exposed = exposed(r, read);
     e.fleet_count = r->plan->env_count;
     for (uint8_t i = 0; i < e.fleet_count; i++)

@@ -1,6 +1,8 @@
 /* Releases when things fail: memory, room, rows that are damaged, plans that cannot be read; and many of them. */
 #include "stage_kit.h"
 
+#include <math.h>
+
 #include "store/write_int.h"
 
 /* ------------------------------------------------------------------ plans of any name */
@@ -126,6 +128,19 @@ static void no_event_is_put_that_the_next_start_could_not_read(void **state)
     assert_int_not_equal(release_take(demo(s), &work, &e, &fx), HOIST_OK);
     store_write_abort(w);
     assert_int_equal(rows_of(s, 1), 2);
+}
+
+static void a_round_without_values_is_read_again(void **state)
+{
+    struct stage *s = *state;
+    go_to_production(s);
+    s->answers[0] = (struct release_answer){RELEASE_NODATA, NAN};
+    s->answers[1] = (struct release_answer){RELEASE_ERROR, NAN};
+    rounds(s, 1);
+    struct release_record before = demo(s)->record;
+    assert_int_equal(before.guards[0].verdict, RELEASE_NODATA);
+    restart(s);
+    assert_memory_equal(&demo(s)->record, &before, sizeof before);
 }
 
 /* ------------------------------------------------------------------ one transaction, one time */
@@ -454,6 +469,7 @@ int main(void)
         RELEASE_TEST(a_start_that_is_refused_leaves_no_row_though_its_batch_is_committed),
         RELEASE_TEST(a_name_that_its_log_cannot_hold_is_refused),
         RELEASE_TEST(no_event_is_put_that_the_next_start_could_not_read),
+        RELEASE_TEST(a_round_without_values_is_read_again),
         RELEASE_TEST(it_is_started_and_aborted_in_one_batch),
         RELEASE_TEST(a_signature_that_is_said_again_is_answered_and_not_put_again),
         RELEASE_TEST(the_next_round_waits_for_its_time_but_for_a_rollback),
