@@ -218,7 +218,7 @@ bench: deps deps-check deps-bench all  ## measure (ONLY=name,…): a table, and 
 $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/bench/common.o $(ALL_ARCHIVES)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lhiredis -o $@
 $(BUILD)/bench/bench_scale $(BUILD)/tests/unit/test_primary_scale: $(SCALE)
-$(BUILD)/bench/bench_converge $(BUILD)/bench/bench_tree $(BUILD)/bench/bench_trust: $(BUILD)/bench/stores.o $(BUILD)/bench/hosts.o
+$(BUILD)/bench/bench_converge $(BUILD)/bench/bench_release $(BUILD)/bench/bench_tree $(BUILD)/bench/bench_trust: $(BUILD)/bench/stores.o $(BUILD)/bench/hosts.o
 
 # ---------------------------------------------------------------- running, installing
 

@@ -74,11 +74,12 @@ enum hoist_err check_releases(struct check *c)
     uint64_t next = 0;
     enum hoist_err err = walk_begin(c, DB_RELEASES, NULL, &w);
     while (!err && walk_next(&w)) {
-        if (w.row_key.len != KEY_SIZE || !sealed_open(w.row_key, w.row, &rest)) {
+        bool is_key = w.row_key.len == KEY_SIZE;
+        if (!is_key || !sealed_open(w.row_key, w.row, &rest))
             check_tell(c, DB_RELEASES, w.row_key,
                        "the row is not what was written: its checksum is another");
+        if (!is_key)
             continue;
-        }
         uint64_t sequence = be64_read(w.row_key.ptr + 4);
         if (be32_read(w.row_key.ptr) != id || next == 0) {
             id = be32_read(w.row_key.ptr);

@@ -1,15 +1,16 @@
 """kill -9 of the primary while releases move and one of them goes back: they end as they do without, and none goes a step further
-than it should, or does one twice."""
+than it should, or does one twice. And a release in a backup."""
 import json
+import subprocess
 import threading
 import time
 
 import pytest
 
 from faults import Client, figures, seeded
-from hoist import SANITIZED, SOAK, wait_until
+from hoist import BUILD, SANITIZED, SOAK, clean_env, wait_until
 from test_crash_fleet import POINTS, Killer, Order
-from test_release import ENVS, Programs, Prometheus
+from test_release import ENVS, Programs, Prometheus, stage  # noqa: F401, a fixture
 
 pytestmark = pytest.mark.skipif(SANITIZED, reason="libhoist is loaded into Python here")
 KILLS = 300 if SOAK else 30
@@ -153,6 +154,7 @@ def test_kill_9_of_the_primary_during_releases_soak(lab):
         waves.append(wave)
         strikes, abort_at = 0, dice.randrange(12)
         while not (wave.is_aborted and (killer.count() >= KILLS or wave.is_over())):
+            prometheus.values["timestamp"] = None if dice.random() < 0.2 else 1.0
             time.sleep(dice.uniform(0, 0.45))
             if strikes >= abort_at and not wave.is_aborted:
                 abort_while_it_dies(wave, primary, killer, dice)
@@ -160,6 +162,7 @@ def test_kill_9_of_the_primary_during_releases_soak(lab):
                 killer.strike(primary)
             strikes += 1
             primary.wait_ready()
+        prometheus.values["timestamp"] = 1.0
         wave.end()
         for name, state in zip(wave.names, wave.states()):
             steps += check_release(lab, name, state, like)
@@ -176,3 +179,21 @@ def test_kill_9_of_the_primary_during_releases_soak(lab):
         assert lab.ok("audit", "verify", "--trust", primary.store / "trust.key", env=env)["ok"]
     figures(f"releases: {killer.count()} kills in {took:.1f} s ({dict(killer.done)}), {len(waves) * LIVE} releases, {steps} steps forward, "
             f"none twice, none too many")
+
+
+def test_a_release_goes_on_from_a_backup_in_another_epoch(stage, lab):  # noqa: F811
+    s = stage()
+    s.to_production()
+    lab.ok("release", "hold", "demo", "-m", "a backup is made", "--author", "olga")
+    lab.ok("backup", lab.dir / "backup", "--store", s.primary.store)
+    s.primary.kill()
+    again = lab.dir / "again"
+    subprocess.run([BUILD / "hoistd", "recover", lab.dir / "backup", "--store", again], env=clean_env(), check=True, timeout=60)
+    s.primary = lab.primary(*ENVS, "--prometheus", s.prometheus.url, name="second", store=again, port=s.primary.port)
+    now = s.status()
+    assert now["step"] == 3 and now["held"]["by"] == "olga"
+    lab.ok("release", "resume", "demo")
+    s.wait("live", 4)  # every host has followed into the new epoch
+    lab.ok("release", "abort", "demo", "-m", "enough")
+    s.wait_back()
+    assert lab.ok("fsck", "--store", again)["ok"]

@@ -349,6 +349,22 @@ static void start_two(struct stage *s)
     tell_ok(s, "release_start", "mara", start_of("two", "b.enabled", ""));
 }
 
+static void count_fault(void *arg, const struct store_fault *fault)
+{
+    *(uint64_t *)arg += strcmp(fault->database, "releases") == 0;
+}
+
+static uint64_t faults_in_releases(struct stage *s)
+{
+    struct store_read *r;
+    struct store_checked checked;
+    uint64_t faults = 0;
+    assert_int_equal(store_read_begin(s->kit->store, false, &r), HOIST_OK);
+    assert_int_equal(store_check(r, count_fault, &faults, &checked), HOIST_OK);
+    store_read_end(r);
+    return faults;
+}
+
 static void only_two_is_left(struct stage *s)
 {
     restart(s);
@@ -362,7 +378,9 @@ static void a_damaged_row_costs_one_release_and_not_the_others(void **state)
     struct stage *s = *state;
     for (uint64_t sequence = 0; sequence < 3; sequence++) {
         start_two(s);
+        assert_int_equal(faults_in_releases(s), sequence);
         spoil(s, (uint32_t)(2 * sequence + 1), sequence);
+        assert_int_equal(faults_in_releases(s), sequence + 1);
         only_two_is_left(s);
         tell_ok(s, "rollback", "olga",
                 json_pack("{s:s,s:s,s:s}", "env", "staging", "key", "a.enabled", "to", "3"));
@@ -404,6 +422,25 @@ static void the_way_back_needs_no_log(void **state)
     assert_true(kit_env(s->kit, "production").log_first > baseline + 1);
     tell_ok(s, "release_abort", "olga", say("demo", "late"));
     reach(s, "rolled_back", 3);
+    all_as(s, "production", false);
+    all_as(s, "staging", false);
+}
+
+static void the_way_back_leads_over_a_new_epoch(void **state)
+{
+    struct stage *s = *state;
+    go_to_production(s);
+    tell_ok(s, "env_epoch", "ana", json_pack("{s:s,s:b}", "env", "production", "new_epoch", 1));
+    round_of(s);
+    json_t *v = status_of(s);
+    assert_int_equal(json_integer_value(
+                         json_object_get(json_array_get(json_object_get(v, "envs"), 1), "lagging")),
+                     2); /* nobody has followed into it */
+    json_decref(v);
+    reach(s, "live", 4);
+    tell_ok(s, "env_epoch", "ana", json_pack("{s:s,s:b}", "env", "production", "new_epoch", 1));
+    tell_ok(s, "release_abort", "olga", say("demo", "late"));
+    reach(s, "rolled_back", 4);
     all_as(s, "production", false);
     all_as(s, "staging", false);
 }
@@ -479,6 +516,7 @@ int main(void)
         RELEASE_TEST(a_damaged_row_costs_one_release_and_not_the_others),
         RELEASE_TEST(a_plan_that_cannot_be_read_any_more_costs_its_release_alone),
         RELEASE_TEST(the_way_back_needs_no_log),
+        RELEASE_TEST(the_way_back_leads_over_a_new_epoch),
         RELEASE_TEST(two_hundred_at_a_time_and_what_is_looked_at_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
