@@ -130,6 +130,66 @@ static void no_event_is_put_that_the_next_start_could_not_read(void **state)
     assert_int_equal(rows_of(s, 1), 2);
 }
 
+/* `value` of so many bytes. */
+static json_t *long_text(size_t len)
+{
+    char *text = mem_alloc(len + 1);
+    memset(text, 'x', len);
+    text[len] = '\0';
+    json_t *v = json_string(text);
+    mem_free(text);
+    return v;
+}
+
+static json_t *with(json_t *body, const char *name, json_t *value)
+{
+    json_object_set_new(body, name, value);
+    return body;
+}
+
+static void forged_arguments_are_refused(void **state)
+{
+    struct stage *s = *state;
+    json_t *start = start_body();
+    refused(s, "release_start", "mara", with(json_copy(start), "plan", long_text(1 << 20)),
+            EXIT_INPUT, "problem");
+    refused(s, "release_start", "mara", with(json_copy(start), "plan", long_text((1 << 20) + 1)),
+            EXIT_INPUT, "1 to 1048576 bytes");
+    refused(s, "release_start", "mara", with(json_copy(start), "commit", long_text(65)), EXIT_INPUT,
+            "1 to 64 bytes");
+    refused(s, "release_start", "mara", with(json_copy(start), "plan", json_integer(1)), EXIT_INPUT,
+            "plan");
+    refused(s, "release_start", "mara", with(json_copy(start), "more", json_integer(1)), EXIT_INPUT,
+            "more");
+    assert_null(releases_nth(s->releases, 0));
+    tell_ok(s, "release_start", "mara", start);
+    json_t *steps[] = {json_integer(-1), json_integer(INT64_MAX),
+                       json_integer(65), json_string("1"),
+                       json_null(),      json_real(1.5)};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        refused(s, "release_sign", "quinn", with(bound_body(s, "role", "qa"), "step", steps[i]),
+                EXIT_CONFLICT, "the release is at step 1");
+    refused(s, "release_sign", "quinn",
+            with(bound_body(s, "role", "qa"), "definitions", long_text(64)), EXIT_INPUT,
+            "64 hexadecimal digits");
+    refused(s, "release_sign", "quinn", with(bound_body(s, "role", "qa"), "role", json_null()),
+            EXIT_INPUT, "no role ''");
+    refused(s, "release_check", "ci",
+            with(check_body(s, true), "evidence", long_text((16 << 10) + 1)), EXIT_INPUT,
+            "evidence");
+    refused(s, "release_hold", "olga", with(say("demo", ""), "message", long_text(513)), EXIT_INPUT,
+            "1 to 512 bytes");
+    refused(s, "release_abort", "olga", with(say("demo", "no"), "release", long_text(64)),
+            EXIT_INPUT, "1 to 63 bytes");
+    assert_int_equal(rows_of(s, 1), 2);
+    tell_ok(s, "release_check", "ci",
+            with(check_body(s, true), "evidence", long_text(16 << 10))); /* the most it may be */
+    tell_ok(s, "release_note", "olga", with(say("demo", ""), "message", long_text(512)));
+    restart(s);
+    assert_int_equal(rows_of(s, 1), 4);
+    assert_non_null(demo(s));
+}
+
 static void a_round_without_values_is_read_again(void **state)
 {
     struct stage *s = *state;
@@ -506,6 +566,7 @@ int main(void)
         RELEASE_TEST(a_start_that_is_refused_leaves_no_row_though_its_batch_is_committed),
         RELEASE_TEST(a_name_that_its_log_cannot_hold_is_refused),
         RELEASE_TEST(no_event_is_put_that_the_next_start_could_not_read),
+        RELEASE_TEST(forged_arguments_are_refused),
         RELEASE_TEST(a_round_without_values_is_read_again),
         RELEASE_TEST(it_is_started_and_aborted_in_one_batch),
         RELEASE_TEST(a_signature_that_is_said_again_is_answered_and_not_put_again),
