@@ -14,6 +14,8 @@ from test_release import ENVS, Programs, Prometheus, stage  # noqa: F401, a fixt
 
 pytestmark = pytest.mark.skipif(SANITIZED, reason="libhoist is loaded into Python here")
 KILLS = 300 if SOAK else 30
+LONG = 0.3 if SOAK else 0.1  # of the times between two kills: long enough for a step
+ENDS = ("completed", "rolled_back")
 LIVE = 4  # at a time; the last of them is aborted on its way
 STEPS = (("staging", 100), ("production", 30), ("production", 100))
 PLAN = """
@@ -73,7 +75,7 @@ class Wave:
         return [listed[name] for name in self.names]
 
     def is_over(self):
-        return all(s in ("completed", "rolled_back") for s in self.states())
+        return all(s in ENDS for s in self.states())
 
     def end(self):
         wait_until(self.is_over, 120000, every_ms=50, what="the end of the releases")
@@ -148,14 +150,14 @@ def test_kill_9_of_the_primary_during_releases_soak(lab):
     undisturbed.end()
     names, like = undisturbed.names, [(env, message) for env, _, message in changes_of(lab, undisturbed.names[0])]
     wanted = [definitions(lab, primary.store, name) for name in (names[0], undisturbed.aborted)]
-    waves, steps, begun = [], 0, time.monotonic()
+    waves, steps, between, begun = [], 0, 0, time.monotonic()
     while killer.count() < KILLS:
         wave = Wave(lab, client, len(waves) + 1, stores)
         waves.append(wave)
         strikes, abort_at = 0, dice.randrange(12)
         while not (wave.is_aborted and (killer.count() >= KILLS or wave.is_over())):
             prometheus.values["timestamp"] = None if dice.random() < 0.2 else 1.0
-            time.sleep(dice.uniform(0, 0.45))
+            time.sleep(dice.uniform(1, 3) if dice.random() < LONG else dice.uniform(0, 0.4))
             if strikes >= abort_at and not wave.is_aborted:
                 abort_while_it_dies(wave, primary, killer, dice)
             else:
@@ -163,6 +165,7 @@ def test_kill_9_of_the_primary_during_releases_soak(lab):
             strikes += 1
             primary.wait_ready()
         prometheus.values["timestamp"] = 1.0
+        between += sum(wave.status(name)["step"] - (state not in ENDS) for name, state in zip(wave.names, wave.states()))
         wave.end()
         for name, state in zip(wave.names, wave.states()):
             steps += check_release(lab, name, state, like)
@@ -178,6 +181,7 @@ def test_kill_9_of_the_primary_during_releases_soak(lab):
     for env in ("staging", "production"):
         assert lab.ok("audit", "verify", "--trust", primary.store / "trust.key", env=env)["ok"]
     figures(f"releases: {killer.count()} kills in {took:.1f} s ({dict(killer.done)}), {len(waves) * LIVE} releases, {steps} steps forward, "
+            f"{between} of them done between kills, "
             f"none twice, none too many")
 
 
