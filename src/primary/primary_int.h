@@ -38,7 +38,8 @@ struct job { /* a command or a question */
     char peer[PEER_SIZE];
     struct command *command;     /* NULL: not read yet, or a question */
     struct release_round *round; /* NULL: it is none of a release's; else there is no command */
-    struct slice alert;          /* not empty: the name of one that fires, for releases; likewise */
+    struct slice alert;          /* not empty: the name of one that fires, … */
+    uint32_t alerted;            /* … and the release that it is for; likewise */
     int64_t asked_ns;            /* when it came */
     struct answer answer;
 };

@@ -141,19 +141,10 @@ static enum hoist_err tick(struct release *r, const struct release_work *work,
     return release_take(r, work, &e, &fx);
 }
 
-static struct release *find(const struct releases *rs, uint32_t id)
-{
-    struct release *r;
-    for (uint32_t n = 0; (r = releases_nth(rs, n)); n++)
-        if (r->id == id)
-            return r;
-    return NULL;
-}
-
 enum hoist_err release_take_round(struct releases *rs, const struct release_work *work,
                                   const struct release_round *round)
 {
-    struct release *r = find(rs, round->id);
+    struct release *r = releases_by_id(rs, round->id);
     if (!r)
         return HOIST_OK;
     r->asked = false;

@@ -275,6 +275,14 @@ struct release *releases_find(const struct releases *rs, struct slice name)
     return NULL;
 }
 
+struct release *releases_by_id(const struct releases *rs, uint32_t id)
+{
+    for (uint32_t i = 0; i < rs->count; i++)
+        if (rs->all[i]->id == id)
+            return rs->all[i];
+    return NULL;
+}
+
 static bool moves(const struct release_plan *plan, struct slice env, struct slice key)
 {
     if (release_env_find(plan, env) < 0)

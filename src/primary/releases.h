@@ -66,6 +66,8 @@ void releases_count(struct releases *rs, struct release *r, uint32_t asked,
 /* The newest release of that name; NULL: there is none. */
 struct release *releases_find(const struct releases *rs, struct slice name);
 
+struct release *releases_by_id(const struct releases *rs, uint32_t id);
+
 /* The one that moves this flag, or is taking it back; NULL: none does. */
 struct release *releases_owner(const struct releases *rs, struct slice env, struct slice key);
 

@@ -46,44 +46,64 @@ static bool push(struct primary *p, struct job *j)
     return false;
 }
 
-bool releasing_alert(struct primary *p, struct slice name)
+struct naming { /* the live releases that name an alert */
+    struct slice alert;
+    uint32_t ids[RELEASES_LIVE];
+    uint32_t count;
+};
+
+static void add_if_named(void *arg, const struct release *r)
+{
+    struct naming *n = arg;
+    if (r->record.state != RELEASE_MOVING || n->count == RELEASES_LIVE)
+        return;
+    for (uint32_t i = 0; i < r->plan->alert_count; i++) {
+        if (!slice_eq(r->plan->alerts[i], n->alert))
+            continue;
+        n->ids[n->count++] = r->id;
+        return;
+    }
+}
+
+static bool push_alert(struct primary *p, struct slice name, uint32_t id)
 {
     struct job *j = job_new();
     if (!j)
         return false;
     j->alert = name;
+    j->alerted = id;
     if (arena_own(&j->own, &j->alert) == HOIST_OK)
         return push(p, j);
     job_drop(j);
     return false;
 }
 
+/* A job for each: one that cannot be taken back keeps no other from it. */
+bool releasing_alert(struct primary *p, struct slice name)
+{
+    struct naming named = {.alert = name};
+    bool all = true;
+    releases_show(p->releases, SLICE(""), add_if_named, &named);
+    for (uint32_t i = 0; i < named.count; i++)
+        all &= push_alert(p, name, named.ids[i]);
+    return all;
+}
+
 static enum hoist_err take_alert(struct primary *p, const struct release_work *work,
-                                 struct slice name)
+                                 const struct job *j)
 {
     struct release_effects fx;
     struct release_event e = release_event_now(RELEASE_ALERTED, work->wall_ms);
-    struct release *r;
-    enum hoist_err err = HOIST_OK;
-    e.text = name;
-    for (uint32_t n = 0; (r = releases_nth(p->releases, n)) && !err; n++) {
-        if (r->next.state != RELEASE_MOVING)
-            continue;
-        if (work->answer->changed) {        /* one change in a transaction */
-            (void)releasing_alert(p, name); /* where there is no room, at the next message */
-            break;
-        }
-        err = release_take(r, work, &e, &fx);
-    }
-    return err;
+    struct release *r = releases_by_id(p->releases, j->alerted);
+    e.text = j->alert;
+    return r ? release_take(r, work, &e, &fx) : HOIST_OK;
 }
 
 enum hoist_err releasing_run(struct primary *p, struct job *j, struct store_write *w,
                              int64_t wall_ms)
 {
     struct release_work work = work_of(p, w, &j->answer, wall_ms);
-    return j->round ? release_take_round(p->releases, &work, j->round)
-                    : take_alert(p, &work, j->alert);
+    return j->round ? release_take_round(p->releases, &work, j->round) : take_alert(p, &work, j);
 }
 
 /* ------------------------------------------------------------------ rounds */

@@ -38,8 +38,12 @@ phases:
 
 
 def plan_of(name):
-    steps = {env: ", ".join(f"{{percent: {p}, soak: 300ms, exposed: 1}}" for e, p in STEPS if e == env) for env in ("staging", "production")}
-    return PLAN.format(name=name, **steps)
+    """Of each wave's last it is not known when it is aborted: its last step lasts for that long."""
+    steps = {"staging": [], "production": []}
+    for n, (env, percent) in enumerate(STEPS):
+        soak = "1h" if name.endswith(f"r{LIVE - 1}") and n + 1 == len(STEPS) else "300ms"
+        steps[env].append(f"{{percent: {percent}, soak: {soak}, exposed: 1}}")
+    return PLAN.format(name=name, **{env: ", ".join(of) for env, of in steps.items()})
 
 
 class Wave:
