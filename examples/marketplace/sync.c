@@ -94,7 +94,8 @@ bool sync_keep(struct sync *s)
 
 void sync_be_quiet(struct sync *s, int64_t ms)
 {
-    int64_t until = mono_ms() + ms + (ms > 0); /* now is cut to a millisecond, and that would be early */
+    int64_t until =
+        mono_ms() + ms + (ms > 0); /* now is cut to a millisecond, and that would be early */
     if (until <= s->quiet_until_mono)
         return;
     s->quiet_until_mono = until;

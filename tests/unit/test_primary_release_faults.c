@@ -248,18 +248,6 @@ static void a_signature_that_is_said_again_is_answered_and_not_put_again(void **
     assert_int_equal(rows_of(s, 1), 3);
 }
 
-static void the_next_round_waits_for_its_time_but_for_a_rollback(void **state)
-{
-    struct stage *s = *state;
-    go_to_production(s);
-    demo(s)->due_ms = INT64_MAX;
-    rounds(s, 2);
-    tell_ok(s, "release_hold", "olga", say("demo", "wait"));
-    assert_true(demo(s)->due_ms == INT64_MAX);
-    tell_ok(s, "release_abort", "olga", say("demo", "it burns"));
-    assert_int_equal(demo(s)->due_ms, 0);
-}
-
 static void exposures_of_a_round_that_was_not_committed_count_in_the_next(void **state)
 {
     struct stage *s = *state;
@@ -570,7 +558,6 @@ int main(void)
         RELEASE_TEST(a_round_without_values_is_read_again),
         RELEASE_TEST(it_is_started_and_aborted_in_one_batch),
         RELEASE_TEST(a_signature_that_is_said_again_is_answered_and_not_put_again),
-        RELEASE_TEST(the_next_round_waits_for_its_time_but_for_a_rollback),
         RELEASE_TEST(exposures_of_a_round_that_was_not_committed_count_in_the_next),
         RELEASE_TEST(any_allocation_may_fail_from_the_start_to_the_end),
         RELEASE_TEST(a_full_store_keeps_it_where_it_is_and_not_from_going_back),
