@@ -13,6 +13,7 @@ import pytest
 
 from hoist import BUILD, SANITIZED, TOP, free_port, wait_until
 from test_alerts import metrics_that_are_named
+from test_github_stub import Stub
 from test_metrics import check as check_metrics
 from test_notify import Receiver, secret
 
@@ -382,6 +383,35 @@ def test_what_people_say_is_refused_where_it_does_not_fit(stage, lab):
     s.wait("live", 2)
     lab.ok("release", "abort", "demo", "-m", "that was all")
     s.wait_back()
+
+
+def test_github_s_limits_are_a_check_that_is_built_in(lab):
+    lab.primary(*ENVS)
+    for key in ("a.enabled", "b.enabled"):
+        for env in ("staging", "production"):
+            lab.ok("set", key, "off", env=env)
+    plan = PLAN.replace("{name: fails, run: ['false']}", "{name: github_limits}").replace("check: [tests]", "check: [github_limits]")
+    lab.ok("release", "start", lab.file("plan.yaml", plan), "--commit", "c0ffee", "--author", "mara")
+    stub, low = Stub(lab, "--token", "t0ken"), Stub(lab, "--limit", "4999", "--token", "t0ken")
+    good, wrong, open_to_all = lab.file("good", "t0ken\n"), lab.file("wrong", "stolen\n"), lab.file("open", "t0ken\n")
+    good.chmod(0o600), wrong.chmod(0o600), open_to_all.chmod(0o644)
+
+    def check(url, *more):
+        a = lab.flagctl("release", "check", "demo", "--commit", "c0ffee", "--github", url, *more)
+        passed = lab.flagctl("release", "status", "demo", "--json").json["checks"][0]["passed"]
+        assert passed is (a.code == 0), a
+        return a
+
+    here, token = f"http://127.0.0.1:{stub.port}", ("--github-token-file", good)
+    for url, more, why in ((here, (), "the client expects 5000"), (here, ("--github-token-file", wrong), "status 401"),
+                           (here, ("--github-token-file", open_to_all), "owner"), (f"{here}/elsewhere", token, "status 404"),
+                           (f"http://127.0.0.1:{low.port}", token, "core: 4999 per hour"), ("http://127.0.0.1:9", token, "GitHub: "),
+                           ("http://github.example", token, "plain http"), ("http://127.0.0.1:1@github.example", token, "plain http")):
+        a = check(url, *more)
+        assert a.code == 4 and why in a.out, a
+    assert check(f"{here}/", *token).code == 0
+    evidence = [json.loads(line) for line in lab.flagctl("release", "log", "demo", "--json").out.splitlines()][-1]["evidence"]
+    assert json.loads(bytes.fromhex(evidence))["argv"] == ["github_limits", f"{here}/"]
 
 
 def test_the_way_back_is_tried_in_drills(lab):

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "flag/json.h"
+#include "github_limits.h"
 #include "release_run.h"
 
 extern char **environ;
@@ -648,11 +649,12 @@ static void put_evidence(struct json_writer *w, const json_t *argv, const struct
     json_object_end(w);
 }
 
-static int attest(struct call *c, const json_t *status, const json_t *check, const struct ran *r)
+static int attest(struct call *c, const json_t *status, const json_t *check, const json_t *argv,
+                  const struct ran *r)
 {
     struct buf text = BUF_INIT(64 << 10);
     struct json_writer w = JSON_WRITER(&text, 0);
-    put_evidence(&w, json_object_get(check, "argv"), r, text_of(status, "commit"));
+    put_evidence(&w, argv, r, text_of(status, "commit"));
     json_t *args = bound_to(status);
     json_object_set(args, "check", json_object_get(check, "check"));
     json_object_set_new(args, "passed", json_boolean(r->exit == 0));
@@ -667,27 +669,64 @@ static int attest(struct call *c, const json_t *status, const json_t *check, con
     return exit;
 }
 
-static int run_check(struct call *c, const json_t *status, const json_t *check)
+/* The command of a check. */
+static bool run_words(struct call *c, const json_t *check, const json_t *argv, struct ran *ret)
 {
-    const json_t *argv = json_object_get(check, "argv");
     size_t count = json_array_size(argv);
-    struct ran r;
-    if (count == 0)
-        return show_failure(c, EXIT_INPUT, "input", "it is attested by who runs it",
-                            "check '%s' has no command", text_of(check, "check"));
     char **words = mem_zalloc(count + 1, sizeof *words);
-    if (!words)
-        return show_failure(c, EXIT_NO, "no-memory", NULL, "out of memory");
+    if (!words) {
+        show_failure(c, EXIT_NO, "no-memory", NULL, "out of memory");
+        return false;
+    }
     for (size_t i = 0; i < count; i++)
         words[i] = (char *)json_string_value(json_array_get(argv, i));
-    run(words, (int64_t)number_of(check, "timeout_ms"), &r);
+    run(words, (int64_t)number_of(check, "timeout_ms"), ret);
     mem_free(words);
+    return true;
+}
+
+/* One that is built in: `said` is to it what its output is to a command. */
+static void run_github_limits(struct call *c, struct ran *ret)
+{
+    struct buf said = BUF_INIT(16 << 10);
+    struct hash_sha256 h;
+    int64_t began_ms = clock_mono_ms();
+    *ret = (struct ran){.exit = github_limits_hold(c, &said) ? 0 : 1};
+    ret->ms = clock_mono_ms() - began_ms;
+    hash_sha256_begin(&h);
+    hash_sha256_add(&h, said.ptr, said.len);
+    hash_sha256_end(&h, ret->output);
+    snprintf(ret->head, sizeof ret->head, "%s", buf_str(&said));
+    buf_done(&said);
+}
+
+static void show_ran(const struct call *c, const json_t *check, const struct ran *r)
+{
     if (!c->json)
         printf("%-20s %s%s%s  exit %d, %.1f s%s%s\n", text_of(check, "check"),
-               look(c, r.exit == 0 ? LOOK_GOOD : LOOK_BAD), r.exit == 0 ? "passed" : "failed",
-               look(c, LOOK_PLAIN), r.exit, (double)r.ms / 1000, r.exit == 0 ? "" : ": ",
-               r.exit == 0 ? "" : r.head);
-    return attest(c, status, check, &r);
+               look(c, r->exit == 0 ? LOOK_GOOD : LOOK_BAD), r->exit == 0 ? "passed" : "failed",
+               look(c, LOOK_PLAIN), r->exit, (double)r->ms / 1000, r->exit == 0 ? "" : ": ",
+               r->exit == 0 ? "" : r->head);
+}
+
+static int run_check(struct call *c, const json_t *status, const json_t *check)
+{
+    const char *name = text_of(check, "check");
+    json_t *words = json_object_get(check, "argv");
+    bool built_in = json_array_size(words) == 0;
+    struct ran r = {0};
+    if (built_in && strcmp(name, "github_limits") != 0)
+        return show_failure(c, EXIT_INPUT, "input", "a newer one may have it",
+                            "check '%s' is not built into this flagctl", name);
+    if (!built_in && !run_words(c, check, words, &r))
+        return EXIT_NO;
+    if (built_in)
+        run_github_limits(c, &r);
+    show_ran(c, check, &r);
+    json_t *argv = built_in ? json_pack("[ss]", name, github_limits_url(c)) : json_incref(words);
+    int exit = attest(c, status, check, argv, &r);
+    json_decref(argv);
+    return exit;
 }
 
 /* What is checked has to be what is shipped. */

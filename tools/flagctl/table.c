@@ -146,13 +146,13 @@ const struct subcommand subcommands[] = {
      "owner and evidence. Exit 0: moving or completed, 10: stands still, 11: rolled back. watch\n"
      "prints that as it changes, until the end. log has all that happened, rounds with --ticks.\n"
      "check runs the commands that its step asks for, here, and attests how they ended; exit 4 where\n"
-     "one failed. sign signs for a role of the plan. hold, abort and note say why by -m; abort takes\n"
+     "one failed. github_limits is built in: it asks GitHub's API (--github) what it grants. sign signs for a role of the plan. hold, abort and note say why by -m; abort takes\n"
      "everything back to the baseline at once. report says what it was, in Markdown: steps, guards,\n"
      "alerts, what people did, notes; of guards and events only what is not older than --since.",
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout help "
      "author m yes strict flags canonical for starts prometheus prometheus-timeout prometheus-token-file "
      "prometheus-user-file prometheus-ca prometheus-cert prometheus-key events save commit chain ticks "
-     "since ", 1, 3, run_release, true},
+     "since github github-token-file ", 1, 3, run_release, true},
     {"drill", "kill | rollback | alert", "Try the way back before it is needed, with a flag that no program reads.\n"
      "It sets hoist.drill in --env, kills it, or changes it and rolls back, waits for every live host,\n"
      "says how long each took, and leaves the flag on. alert sends Alertmanager (--alertmanager) an\n"
@@ -215,6 +215,8 @@ static const struct option all_options[] = {
     {"save", "FILE", NULL, NULL, "simulate: write the events there, which can be played again", false, true},
     {"commit", "HASH", NULL, NULL, "the git commit that is shipped, where it is not the one that is checked out here", false, true},
     {"chain", NULL, NULL, NULL, "status: the five tasks of the chain, with what each waits for and its evidence", false, true},
+    {"github", "URL", NULL, NULL, "check github_limits: GitHub's API, if not https://api.github.com", false, true},
+    {"github-token-file", "FILE", NULL, NULL, "a token for it, on its first line; only you may read the file", false, true},
     {"ticks", NULL, NULL, NULL, "log: with the rounds, of which there is one each interval", false, true},
     {"for", "WHOM", NULL, NULL, "announce: for support, or users", false, true},
     {"prometheus", "URL", NULL, NULL, "plan, guards: the Prometheus to ask, as in http://127.0.0.1:9090", false, true},
