@@ -63,7 +63,8 @@ static void judge_guards(struct plan_reader *r)
     if (list && list->kind == YAML_LIST && list->count == plan->guard_count &&
         fresh_guards(plan) == 0)
         plan_complain(r, list,
-                      "add one: time() - min(timestamp(up{job=\"NAME\"} == 1)), pass: \"<= 30\"",
+                      "add one: time() - min(timestamp(up{job=\"NAME\"}) and up{job=\"NAME\"} == "
+                      "1), pass: \"<= 30\"",
                       "no guard looks at how old the data is, and rate() answers for minutes after "
                       "its target has died");
 }

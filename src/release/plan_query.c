@@ -2,6 +2,7 @@
  * release must not be told by: a ratio of three requests, the last value of a dead target, a number
  * made of nothing. */
 #include <ctype.h>
+#include <string.h>
 
 #include "release/plan_int.h"
 
@@ -10,7 +11,9 @@ struct scan {
     int parens, braces, brackets;
     bool divides, rates, recorded_ratio, recorded;
     bool and_seen, time_seen, timestamp_seen;
-    bool or_outside; /* an `or` of the whole expression was seen */
+    int timestamp_parens;  /* how many were open before timestamp's */
+    bool timestamp_opened; /* inside of them; there has been a selector alone */
+    bool or_outside;       /* an `or` of the whole expression was seen */
     struct query_traits traits;
 };
 
@@ -67,12 +70,29 @@ static void take_word(struct scan *s)
         s->rates |= is_one_of(word, rates);
         s->and_seen |= slice_eq(word, SLICE("and"));
         s->time_seen |= slice_eq(word, SLICE("time"));
-        s->timestamp_seen |= slice_eq(word, SLICE("timestamp"));
+        if (slice_eq(word, SLICE("timestamp"))) {
+            s->timestamp_opened = true;
+            s->timestamp_parens = s->parens;
+        }
         s->or_outside |= slice_eq(word, SLICE("or")) && is_outside(s);
         s->traits.hides_absence |=
             s->or_outside && is_outside(s) && slice_eq(word, SLICE("vector"));
     }
     step_over(s, len);
+}
+
+/* Of a selector, timestamp() is when the sample was taken; of anything made of one, as in (up == 1), it is
+ * when the query is asked, which is never old. */
+static void watch_timestamp(struct scan *s, uint8_t c)
+{
+    if (!s->timestamp_opened || s->braces > 0 || c == ' ' || c == '\n')
+        return;
+    if (s->parens == s->timestamp_parens + 1 && c == ')') {
+        s->timestamp_seen = true;
+        s->timestamp_opened = false;
+    }
+    if (s->parens > s->timestamp_parens && !strchr("{}", c))
+        s->timestamp_opened = false;
 }
 
 static void take_bracket(struct scan *s, uint8_t c)
@@ -95,6 +115,7 @@ static void take(struct scan *s)
         take_word(s);
         return;
     }
+    watch_timestamp(s, c);
     take_bracket(s, c);
     s->divides |= c == '/' && s->braces == 0;
     s->traits.has_floor |= c == '>' && s->braces == 0 && s->and_seen;

@@ -14,7 +14,7 @@ author: mara
 flags: [{name}.enabled]
 interval: 100ms
 roles: {{qa: [quinn, stan]}}
-guards: [{{name: freshness, query: 'time() - min(timestamp(up == 1))', pass: '<= 30'}}]
+guards: [{{name: freshness, query: 'time() - min(timestamp(up) and up == 1)', pass: '<= 30'}}]
 checks: [{{name: tests, run: ['true']}}]
 announce: {{contact: '#demo'}}
 phases:

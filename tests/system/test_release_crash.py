@@ -26,7 +26,7 @@ author: mara
 flags: [{name}.a, {name}.b]
 bucket: {{var: account_id}}
 interval: 100ms
-guards: [{{name: freshness, query: 'time() - min(timestamp(up == 1))', pass: '<= 30'}}]
+guards: [{{name: freshness, query: 'time() - min(timestamp(up) and up == 1)', pass: '<= 30'}}]
 announce: {{contact: '#demo'}}
 phases:
   flags: {{steps: []}}

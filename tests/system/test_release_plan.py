@@ -129,7 +129,7 @@ def test_a_plan_is_explained_with_nobody_there(lab):
     assert shown.code == 0, shown
     for text in ("DEPLOY-001", "DEPLOY-005", "2026-12-07T12:30Z  50 % of production", "2026-12-08T09:00Z  100 % of production",
                  "Finished 2026-12-11T10:00Z at the earliest", "signature of qa_lead (qadir, quinn): staging checklist passed",
-                 "check full_tests: make check", "passes < 3, critical >= 10", "min(timestamp(up{job=\"marketplace\"} == 1))",
+                 "check full_tests: make check", "passes < 3, critical >= 10", "min(timestamp(up{job=\"marketplace\"}) and up{job=\"marketplace\"} == 1)",
                  "flagctl release abort marketplace-github-ingestion -m WHY"):
         assert text in shown.out, text
     assert "nobody is there for all of the watch" not in shown.out
@@ -189,7 +189,7 @@ def test_its_rules_are_taken_by_a_primary(lab, env):
         yields = [lab.ok("eval", "marketplace.enabled", "--context", json.dumps({"account_id": str(n)}), env=env)["value"]
                   for n in range(20)]
         counts.append(sum(yields))
-        internal = json.dumps({"email": "ana@example.com"})
+        internal = json.dumps({"account_id": "staff-ana"})
         assert lab.ok("eval", "marketplace.sync.enabled", "--context", internal, env=env)["value"] is True
     assert counts == sorted(counts) and counts[-1] == 20
 
@@ -205,7 +205,7 @@ def test_the_message_says_what_when_and_how_to_undo(lab):
     users = lab.ok("release", "announce", PLAN, "--for", "users", "--from", FROM)
     has(users, {"release": "marketplace-github-ingestion", "for": "users", "text": str})
     assert "| 2026-12-08 09:00 UTC | everybody |" in users["text"]
-    assert "flagctl" not in users["text"] and "@example.com" not in users["text"]
+    assert "flagctl" not in users["text"] and "staff-" not in users["text"]
 
 
 # ---------------------------------------------------------------- the page

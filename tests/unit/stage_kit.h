@@ -22,7 +22,7 @@ static const char stage_plan[] =
     "abort_after: 2\n"
     "roles: {qa: [quinn, qadir], boss: [rita]}\n"
     "guards:\n"
-    "  - {name: freshness, query: 'time() - min(timestamp(up == 1))', pass: '<= 30'}\n"
+    "  - {name: freshness, query: 'time() - min(timestamp(up) and up == 1)', pass: '<= 30'}\n"
     "  - {name: errors, query: 'sum(rate(errors_total[5m]))', pass: '<= 0.02', critical: '> 0.2'}\n"
     "kill_on_alert: [Burning]\n"
     "checks: [{name: tests, run: ['true']}]\n"

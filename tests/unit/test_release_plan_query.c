@@ -56,7 +56,11 @@ static void a_number_made_of_no_answer_is_seen(void **state)
 static void freshness_compares_now_with_a_sample(void **state)
 {
     (void)state;
-    assert_true(of("time() - min(timestamp(up == 1))").is_fresh);
+    assert_true(of("time() - min(timestamp(up) and up == 1)").is_fresh);
+    assert_true(of("time() - timestamp(up{a=\"(==)\"})").is_fresh);
+    assert_false(of("time() - min(timestamp(up == 1))").is_fresh); /* when it is asked */
+    assert_false(of("time() - min(timestamp(sum(up)))").is_fresh);
+    assert_false(of("time() - min(timestamp(up[5m]))").is_fresh);
     assert_false(of("time() - last_success_timestamp_seconds").is_fresh);
     assert_false(of("up{job=\"time timestamp\"}").is_fresh);
 }
