@@ -228,6 +228,9 @@ run: deps  ## a primary and three agents here, flags imported, one set and seen;
 stack: deps deps-stack  ## Hoist, the marketplace, Prometheus and Alertmanager here, until ^C; STACK=once ends by itself
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) STACK=$(STACK) examples/stack
+release-demo: deps deps-stack  ## the launch of the marketplace in minutes, then one that goes back by itself; DEMO=launch or DEMO=abort: one of them
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) examples/launch/launch --act $(or $(DEMO),all)
 gdb: all  ## a primary under gdb, stopping where an error is born
 	gdb -q -ex 'break err_set' -ex run --args $(BUILD)/hoistd dev --store $(BUILD)/gdb-store
 
@@ -268,7 +271,7 @@ deps-soak:  ## install what the long tests need beside that: a browser
 help:  ## this list
 	@awk -F ':.*##  *' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: all man unit system corpus sim rooms fmt fmt-check clang-check check asan tsan tsan-system soak previous marketplace-performance fuzz bench run stack gdb install clean \
+.PHONY: all man unit system corpus sim rooms fmt fmt-check clang-check check asan tsan tsan-system soak previous marketplace-performance fuzz bench run stack release-demo gdb install clean \
         deps deps-check deps-bench deps-stack deps-soak help
 
 .SECONDARY:

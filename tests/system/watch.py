@@ -1,29 +1,14 @@
 """Prometheus and Alertmanager over a lab's processes, with the files of deploy/."""
 import json
-import re
+import sys
 import time
 import urllib.parse
 import urllib.request
 
 from hoist import TOP, free_port, wait_until
 
-UNIT_MS = {"s": 1000, "m": 60000, "h": 3600000, "d": 86400000}
-
-
-def scaled(text, faster):
-    """Rules, or a query, for a world in which minutes pass `faster` times as fast: each `for:`, window, step and offset,
-    and the seconds that an age (time() less a timestamp, or one by that name) is compared with. What one thing may take (a request, a kill, the
-    lag of a host) and how many of a thing there must be stay: faults bring those about as they are. That the minutes are
-    the right ones is held by promtool's tests of the rules as they are."""
-    def shorter(found):
-        return f"{int(found[1]) * UNIT_MS[found[2]] // faster}ms"
-
-    def in_brackets(found):
-        return re.sub(r"(\d+)([smhd])", shorter, found[0])
-    text = re.sub(r"(?<=for: )(\d+)([smhd])\b", shorter, text)
-    text = re.sub(r"\[[0-9smhd:]+\]", in_brackets, text)
-    text = re.sub(r"(?<=offset )(\d+)([smhd])\b", shorter, text)
-    return re.sub(r"((?:time\(\) - [^<>]*|_age_seconds\)) > )(\d+)", lambda found: found[1] + f"{int(found[2]) / faster:g}", text)
+sys.path.append(str(TOP / "examples/launch"))
+from shortened import scaled  # noqa: E402,F401
 
 
 class Watch:
