@@ -93,12 +93,21 @@ class Load(threading.Thread):
         return self
 
 
+def commit():
+    """Which one is checked out."""
+    with contextlib.suppress(OSError):
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=TOP, capture_output=True, text=True, check=False)
+        return done.stdout.strip() or COMMIT
+    return COMMIT
+
+
 class Fleet:
     """Started as a whole; `end` ends all of it."""
 
     def __init__(self, directory, build, hosts=3, say=print):
         self.dir, self.build, self.say = pathlib.Path(directory), pathlib.Path(build).resolve(), say
         self.processes, self.loads, self.people = {}, {}, {}
+        self.commit = commit()
         self.token = self.secret("github-token", secrets.token_hex(20))
         self.hook = self.secret("webhook-token", secrets.token_hex(20))
         self.port = {name: free_ports() for name in ("prometheus", "alertmanager", "http", "github", "control", "contract-github",
@@ -262,10 +271,6 @@ class Fleet:
 
     # ---------------------------------------------------------------- a release
 
-    def commit(self):
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=TOP, capture_output=True, text=True, check=False)
-        return done.stdout.strip() or COMMIT
-
     def plan(self, name, alter=lambda text: text):
         """The shortened plan, as a release of that name, in a file."""
         limits = self.dir / "limits.json"
@@ -349,7 +354,7 @@ class Fleet:
     def do_what_is_asked(self, name, now, log=True):
         """The checks and signatures that the step waits for, by whom the plan says; a signature after the checks."""
         if any(not check["passed"] for check in now["checks"]):
-            done = self.flagctl("ci", "release", "check", name, "--commit", self.commit(), "--timeout", "30s",
+            done = self.flagctl("ci", "release", "check", name, "--commit", self.commit, "--timeout", "30s",
                                 "--github", f"http://127.0.0.1:{self.port['github']}", "--github-token-file", self.token, codes=(0, 4))
             if log:
                 self.say("\n".join(line for line in done.stdout.splitlines() if line))
