@@ -321,18 +321,25 @@ class Fleet:
             self.flagctl("mara", "import", f"examples/marketplace/flags/{env}.json", "--env", env, "-m", "as before the launch")
 
     def rehearse(self):
-        """In staging, for half of all accounts, until the dashboards have something to show; then all is off again."""
+        """In staging: the flags for half of all accounts, a kill, a release that is taken back. From then on the dashboards have
+        something to show, and all is off."""
         for flag in ("marketplace.sync.enabled", "marketplace.github_sources.enabled"):
             self.flagctl("mara", "set", flag, "on", "--env", "staging", "-m", "a rehearsal")
         self.flagctl("mara", "set", "marketplace.enabled", "on", "--percent", 50, "--by", "account_id", "--env", "staging", "-m", "a rehearsal")
         self.flagctl("ci", "drill", "kill", "--env", "staging")
-        live = ["deploy/check-dashboards", "--live", f"http://127.0.0.1:{self.port['prometheus']}"]
-        end = time.monotonic() + 60
+        wait("latencies with the feature", lambda: self.value('marketplace:http_latency:p99_5m{variant="on"}') > 0)
+        self.all_off()
+        plan = self.plan("rehearsal", lambda text: shortened.sub(
+            r"(?s:^  flags:.*?)(?=^  staging:)", "  flags: {steps: []}\n  monitoring: {steps: []}\n", text, 1))
+        self.flagctl("mara", "release", "start", plan, "--commit", self.commit)
+        self.settle("rehearsal")
+        self.flagctl("olga", "release", "abort", "rehearsal", "-m", "that was the rehearsal")
+        wait("the rehearsal's end", lambda: self.status("rehearsal")["state"] == "rolled_back")
+        live, end = ["deploy/check-dashboards", "--live", f"http://127.0.0.1:{self.port['prometheus']}"], time.monotonic() + 60
         while (shown := subprocess.run(live, cwd=TOP, capture_output=True, text=True, check=False)).returncode:
             if time.monotonic() > end:
                 raise RuntimeError(f"the dashboards have no data:\n{shown.stdout}{shown.stderr}")
             time.sleep(1)
-        self.all_off()
 
     def settle(self, name):
         """Until every host has the step, and its guards pass."""
