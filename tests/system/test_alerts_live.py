@@ -42,7 +42,7 @@ flags: [search.enabled]
 bucket: {var: account_id}
 interval: 500ms
 guards:
-  - {name: freshness, query: 'time() - min(timestamp(up{job="marketplace"} == 1))', pass: '<= 30'}
+  - {name: freshness, query: 'time() - min(timestamp(up{job="marketplace"}) and up{job="marketplace"} == 1)', pass: '<= 30'}
   - {name: marketplace, query: 'max(marketplace_flag_enabled{flag="marketplace.enabled"})', pass: '>= 1', mode: %s}
 announce: {contact: '#search'}
 phases:

@@ -10,7 +10,8 @@
     "owner: mara\n"                                                                                \
     "author: mara\n"                                                                               \
     "flags: [a.enabled]\n"                                                                         \
-    "guards: [{name: freshness, query: 'time() - min(timestamp(up == 1))', pass: '<= 30'}]\n"      \
+    "guards: [{name: freshness, query: 'time() - min(timestamp(up) and up == 1)', pass: '<= "      \
+    "30'}]\n"                                                                                      \
     "sinks: [" sinks "]\n"                                                                         \
     "announce: {contact: 'the <on-call> of mara'}\n"                                               \
     "phases:\n"                                                                                    \

@@ -15,7 +15,7 @@ static const char plan_of_one[] =
     "flags: [%s]\n"
     "interval: 100ms\n"
     "guards:\n"
-    "  - {name: freshness, query: 'time() - min(timestamp(up == 1))', "
+    "  - {name: freshness, query: 'time() - min(timestamp(up) and up == 1)', "
     "pass: '<= 30'}\n"
     "announce: {contact: '#demo'}\n"
     "phases:\n"
