@@ -211,19 +211,6 @@ def test_prometheus_away_holds_it_soak(fleet):
 
 
 @soak
-def test_no_traffic_holds_it_soak(fleet):
-    with at_ten_percent(fleet, "quiet"):
-        for load in fleet.loads["production"] + fleet.loads["staging"]:
-            load.end()
-        try:
-            stands(fleet, "quiet", "nothing is known of the API", lambda now: verdicts(now)["api_error_ratio"] == "NODATA")
-        finally:
-            fleet.load()
-        fleet.settle("quiet")
-        by_hand(fleet, "quiet", "nobody came")
-
-
-@soak
 def test_a_signature_that_expires_holds_it_soak(fleet):
     """It is given when the step begins, and the soak is longer than it counts."""
     with at_ten_percent(fleet, "expired", lambda text: shortened.sub(r"^sign_valid: 3d$", "sign_valid: 4s", calm(text), 1)):
