@@ -16,7 +16,8 @@ WRITERS = 16 if SOAK else 4  # each waits for its answers; the primary commits w
 # The log is at its limit after 5 minutes, and the kept answers (10 minutes of them) at theirs after 10: from then on all stands still.
 SETTLE_S = min(SECONDS // 2, 720)
 # What may come on top of a tenth. A leak of 24 bytes a change is 4 MiB and more in the 18 minutes that are left.
-MORE = {"memory": 3 << 20, "file": 4 << 20, "descriptors": 2, "threads": 0}
+# Of each program that reads on its host an agent holds two descriptors, as long as it lives.
+MORE = {"memory": 3 << 20, "file": 4 << 20, "descriptors": 2 + 2 * READERS, "threads": 0}
 
 
 class Churn(threading.Thread):
