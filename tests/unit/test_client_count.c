@@ -260,6 +260,8 @@ static void many_short_lived_programs_are_counted_and_leave_nothing(void **state
 {
     enum { PROGRAMS = 500 };
     struct site s = begin();
+    hoist_bool(s.hoist, "flag.int", NULL, false);
+    WAIT_UNTIL(counted("production flag.int a") == 1, 10000); /* this process is known */
     int before = open_files();
     for (int i = 0; i < PROGRAMS; i++) {
         pid_t pid = fork();
