@@ -304,24 +304,22 @@ void release_put_status(struct json_writer *w, const struct release_plan *plan,
 struct showing {
     struct json_writer *w;
     int64_t wall_ms;
-    const struct release *found;
-    uint32_t id;
 };
 
 static void show_short(void *arg, const struct release *r)
 {
-    struct showing *s = arg;
+    struct json_writer *w = arg;
     char said[RELEASE_SAID_SIZE];
     release_say_step(r->plan, r->record.step, said);
-    json_object_begin(s->w);
-    put_slice(s->w, "release", r->plan->name);
-    put_u64(s->w, "id", r->id);
-    put_slice(s->w, "title", r->plan->title);
-    put(s->w, "state", state_name(&r->record));
-    put(s->w, "said", said);
-    put_time(s->w, "started", r->record.started_ms);
-    put_time(s->w, "ended", r->record.ended_ms);
-    json_object_end(s->w);
+    json_object_begin(w);
+    put_slice(w, "release", r->plan->name);
+    put_u64(w, "id", r->id);
+    put_slice(w, "title", r->plan->title);
+    put(w, "state", state_name(&r->record));
+    put(w, "said", said);
+    put_time(w, "started", r->record.started_ms);
+    put_time(w, "ended", r->record.ended_ms);
+    json_object_end(w);
 }
 
 static void show_status(void *arg, const struct release *r)
@@ -332,14 +330,13 @@ static void show_status(void *arg, const struct release *r)
     json_object_end(s->w);
 }
 
-static uint32_t list(struct releases *rs, int64_t wall_ms, struct buf *out)
+static uint32_t list(struct releases *rs, struct buf *out)
 {
     struct json_writer w = JSON_WRITER(out, 0);
-    struct showing s = {.w = &w, .wall_ms = wall_ms};
     json_object_begin(&w);
     json_key(&w, "releases");
     json_array_begin(&w);
-    releases_show(rs, SLICE(""), show_short, &s);
+    releases_show(rs, SLICE(""), show_short, &w);
     json_array_end(&w);
     json_object_end(&w);
     return query_done(out, EXIT_DONE);
@@ -425,7 +422,7 @@ uint32_t release_answer(struct releases *rs, struct store_read *r, struct slice 
     bool ok = true;
     const char *release = query_str(args, "release", &ok);
     if (slice_eq(name, SLICE("releases")))
-        return list(rs, wall_ms, out);
+        return list(rs, out);
     if (!ok || !release || !*release)
         return query_error(out, EXIT_INPUT, "input", "release", "flagctl release list shows them",
                            NULL, "name the release");

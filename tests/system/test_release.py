@@ -4,6 +4,7 @@ import http.server
 import json
 import re
 import signal
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -11,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from hoist import BUILD, SANITIZED, TOP, free_port, wait_until
+from hoist import BUILD, SANITIZED, TOP, clean_env, free_port, wait_until
 from test_alerts import metrics_that_are_named
 from test_github_stub import Stub
 from test_metrics import check as check_metrics
@@ -452,3 +453,18 @@ def test_the_way_back_is_tried_in_drills(lab):
     primary.kill()
     primary.again()
     assert last("staging") == before
+
+
+def test_watch_prints_each_move_until_the_end(stage, lab):
+    s = stage(1)
+    assert lab.flagctl("release", "watch", "demo").code == 1
+    s.start()
+    watch = subprocess.Popen([BUILD / "flagctl", "release", "watch", "demo", "--primary", lab.url], stdout=subprocess.PIPE, text=True,
+                             env=clean_env(HOME=lab.dir))
+    s.sign()
+    s.wait("live", 2)
+    lab.ok("release", "abort", "demo", "-m", "that was all")
+    lines = watch.communicate(timeout=60)[0].splitlines()
+    assert watch.returncode == 11
+    assert "step 1 of 4" in lines[0] and lines[-1].startswith("rolled_back") and "that was all" in lines[-1]
+    assert all(a != b for a, b in zip(lines, lines[1:]))

@@ -560,7 +560,8 @@ static size_t add_name(uint8_t *to, const struct store *s, const char *env, cons
                              .variant_len = (uint8_t)strlen(variant)};
     store_id(s, n.store);
     memcpy(to, &n, sizeof n);
-    return sizeof n + (size_t)sprintf((char *)to + sizeof n, "%s%s%s", env, key, variant);
+    size_t room = (size_t)n.env_len + n.key_len + n.variant_len + 1;
+    return sizeof n + (size_t)snprintf((char *)to + sizeof n, room, "%s%s%s", env, key, variant);
 }
 
 static void made_up_names_reach_nobody(void **state)

@@ -397,36 +397,41 @@ static void one_line(const json_t *s, struct buf *out)
     }
 }
 
+/* Show it, if it is another than `last`, which it is from then on. */
+static void show_news(const struct call *c, const struct reply *r, struct buf *last)
+{
+    struct buf now = BUF_INIT(64 << 10);
+    one_line(r->body, &now);
+    if (!slice_eq(buf_slice(last), buf_slice(&now))) {
+        if (c->json)
+            show_json(r);
+        else
+            puts(buf_str(&now));
+        fflush(stdout);
+        buf_clear(last);
+        buf_add_slice(last, buf_slice(&now));
+    }
+    buf_done(&now);
+}
+
 static int watch(struct call *c)
 {
-    struct buf last = BUF_INIT(64 << 10), now = BUF_INIT(64 << 10);
+    struct buf last = BUF_INIT(64 << 10);
     int exit = EXIT_DONE;
-    for (bool ended = false; !ended; ended = ended || usleep(WATCH_MS * 1000) != 0) {
+    for (bool over = false; !over;) {
         struct reply r;
-        if (!ask_status(c, c->words[1], &r, &exit)) {
-            reply_done(&r);
-            if (exit != EXIT_NO_ANSWER)
-                break;
-            continue; /* the primary is away: the release stands, and goes on when it is back */
-        }
-        ended = has_ended(r.body);
-        exit = exit_of(r.body);
-        one_line(r.body, &now);
-        if (!slice_eq(buf_slice(&last), buf_slice(&now))) {
-            if (c->json)
-                show_json(&r);
-            else
-                puts(buf_str(&now));
-            fflush(stdout);
-            buf_clear(&last);
-            buf_add_slice(&last, buf_slice(&now));
+        if (ask_status(c, c->words[1], &r, &exit)) {
+            exit = exit_of(r.body);
+            show_news(c, &r, &last);
+            over = has_ended(r.body);
+        } else { /* the primary may be away: the release stands, and goes on when it is back */
+            over = exit != EXIT_NO_ANSWER;
         }
         reply_done(&r);
-        if (ended)
-            break;
+        if (!over)
+            usleep(WATCH_MS * 1000);
     }
     buf_done(&last);
-    buf_done(&now);
     return exit;
 }
 
@@ -585,6 +590,24 @@ static json_t *find_in(const json_t *list, const char *name, const char *value)
     return NULL;
 }
 
+/* The statement, shown and asked about; with --yes neither has to be. */
+static int sign_statement(struct call *c, const json_t *status, const json_t *sign)
+{
+    bool yes = options_on(c->options, "yes");
+    int exit = EXIT_NO;
+    if (!yes && !can_ask(c, &exit))
+        return exit;
+    if (!yes || !c->json)
+        fprintf(c->json ? stderr : stdout, "%s\n  as %s, for plan %.12s, commit %.12s: \"%s\"\n",
+                text_of(status, "said"), c->words[2], text_of(status, "plan"),
+                text_of(status, "commit"), text_of(sign, "statement"));
+    if (!yes && !confirm("sign this?"))
+        return EXIT_NO;
+    json_t *args = bound_to(status);
+    json_object_set_new(args, "role", json_string(c->words[2]));
+    return said(c, "release_sign", args);
+}
+
 static int sign_for(struct call *c)
 {
     struct reply r;
@@ -592,32 +615,13 @@ static int sign_for(struct call *c)
     if (c->word_count != 3)
         return show_failure(c, EXIT_INPUT, "input", "flagctl release sign NAME ROLE",
                             "say for which role");
-    if (!ask_status(c, c->words[1], &r, &exit)) {
-        reply_done(&r);
-        return exit;
-    }
-    const json_t *s = find_in(json_object_get(r.body, "signs"), "role", c->words[2]);
-    if (!s)
-        exit = show_failure(
-            c, EXIT_CONFLICT, "conflict", "flagctl release status shows who is waited for",
-            "%s asks for no signature of '%s' now", text_of(r.body, "said"), c->words[2]);
-    else if (!options_on(c->options, "yes") && !can_ask(c, &exit))
-        ;
-    else {
-        json_t *args = bound_to(r.body);
-        json_object_set_new(args, "role", json_string(c->words[2]));
-        bool yes = options_on(c->options, "yes");
-        if (!yes || !c->json)
-            fprintf(c->json ? stderr : stdout,
-                    "%s\n  as %s, for plan %.12s, commit %.12s: \"%s\"\n", text_of(r.body, "said"),
-                    c->words[2], text_of(r.body, "plan"), text_of(r.body, "commit"),
-                    text_of(s, "statement"));
-        if (yes || confirm("sign this?"))
-            exit = said(c, "release_sign", args);
-        else {
-            json_decref(args);
-            exit = EXIT_NO;
-        }
+    if (ask_status(c, c->words[1], &r, &exit)) {
+        const json_t *s = find_in(json_object_get(r.body, "signs"), "role", c->words[2]);
+        exit = s ? sign_statement(c, r.body, s)
+                 : show_failure(c, EXIT_CONFLICT, "conflict",
+                                "flagctl release status shows who is waited for",
+                                "%s asks for no signature of '%s' now", text_of(r.body, "said"),
+                                c->words[2]);
     }
     reply_done(&r);
     return exit;
