@@ -37,6 +37,10 @@ enum route {
     ROUTE_COUNT
 };
 
+/* marketplace.enabled, as a request read it; none where it decides nothing, so that scrapes and probes
+ * are on neither side of a comparison. */
+enum variant { VARIANT_OFF, VARIANT_ON, VARIANT_NONE };
+
 static const char get[] = "GET, HEAD", post[] = "POST";
 
 static const struct {
@@ -60,7 +64,7 @@ struct api {
 
 struct request { /* what is told of it in the metrics */
     enum route route;
-    bool on; /* marketplace.enabled, as this request read it */
+    enum variant variant;
     struct timespec began;
     const char *id; /* of one listing, as the path has it */
 };
@@ -154,7 +158,7 @@ static void get_listings(struct api *api, struct MHD_Connection *c, struct reque
     json_t *items = NULL;
     uint64_t total = 0;
     query.github = flag_is_on(FLAG_GITHUB_SOURCES, account);
-    int rc = q->on ? listings_find(api->listings, &query, &items, &total) : 0;
+    int rc = q->variant == VARIANT_ON ? listings_find(api->listings, &query, &items, &total) : 0;
     if (rc)
         put_failure(a, rc);
     else
@@ -173,7 +177,7 @@ static void get_listing(struct api *api, struct MHD_Connection *c, struct reques
     uint64_t id = strtoull(q->id, &end, 10);
     bool is_id = errno == 0 && *q->id >= '0' && *q->id <= '9' && *end == '\0';
     bool github = flag_is_on(FLAG_GITHUB_SOURCES, account_of(c));
-    int rc = q->on && is_id ? listings_get(api->listings, id, github, &item) : 0;
+    int rc = q->variant == VARIANT_ON && is_id ? listings_get(api->listings, id, github, &item) : 0;
     if (rc)
         put_failure(a, rc);
     else if (item)
@@ -268,20 +272,33 @@ static void make_answer(struct api *api, struct MHD_Connection *c, struct reques
 
 /* ------------------------------------------------------------------ requests */
 
-static struct series *requests(enum route route, unsigned status, bool on)
+static const char *const variants[] = {
+    [VARIANT_OFF] = "off",
+    [VARIANT_ON] = "on",
+    [VARIANT_NONE] = "none",
+};
+
+static enum variant variant_of(enum route route, const char *account)
+{
+    if (!is_by_account(route))
+        return VARIANT_NONE;
+    return flag_is_on(FLAG_ENABLED, account) ? VARIANT_ON : VARIANT_OFF;
+}
+
+static struct series *requests(enum route route, unsigned status, enum variant variant)
 {
     char labels[120];
     snprintf(labels, sizeof labels, "route=\"%s\",code=\"%u\",variant=\"%s\"", routes[route].name,
-             status, on ? "on" : "off");
+             status, variants[variant]);
     return metric(METRIC_COUNTER, "marketplace_http_requests_total",
                   "Requests, by whether marketplace.enabled was on for them.", labels);
 }
 
-static struct series *durations(enum route route, bool on)
+static struct series *durations(enum route route, enum variant variant)
 {
     char labels[120];
     snprintf(labels, sizeof labels, "route=\"%s\",variant=\"%s\"", routes[route].name,
-             on ? "on" : "off");
+             variants[variant]);
     return metric(METRIC_HISTOGRAM, "marketplace_http_request_duration_seconds",
                   "From a request's head to its answer's queue.", labels);
 }
@@ -325,9 +342,10 @@ static enum MHD_Result send_answer(struct api *api, struct MHD_Connection *c,
     if (atomic_load(&api->drains))
         (void)MHD_add_response_header(r, "Connection", "close");
     clock_gettime(CLOCK_MONOTONIC, &now);
-    metric_add(requests(q->route, a->status, q->on), 1);
-    metric_observe(durations(q->route, q->on), (double)(now.tv_sec - q->began.tv_sec) +
-                                                   (double)(now.tv_nsec - q->began.tv_nsec) / 1e9);
+    metric_add(requests(q->route, a->status, q->variant), 1);
+    metric_observe(durations(q->route, q->variant),
+                   (double)(now.tv_sec - q->began.tv_sec) +
+                       (double)(now.tv_nsec - q->began.tv_nsec) / 1e9);
     enum MHD_Result rc = MHD_queue_response(c, a->status, r);
     MHD_destroy_response(r);
     return rc;
@@ -353,21 +371,26 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *p
     }
     clock_gettime(CLOCK_MONOTONIC, &q.began);
     q.route = route_of(path, &q.id);
-    q.on = flag_is_on(FLAG_ENABLED, account_of(c));
+    q.variant = variant_of(q.route, account_of(c));
     make_answer(arg, c, &q, method, &a);
     return send_answer(arg, c, &q, &a);
 }
 
 /* ------------------------------------------------------------------ start and stop */
 
+static void make_some(enum route route, unsigned status, enum variant variant)
+{
+    (void)requests(route, status, variant);
+    (void)requests(route, MHD_HTTP_INTERNAL_SERVER_ERROR, variant);
+    (void)durations(route, variant);
+}
+
 static void make_metrics(void)
 {
-    for (enum route route = ROUTE_LISTINGS; route <= ROUTE_SYNC; route++)
-        for (int on = 0; on <= 1; on++) {
-            (void)requests(route, route == ROUTE_SYNC ? MHD_HTTP_ACCEPTED : MHD_HTTP_OK, on);
-            (void)requests(route, MHD_HTTP_INTERNAL_SERVER_ERROR, on);
-            (void)durations(route, on);
-        }
+    for (enum route route = ROUTE_LISTINGS; route <= ROUTE_LISTING; route++)
+        for (enum variant variant = VARIANT_OFF; variant <= VARIANT_ON; variant++)
+            make_some(route, MHD_HTTP_OK, variant);
+    make_some(ROUTE_SYNC, MHD_HTTP_ACCEPTED, VARIANT_NONE);
 }
 
 static struct MHD_Daemon *serve_at(struct api *a, int fd, int threads)

@@ -474,6 +474,20 @@ def test_metrics_begin_at_0_and_keep_to_the_rules(site):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_what_the_flag_does_not_decide_is_on_neither_side_of_the_comparison(site):
+    """Else scrapes alone would be enough requests for a guard, and be compared with the feature's."""
+    service = site.on().service
+    service.total()
+    for path in ("/healthz", "/readyz", "/nowhere"):
+        service.ask(path)
+    sides = {line.split(" ")[0]: float(line.split(" ")[1]) for line in service.metrics().splitlines()
+             if line.startswith("marketplace_http_requests_total") and 'variant="none"' not in line}
+    assert sides and all('route="/api/v1/listings' in series for series in sides)
+    before = sides['marketplace_http_requests_total{route="/api/v1/listings",code="200",variant="on"}']
+    assert sum(sides.values()) == before > 0
+    assert service.metric('marketplace_http_requests_total{route="none",code="404",variant="none"}') == 1
+
+
 def test_a_store_that_is_not_there_means_off_until_it_is(lab):
     stub = Stub(lab)
     service = Marketplace(lab, stub, lab.dir / "later")
