@@ -225,13 +225,13 @@ static int run_bound(struct bench *b, int thread, int reads)
     return yes;
 }
 
-/* hoist_flag_bool() as it was before answers were counted: count's peer. */
+/* hoist_flag_bool() without counting the answer: count's peer. */
 static __attribute__((noinline)) bool uncounted_get(hoist_flag *f, bool fallback)
 {
-    struct cell_entry e;
-    return f && cell_read(&f->cell, UINT64_MAX, &e) && e.value.kind != CELL_RULES
-               ? cell_bool(e.value, fallback)
-               : hoist_flag_bool(f, NULL, fallback);
+    bool value;
+    uint32_t slot;
+    return f && cell_read_bool(&f->cell, &value, &slot) ? value
+                                                        : hoist_flag_bool(f, NULL, fallback);
 }
 
 static int run_uncounted(struct bench *b, int thread, int reads)

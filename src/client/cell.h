@@ -37,7 +37,7 @@ enum { CELL_KIND = 7, CELL_WRITING = 8, CELL_NEXT = 16, CELL_SLOT = 32 };
 
 struct cell { /* all zero: empty */
     _Atomic uint64_t state;
-    _Atomic(cell_word) word; /* NULL: empty. Stays readable for as long as the cell is */
+    _Atomic(cell_word) word; /* NULL only while empty. Stays readable for as long as the cell is */
     _Atomic uint64_t txn;
     _Atomic uint64_t bits;
 };
@@ -68,7 +68,7 @@ static inline bool cell_copy(const struct cell *c, struct cell_entry *ret)
     ret->value.bits = atomic_load_explicit(&c->bits, memory_order_acquire);
     ret->value.kind = before & CELL_KIND;
     ret->slot = (uint32_t)(before >> CELL_SLOT);
-    return !(before & CELL_WRITING) && ret->word &&
+    return !(before & CELL_WRITING) && ret->value.kind != CELL_EMPTY &&
            atomic_load_explicit(&c->state, memory_order_relaxed) == before;
 }
 
@@ -79,6 +79,20 @@ static inline bool cell_read(const struct cell *c, uint64_t at, struct cell_entr
         return false;
     uint64_t changed = atomic_load_explicit(ret->word, memory_order_acquire);
     return changed <= ret->txn && changed <= at;
+}
+
+/* cell_read() of a boolean that holds now, which is in the state itself: the shortest way there is. */
+static inline bool cell_read_bool(const struct cell *c, bool *ret, uint32_t *slot)
+{
+    uint64_t before = atomic_load_explicit(&c->state, memory_order_acquire);
+    cell_word word = atomic_load_explicit(&c->word, memory_order_acquire);
+    uint64_t txn = atomic_load_explicit(&c->txn, memory_order_acquire);
+    uint64_t value = (before & (CELL_KIND | CELL_WRITING)) - CELL_FALSE;
+    *ret = value;
+    *slot = (uint32_t)(before >> CELL_SLOT);
+    return value <= CELL_TRUE - CELL_FALSE &&
+           atomic_load_explicit(&c->state, memory_order_relaxed) == before &&
+           atomic_load_explicit(word, memory_order_acquire) <= txn;
 }
 
 /* Put a value in, unless somebody else is just doing so, or did with a newer one. */
@@ -109,7 +123,7 @@ static inline void cell_mend(struct cell *c)
     if (!(state & CELL_WRITING))
         return;
     atomic_store_explicit(&c->word, NULL, memory_order_release);
-    uint32_t rest = (uint32_t)state + CELL_NEXT - CELL_WRITING;
+    uint32_t rest = ((uint32_t)state & ~(uint32_t)CELL_KIND) + CELL_NEXT - CELL_WRITING;
     atomic_store_explicit(&c->state, cell_state((uint32_t)(state >> CELL_SLOT), rest),
                           memory_order_release);
 }

@@ -86,10 +86,10 @@ static __attribute__((noinline)) bool look_again(hoist_flag *f, const hoist_ctx 
 
 bool hoist_flag_bool(hoist_flag *f, const hoist_ctx *ctx, bool fallback)
 {
-    struct cell_entry e;
-    return f && cell_read(&f->cell, UINT64_MAX, &e) && e.value.kind != CELL_RULES &&
-                   tally_add(e.slot)
-               ? cell_bool(e.value, fallback)
+    bool value;
+    uint32_t slot;
+    return f && cell_read_bool(&f->cell, &value, &slot) && tally_add(slot)
+               ? value
                : look_again(f, ctx, fallback);
 }
 
