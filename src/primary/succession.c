@@ -2,11 +2,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "primary/command_int.h"
+#include "release/plan.h"
 
 /* ------------------------------------------------------------------ new epochs */
 
@@ -77,6 +79,62 @@ static void tell_held(struct store *s)
     store_read_end(r);
 }
 
+/* ------------------------------------------------------------------ releases that nobody runs now */
+
+enum { RELEASES_TOLD_MAX = 20, AUTHOR_SIZE = RELEASE_NAME_MAX + sizeof "release " };
+
+struct authors {
+    char names[RELEASES_TOLD_MAX][AUTHOR_SIZE];
+    uint32_t count;
+};
+
+/* False: it is no release, was there already, or there is no room for more. */
+static bool add_release(struct authors *a, struct slice author)
+{
+    char name[AUTHOR_SIZE];
+    if (author.len >= sizeof name || a->count == RELEASES_TOLD_MAX)
+        return false;
+    snprintf(name, sizeof name, "%.*s", SLICE_ARG(author));
+    if (strncmp(name, "release ", strlen("release ")) != 0)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++)
+        if (strcmp(a->names[i], name) == 0)
+            return false;
+    memcpy(a->names[a->count++], name, sizeof name);
+    return true;
+}
+
+/* Of each release in the log the newest change, unless that was its way back. */
+static void tell_releases_of(struct store_read *r, const struct store_env *env)
+{
+    struct authors authors = {0};
+    struct slice bytes;
+    struct change c;
+    for (uint64_t v = env->head; v > 0 && v >= env->log_first; v--) {
+        if (store_log_get(r, env->id, v, &bytes) != HOIST_OK ||
+            change_decode(bytes, &c) != HOIST_OK)
+            return;
+        if (c.head.kind != CHANGE_RELEASE && c.head.kind != CHANGE_ROLLBACK)
+            continue;
+        if (add_release(&authors, c.head.author) && c.head.kind == CHANGE_RELEASE)
+            log_warn("primary: %.*s changed flags of %s last in version %" PRIu64
+                     " (%.*s). If it had not ended, nobody runs it any more, and they stay as they "
+                     "are until somebody sets them: docs/releases.md, 'Its primary is lost'",
+                     SLICE_ARG(c.head.author), env->name, v, SLICE_ARG(c.head.message));
+    }
+}
+
+static void tell_releases(struct store *s)
+{
+    struct store_read *r;
+    struct store_env env;
+    if (store_read_begin(s, false, &r) != HOIST_OK)
+        return;
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
+        tell_releases_of(r, &env);
+    store_read_end(r);
+}
+
 enum hoist_err succession_take_over(struct store *s, const struct sign_key *key)
 {
     uint32_t count;
@@ -89,6 +147,7 @@ enum hoist_err succession_take_over(struct store *s, const struct sign_key *key)
              "primary had beyond it is lost, and its hosts follow once they are pointed here",
              count);
     tell_held(s);
+    tell_releases(s);
     return HOIST_OK;
 }
 

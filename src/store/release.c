@@ -19,6 +19,13 @@ enum hoist_err store_release_put(struct store_write *w, uint32_t id, uint64_t se
     return sealed_put(w, DB_RELEASES, val_of(slice_of(key, sizeof key)), row);
 }
 
+enum hoist_err release_rows_forget(struct store_write *w)
+{
+    int rc = mdb_drop(w->txn, w->db->dbi[DB_RELEASES], 0);
+    w->read.puts++;
+    return rc ? db_err(rc, "forget releases") : HOIST_OK;
+}
+
 static enum hoist_err give(MDB_val key, MDB_val row, struct store_release_row *ret)
 {
     if (key.mv_size != KEY_SIZE || !sealed_open(slice_val(key), slice_val(row), &ret->row))

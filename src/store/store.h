@@ -326,7 +326,8 @@ MUST_USE enum hoist_err store_usage_put(struct store_write *w, uint16_t env, str
                                         struct slice row);
 MUST_USE enum hoist_err store_usage_begin(struct store_write *w, int64_t now_ms);
 
-/* A row of release `id`, on a primary: the plan is its first (0), what happened comes behind. */
+/* A row of release `id`, on a primary: the plan is its first (0), what happened comes behind. Who opens
+ * the store as a follower forgets them all, and so does a primary that takes over a follower's. */
 MUST_USE enum hoist_err store_release_put(struct store_write *w, uint32_t id, uint64_t sequence,
                                           struct slice row);
 

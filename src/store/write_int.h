@@ -118,6 +118,11 @@ uint64_t loads_bytes(const struct writer *wr);
 MUST_USE enum hoist_err lock_take(const char *dir, struct lmdb_os *lock);
 void lock_release(struct lmdb_os *lock);
 
+/* ------------------------------------------------------------------ release.c */
+
+/* All rows: a release goes on where it was run, and nowhere that another primary was followed since. */
+MUST_USE enum hoist_err release_rows_forget(struct store_write *w);
+
 /* ------------------------------------------------------------------ rotate.c */
 
 /* Copy what is live into another directory, and go on there. */

@@ -260,6 +260,8 @@ static enum hoist_err start(struct store *s)
         err = s->writer->options.primary ? store_own(w) : put_role(w, SLICE(ROLE_FOLLOWER_TEXT));
     if (!err && !s->writer->options.primary)
         err = usage_forget(w);
+    if (!err && (!s->writer->options.primary || s->was_follower))
+        err = release_rows_forget(w);
     if (!err)
         err = drop_loads(w);
     if (!err)

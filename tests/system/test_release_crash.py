@@ -205,3 +205,33 @@ def test_a_release_goes_on_from_a_backup_in_another_epoch(stage, lab):  # noqa: 
     lab.ok("release", "abort", "demo", "-m", "enough")
     s.wait_back()
     assert lab.ok("fsck", "--store", again)["ok"]
+
+
+def test_a_store_that_followed_another_primary_since_does_not_bring_its_release_back(stage, lab):  # noqa: F811
+    """The primary of a live release is away, a host's store takes over, the flags are taken back by hand. Later the first one's store,
+    which followed meanwhile, takes over in turn: its release is none of anybody's any more, and must not go on."""
+    s = stage()
+    s.to_production()
+    lab.ok("release", "hold", "demo", "-m", "before the storm")
+    lab.wait_equal(s.primary, *s.agents)
+    s.primary.kill()
+    first, heir = s.primary, s.agents[1]
+    heir.stop()
+    second = lab.primary("--take-over", "--sign-key", first.store / "sign.key", "--prometheus", s.prometheus.url, name="second",
+                         store=heir.store, port=first.port)
+    assert lab.ok("release", "list")["releases"] == []
+    told = [line for line in second.text().splitlines() if "release demo changed flags of" in line]
+    assert len(told) == 2 and "of staging last in version 4 " in told[0] and "10% of production" in told[1], "who takes over is told what nobody runs now"
+    for env in ("staging", "production"):  # as docs/releases.md says
+        for key in ("b.enabled", "a.enabled"):
+            lab.ok("target", key, "--clear", env=env)
+    again = lab.agent(*ENVS, name="again", store=first.store)
+    for env in ("staging", "production"):
+        lab.wait_equal(second, again, env=env)
+    second.kill()
+    again.stop()
+    third = lab.primary("--take-over", "--prometheus", s.prometheus.url, name="third", store=first.store, port=first.port)
+    assert lab.ok("release", "list")["releases"] == []
+    lab.wait_equal(third, s.agents[0])
+    assert s.programs.share(s.agents[0].store, "production") == 0.0
+    assert s.start()["step"] == 1, "its name and its flags are free"
