@@ -222,6 +222,7 @@ def test_a_store_that_followed_another_primary_since_does_not_bring_its_release_
     assert lab.ok("release", "list")["releases"] == []
     told = [line for line in second.text().splitlines() if "release demo changed flags of" in line]
     assert len(told) == 2 and "of staging last in version 4 " in told[0] and "10% of production" in told[1], "who takes over is told what nobody runs now"
+    assert [c["message"] for c in lab.ok("log", "--author", "release demo", env="production")["changes"]] == ["step 3 of 4, production: 10% of production"]
     for env in ("staging", "production"):  # as docs/releases.md says
         for key in ("b.enabled", "a.enabled"):
             lab.ok("target", key, "--clear", env=env)
