@@ -183,7 +183,7 @@ static void begin(struct prometheus *p, struct asked *a)
              (long long)p->config.timeout_ms);
         return;
     }
-    if (prometheus_call_init(&a->call, &p->config, &a->set->secrets, a->query.text, left)) {
+    if (prometheus_call_init(&a->call, &p->config, &a->set->secrets, a->query.text, NULL, left)) {
         fail(p, a, "%s", err_last());
         return;
     }
@@ -343,7 +343,7 @@ static enum hoist_err config_copy(const struct prometheus_config *from,
     return err_set(HOIST_ENOMEM, "out of memory");
 }
 
-static enum hoist_err check_config(const struct prometheus_config *c)
+enum hoist_err prometheus_check(const struct prometheus_config *c)
 {
     struct prometheus_secrets secrets;
     enum hoist_err err = prometheus_check_url(c);
@@ -385,7 +385,7 @@ static enum hoist_err start_thread(struct prometheus *p)
 
 enum hoist_err prometheus_start(const struct prometheus_config *config, struct prometheus **ret)
 {
-    enum hoist_err err = check_config(config);
+    enum hoist_err err = prometheus_check(config);
     struct prometheus *p = err ? NULL : mem_zalloc(1, sizeof *p);
     if (!p)
         return err ? err : err_set(HOIST_ENOMEM, "out of memory");

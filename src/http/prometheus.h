@@ -50,6 +50,9 @@ struct prometheus_answer {
     char why[PROMETHEUS_WHY_SIZE]; /* of NODATA and ERROR: a sentence with the mend; else "" */
 };
 
+/* Whether one could be asked so. EINVAL, as prometheus_start(). ENOMEM. */
+MUST_USE enum hoist_err prometheus_check(const struct prometheus_config *config);
+
 struct prometheus;
 
 /*

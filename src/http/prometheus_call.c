@@ -136,21 +136,33 @@ static size_t take(char *bytes, size_t one, size_t count, void *arg)
     return out->err ? 0 : count;
 }
 
-static void put_form(struct buf *form, const char *query, int64_t timeout_ms)
+static void put_time(struct buf *form, const char *name, int64_t ms)
 {
-    buf_printf(form, "timeout=%lldms&query=", (long long)timeout_ms);
+    buf_printf(form, "&%s=%lld.%03d", name, (long long)(ms / 1000), (int)(ms % 1000));
+}
+
+static void put_form(struct buf *form, const char *query, const struct prometheus_range *range,
+                     int64_t timeout_ms)
+{
+    buf_printf(form, "timeout=%lldms", (long long)timeout_ms);
+    if (range) {
+        put_time(form, "start", range->from_ms);
+        put_time(form, "end", range->to_ms);
+        put_time(form, "step", range->step_ms);
+    }
+    buf_printf(form, "&query=");
     for (; *query; query++)
         buf_printf(form, "%%%02X", (uint8_t)*query);
 }
 
 /* Behind the path that may be there, with or without a slash at its end. */
-static void put_url(struct buf *out, const char *url)
+static void put_url(struct buf *out, const char *url, const char *path)
 {
     size_t len = strlen(url);
     while (len && url[len - 1] == '/')
         len--;
     buf_add(out, url, len);
-    buf_add_str(out, "/api/v1/query");
+    buf_add_str(out, path);
 }
 
 static void give_secrets(CURL *curl, const struct prometheus_secrets *s)
@@ -178,7 +190,7 @@ static void set_options(struct prometheus_call *call, int64_t left_ms)
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, buf_str(&call->form));
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->form.len);
-    curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)PROMETHEUS_ANSWER_MAX);
+    curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->answer_max);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &call->body);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, call->why);
@@ -191,13 +203,15 @@ static void set_options(struct prometheus_call *call, int64_t left_ms)
 
 enum hoist_err prometheus_call_init(struct prometheus_call *call, const struct prometheus_config *c,
                                     const struct prometheus_secrets *s, const char *query,
-                                    int64_t left_ms)
+                                    const struct prometheus_range *range, int64_t left_ms)
 {
+    size_t max = range ? PROMETHEUS_RANGE_ANSWER_MAX : PROMETHEUS_ANSWER_MAX;
     *call = (struct prometheus_call){.url = BUF_INIT(URL_MAX + 64),
                                      .form = BUF_INIT(4 * PROMETHEUS_QUERY_MAX),
-                                     .body = BUF_INIT(PROMETHEUS_ANSWER_MAX)};
-    put_url(&call->url, c->url);
-    put_form(&call->form, query, left_ms);
+                                     .body = BUF_INIT(max),
+                                     .answer_max = max};
+    put_url(&call->url, c->url, range ? "/api/v1/query_range" : "/api/v1/query");
+    put_form(&call->form, query, range, left_ms);
     call->curl = curl_easy_init();
     enum hoist_err err = buf_err(&call->url);
     if (!err)
@@ -250,9 +264,9 @@ static void explain(const struct prometheus_call *call, CURLcode code,
     case CURLE_FILESIZE_EXCEEDED:
     case CURLE_WRITE_ERROR:
         prometheus_no_value(a, RELEASE_ERROR,
-                            "the answer is longer than %d bytes: make its series one, as by max() "
+                            "the answer is longer than %zu bytes: make its series one, as by max() "
                             "or sum() around the query",
-                            PROMETHEUS_ANSWER_MAX);
+                            call->answer_max);
         break;
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
@@ -267,18 +281,27 @@ static void explain(const struct prometheus_call *call, CURLcode code,
     }
 }
 
-void prometheus_call_answer(struct prometheus_call *call, CURLcode code,
-                            const struct prometheus_config *c, const struct prometheus_query *q,
-                            struct prometheus_answer *ret)
+bool prometheus_call_said(struct prometheus_call *call, CURLcode code,
+                          const struct prometheus_config *c, struct prometheus_said *ret_said,
+                          struct prometheus_answer *ret)
 {
     char *type = NULL;
     if (code != CURLE_OK) {
         explain(call, code, c, ret);
-        return;
+        return false;
     }
-    struct prometheus_said said = {.body = buf_slice(&call->body)};
-    curl_easy_getinfo(call->curl, CURLINFO_RESPONSE_CODE, &said.status);
+    *ret_said = (struct prometheus_said){.body = buf_slice(&call->body)};
+    curl_easy_getinfo(call->curl, CURLINFO_RESPONSE_CODE, &ret_said->status);
     curl_easy_getinfo(call->curl, CURLINFO_CONTENT_TYPE, &type);
-    said.content_type = type;
-    prometheus_read(q, &said, clock_wall_ms(), c->stale_ms, ret);
+    ret_said->content_type = type;
+    return true;
+}
+
+void prometheus_call_answer(struct prometheus_call *call, CURLcode code,
+                            const struct prometheus_config *c, const struct prometheus_query *q,
+                            struct prometheus_answer *ret)
+{
+    struct prometheus_said said;
+    if (prometheus_call_said(call, code, c, &said, ret))
+        prometheus_read(q, &said, clock_wall_ms(), c->stale_ms, ret);
 }

@@ -144,8 +144,7 @@ static bool check_time(double at_s, int64_t now_ms, int64_t stale_ms, struct pro
     return false;
 }
 
-/* A decimal, or one of Prometheus's words for what is not finite. */
-static bool read_value(const char *text, double *ret)
+bool prometheus_number(const char *text, double *ret)
 {
     bool whole;
     if (strcmp(text, "NaN") == 0)
@@ -189,7 +188,7 @@ static void read_sample(const struct prometheus_query *q, const json_t *sample, 
                             "answers with a histogram, and a guard is a number: take "
                             "histogram_quantile() of it, say");
     else if (!json_is_array(pair) || json_array_size(pair) != 2 || !json_is_number(at) || !text ||
-             !read_value(text, &value))
+             !prometheus_number(text, &value))
         prometheus_no_value(a, RELEASE_ERROR,
                             "answers with a sample that is no time and value: is --prometheus a "
                             "Prometheus?");
@@ -197,21 +196,29 @@ static void read_sample(const struct prometheus_query *q, const json_t *sample, 
         judge(q, value, a);
 }
 
-void prometheus_read(const struct prometheus_query *q, const struct prometheus_said *said,
-                     int64_t now_ms, int64_t stale_ms, struct prometheus_answer *ret)
+json_t *prometheus_open(const struct prometheus_said *said, struct prometheus_answer *ret)
 {
     json_t *root;
     if (!check_http(said, ret))
-        return;
+        return NULL;
     enum hoist_err err = json_read(said->body, &root);
     if (err) {
         prometheus_no_value(ret, RELEASE_ERROR,
                             "answers with what is no JSON, or not all of it: %s", err_last());
-        return;
+        return NULL;
     }
-    const json_t *sample;
-    if (check_status(root, said->status, ret) && check_warnings(root, ret) &&
-        (sample = the_sample(root, ret)))
+    if (check_status(root, said->status, ret) && check_warnings(root, ret))
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+void prometheus_read(const struct prometheus_query *q, const struct prometheus_said *said,
+                     int64_t now_ms, int64_t stale_ms, struct prometheus_answer *ret)
+{
+    json_t *root = prometheus_open(said, ret);
+    const json_t *sample = root ? the_sample(root, ret) : NULL;
+    if (sample)
         read_sample(q, sample, now_ms, stale_ms, ret);
     json_decref(root);
 }
