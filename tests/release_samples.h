@@ -111,6 +111,8 @@ static inline void sample_plan(struct sample *s)
     s->signs[2][1] = (struct release_sign){1, SLICE("go for production")};
     t[3].phase = t[4].phase = RELEASE_PRODUCTION;
     t[5].phase = RELEASE_WATCH;
+    s->plan.phases[RELEASE_WATCH].first = 5;
+    s->plan.phases[RELEASE_WATCH].count = 1;
     t[3].env = t[4].env = t[5].env = 1;
     t[3].guards = t[4].guards = t[5].guards = 15;
     t[3].window = t[4].window = (struct release_window){0x0f, 9 * 60, 16 * 60};

@@ -23,6 +23,7 @@ const struct access_need access_needs[] = {
     {"release_hold", RIGHT_OPERATE, REACH_ENV}, {"release_resume", RIGHT_OPERATE, REACH_ENV},
     {"release_abort", RIGHT_OPERATE, REACH_ENV}, {"releases", RIGHT_READ, REACH_NONE},
     {"release_status", RIGHT_READ, REACH_NONE}, {"release_log", RIGHT_READ, REACH_NONE},
+    {"release_plan", RIGHT_READ, REACH_NONE},
     {"host_retire", RIGHT_ADMIN, REACH_ALL},   {"key_rotate", RIGHT_ADMIN, REACH_ALL},
     {"key_revoke", RIGHT_ADMIN, REACH_ALL},    {"access_grant", RIGHT_ADMIN, REACH_ALL},
     {"access_revoke", RIGHT_ADMIN, REACH_ALL}, {"token_create", RIGHT_ADMIN, REACH_ALL},

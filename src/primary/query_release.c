@@ -53,18 +53,12 @@ const char *const release_standings[RELEASE_STANDINGS] = {
     [STANDING_COMPLETED] = "completed", [STANDING_ROLLED_BACK] = "rolled_back",
 };
 
-/* While it moves it waits for something at all times: time that passes and is good is how it moves. */
 static enum release_standing standing_of_moving(const struct release_record *r)
 {
-    enum {
-        TROUBLE = 1u << RELEASE_UNHELD | 1u << RELEASE_CONVERGED,
-        OTHERS = 1u << RELEASE_CHECK | 1u << RELEASE_SIGN | 1u << RELEASE_WINDOW
-    };
-    bool soaks = r->unmet >> RELEASE_SOAK & 1;
-    if (r->unmet & TROUBLE || (soaks && r->rounds == 0))
+    uint32_t stands = release_stands_for(r);
+    if (stands & (1u << RELEASE_UNHELD | 1u << RELEASE_CONVERGED | 1u << RELEASE_SOAK))
         return STANDING_HOLDING;
-    return soaks || !(r->unmet & (OTHERS | 1u << RELEASE_EXPOSED)) ? STANDING_MOVING
-                                                                   : STANDING_WAITING;
+    return stands ? STANDING_WAITING : STANDING_MOVING;
 }
 
 enum release_standing release_standing(const struct release_record *r)
@@ -167,6 +161,12 @@ static void put_signs(struct json_writer *w, const struct release_plan *plan,
     json_array_end(w);
 }
 
+/* When an attestation ceases to count; 0: not while its step lasts, or there is none. */
+static int64_t good_until(const struct release_check *check, const struct release_check_record *had)
+{
+    return had->passed && check->every_ms ? had->at_ms + (int64_t)check->every_ms : 0;
+}
+
 static void put_checks(struct json_writer *w, const struct release_plan *plan,
                        const struct release_record *r)
 {
@@ -186,9 +186,26 @@ static void put_checks(struct json_writer *w, const struct release_plan *plan,
         json_key(w, "passed");
         json_put_bool(w, r->checks[i].passed);
         put_time(w, "at", r->checks[i].at_ms);
+        put_time(w, "good_until", good_until(&plan->checks[i], &r->checks[i]));
         json_object_end(w);
     }
     json_array_end(w);
+}
+
+/* Who is there now, by the plan; null: nobody. */
+static void put_on_duty(struct json_writer *w, const struct release_plan *plan, int64_t wall_ms)
+{
+    const struct release_cover *cover = release_cover_at(plan, wall_ms);
+    json_key(w, "on_duty");
+    if (!cover) {
+        json_put_null(w);
+        return;
+    }
+    json_object_begin(w);
+    put_slice(w, "who", cover->who);
+    put_time(w, "from", cover->from_ms);
+    put_time(w, "to", cover->to_ms);
+    json_object_end(w);
 }
 
 /* DEPLOY-001 … 005: what is done, under way, or ahead. */
@@ -296,6 +313,7 @@ void release_put_status(struct json_writer *w, const struct release_plan *plan,
     put_signs(w, plan, r);
     put_checks(w, plan, r);
     put_envs(w, plan, r);
+    put_on_duty(w, plan, wall_ms);
     put_phases(w, plan, r);
 }
 
@@ -410,10 +428,37 @@ static uint32_t log_of(struct releases *rs, struct store_read *r, struct slice n
     return query_done(out, EXIT_DONE);
 }
 
+/* ------------------------------------------------------------------ the plan */
+
+/* As it was given to `start`: the first row of a release. */
+static uint32_t plan_of(struct releases *rs, struct store_read *r, struct slice name,
+                        struct buf *out)
+{
+    struct json_writer w = JSON_WRITER(out, 0);
+    struct store_release_row row;
+    struct release *borrowed = releases_borrow(rs, name);
+    if (!borrowed)
+        return no_release(name, out);
+    enum hoist_err err = store_release_next(r, borrowed->id, 0, &row);
+    if (!err && row.id == borrowed->id && row.sequence == 0) {
+        json_object_begin(&w);
+        put_slice(&w, "release", borrowed->plan->name);
+        put_u64(&w, "id", borrowed->id);
+        put_hash(&w, "plan", borrowed->plan->hash);
+        put_slice(&w, "text", row.row);
+        json_object_end(&w);
+    }
+    releases_give_back(rs, borrowed);
+    if (out->len == 0)
+        return query_error(out, EXIT_NO, "failed", "release", "see flagctl fsck", NULL,
+                           "the plan of '%.*s' cannot be read", SLICE_ARG(name));
+    return query_done(out, EXIT_DONE);
+}
+
 bool release_is_question(struct slice name)
 {
     return slice_eq(name, SLICE("releases")) || slice_eq(name, SLICE("release_status")) ||
-           slice_eq(name, SLICE("release_log"));
+           slice_eq(name, SLICE("release_log")) || slice_eq(name, SLICE("release_plan"));
 }
 
 uint32_t release_answer(struct releases *rs, struct store_read *r, struct slice name,
@@ -426,6 +471,8 @@ uint32_t release_answer(struct releases *rs, struct store_read *r, struct slice 
     if (!ok || !release || !*release)
         return query_error(out, EXIT_INPUT, "input", "release", "flagctl release list shows them",
                            NULL, "name the release");
-    return slice_eq(name, SLICE("release_status")) ? status(rs, slice_str(release), wall_ms, out)
-                                                   : log_of(rs, r, slice_str(release), args, out);
+    if (slice_eq(name, SLICE("release_status")))
+        return status(rs, slice_str(release), wall_ms, out);
+    return slice_eq(name, SLICE("release_plan")) ? plan_of(rs, r, slice_str(release), out)
+                                                 : log_of(rs, r, slice_str(release), args, out);
 }

@@ -1,4 +1,4 @@
-/* query_release.h - questions about releases: releases, release_status, release_log. */
+/* query_release.h - questions about releases: releases, release_status, release_log, release_plan. */
 #ifndef PRIMARY_QUERY_RELEASE_H
 #define PRIMARY_QUERY_RELEASE_H
 

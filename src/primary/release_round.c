@@ -6,7 +6,10 @@
 #include "primary/releases.h"
 #include "release/say.h"
 #include "usage/row.h"
+#include "wire/change.h"
 #include "wire/record.h"
+
+enum { LOOKED_AT_MAX = 100 /* changes of a flag */ };
 
 static bool env_of(const struct release *r, struct store_read *read, uint32_t i,
                    struct store_env *ret)
@@ -30,6 +33,26 @@ static bool is_killed(struct store_read *read, const struct store_env *env, stru
     return killed;
 }
 
+/* Who killed a flag last, or set it free: by the log, as far as it goes back. Borrowed. */
+static struct slice author_of(struct store_read *read, const struct store_env *env,
+                              struct slice key, bool killed)
+{
+    uint64_t version = env->head + 1;
+    struct slice bytes;
+    struct change c;
+    for (int i = 0; i < LOOKED_AT_MAX && version > 1; i++) {
+        if (store_touched(read, env->id, key, version - 1, &version) != HOIST_OK ||
+            store_log_get(read, env->id, version, &bytes) != HOIST_OK ||
+            change_decode(bytes, &c) != HOIST_OK)
+            break;
+        bool is_it = killed ? c.head.kind == CHANGE_KILL
+                            : c.head.kind == CHANGE_RESTORE || c.head.kind == CHANGE_ROLLBACK;
+        if (is_it && c.head.author.len > 0 && c.head.author.len <= RELEASE_WHO_MAX)
+            return c.head.author;
+    }
+    return SLICE("hoist");
+}
+
 /* That a flag is killed, or not any more, is seen here and not told by who did it: a kill waits for
  * nobody. */
 static enum hoist_err see_overrides(struct release *r, const struct release_work *work)
@@ -49,7 +72,7 @@ static enum hoist_err see_overrides(struct release *r, const struct release_work
                 release_event_now(killed ? RELEASE_KILLED : RELEASE_RESTORED, work->wall_ms);
             seen.env = (uint8_t)e;
             seen.flag = (uint8_t)f;
-            seen.by = SLICE("hoist");
+            seen.by = author_of(read, &env, r->plan->flags[f].key, killed);
             err = release_take(r, work, &seen, &fx);
         }
     }

@@ -38,6 +38,22 @@ static bool lacks_a_signature(const struct release_step *s, const struct release
     return false;
 }
 
+uint32_t release_stands_for(const struct release_record *r)
+{
+    enum {
+        TROUBLE = 1u << RELEASE_UNHELD | 1u << RELEASE_CONVERGED,
+        OTHERS =
+            1u << RELEASE_EXPOSED | 1u << RELEASE_CHECK | 1u << RELEASE_SIGN | 1u << RELEASE_WINDOW,
+        SOAK = 1u << RELEASE_SOAK
+    };
+    uint32_t trouble = r->unmet & TROUBLE;
+    if (r->state != RELEASE_MOVING)
+        return 0;
+    if (r->unmet & SOAK && r->rounds == 0)
+        trouble |= SOAK;
+    return trouble || r->unmet & SOAK ? trouble : r->unmet & OTHERS;
+}
+
 uint32_t release_unmet(const struct release_plan *plan, const struct release_record *r,
                        int64_t wall_ms)
 {

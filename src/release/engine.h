@@ -56,4 +56,9 @@ bool release_converged(const struct release_plan *plan, const struct release_rec
 uint32_t release_unmet(const struct release_plan *plan, const struct release_record *record,
                        int64_t wall_ms);
 
+/* For which of its unmet conditions it stands still: a bit set, 0 while it moves. With RELEASE_UNHELD,
+ * RELEASE_CONVERGED or RELEASE_SOAK (no round was good) something is not as it should be; with the others it
+ * waits for people, a window, evaluations. Time that passes and is good is how it moves. */
+uint32_t release_stands_for(const struct release_record *record);
+
 #endif

@@ -17,6 +17,22 @@ const char *release_phase_name(enum release_phase phase)
     return names[phase];
 }
 
+const struct release_cover *release_cover_at(const struct release_plan *plan, int64_t wall_ms)
+{
+    for (uint32_t i = 0; i < plan->coverage_count; i++)
+        if (plan->coverage[i].from_ms <= wall_ms && wall_ms < plan->coverage[i].to_ms)
+            return &plan->coverage[i];
+    return NULL;
+}
+
+uint64_t release_watched_ms(const struct release_plan *plan, uint32_t step)
+{
+    uint64_t ms = 0;
+    for (uint32_t i = plan->phases[RELEASE_WATCH].first; i <= step; i++)
+        ms += plan->steps[i].soak_ms;
+    return ms;
+}
+
 #define FIND(items, count, what)                                                                   \
     for (uint32_t i = 0; i < (count); i++)                                                         \
         if (slice_eq((items)[i] what, name))                                                       \

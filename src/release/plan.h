@@ -171,6 +171,13 @@ const char *release_phase_name(enum release_phase phase);
 bool release_window_open(const struct release_window *w, int64_t wall_ms);
 int64_t release_window_next(const struct release_window *w, int64_t wall_ms);
 
+/* Who is there at that time; NULL: nobody. */
+const struct release_cover *release_cover_at(const struct release_plan *plan, int64_t wall_ms);
+
+/* How long has been observed in the watch when the soak of its step number `step` is done: its report
+ * has that for a name. */
+uint64_t release_watched_ms(const struct release_plan *plan, uint32_t step);
+
 /* The index of an environment, flag, guard, check, role or person called `name`, or -1. */
 int release_env_find(const struct release_plan *plan, struct slice name);
 int release_flag_find(const struct release_plan *plan, struct slice name);

@@ -161,6 +161,26 @@ static void judge_unused(struct plan_reader *r)
                       "no step is signed by the role \"%s\"", show(plan->roles[i].name).text);
 }
 
+/* What is to be checked again and again is due for as long as the watch lasts. */
+static void judge_repeated(struct plan_reader *r)
+{
+    const struct release_phase_head *watch = &r->plan->phases[RELEASE_WATCH];
+    uint64_t repeated = 0;
+    for (uint32_t i = watch->first; i < watch->first + watch->count; i++) {
+        const struct release_step *s = &r->plan->steps[i];
+        for (uint64_t left = s->soak_ms ? repeated & ~s->checks : 0; left; left &= left - 1) {
+            const struct release_check *check = &r->plan->checks[__builtin_ctzll(left)];
+            plan_warn(
+                r, r->step_at[i], "name it in this step's check, too",
+                "the check \"%s\" is good for %s, and during this step nobody is asked for it",
+                show(check->name).text, release_span(check->every_ms).text);
+        }
+        for (uint64_t left = s->checks; left; left &= left - 1)
+            if (r->plan->checks[__builtin_ctzll(left)].every_ms)
+                repeated |= left & -left;
+    }
+}
+
 /* ------------------------------------------------------------------ the whole */
 
 static void judge_bucket(struct plan_reader *r)
@@ -243,6 +263,7 @@ void plan_judge(struct plan_reader *r)
         path_back(&r->path, back);
     }
     judge_unused(r);
+    judge_repeated(r);
     judge_phases(r);
     judge_coverage(r);
 }

@@ -1,6 +1,7 @@
 /* A round: what the guards and the hosts say, and whether it is enough to go on. */
 #include "base/text.h"
 #include "release/engine_int.h"
+#include "release/say.h"
 
 /* The time since the last round, by the clock that nobody sets: at most one interval, and 0 when it
  * cannot be told. */
@@ -111,6 +112,21 @@ static bool all_pass(const struct taking *t)
     return true;
 }
 
+/* Of the watch there is a report when a soak is done: people may want to read it before they sign. */
+static void soak(struct taking *t, uint64_t ms)
+{
+    const struct release_step *s = release_here(t);
+    struct release_record *r = t->r;
+    char watched[RELEASE_DURATION_SIZE];
+    bool was_done = r->soak_ms >= s->soak_ms;
+    r->soak_ms = release_plus(r->soak_ms, ms);
+    if (s->phase != RELEASE_WATCH || was_done || r->soak_ms < s->soak_ms)
+        return;
+    release_say_duration(release_watched_ms(t->plan, r->step), watched);
+    release_say(t, false, "watched for %s: its report is flagctl release report %.*s --at %s",
+                watched, SLICE_ARG(t->plan->name), watched);
+}
+
 /* Time and exposures count for the step that asked, in a round whose clock has moved on; soak counts
  * between two rounds that were good. */
 static void accrue(struct taking *t, uint64_t ms)
@@ -124,7 +140,7 @@ static void accrue(struct taking *t, uint64_t ms)
     }
     r->exposed = release_plus(r->exposed, t->e->exposed);
     if (r->rounds > 0)
-        r->soak_ms = release_plus(r->soak_ms, ms);
+        soak(t, ms);
     if (r->rounds < UINT32_MAX)
         r->rounds++;
 }
