@@ -395,7 +395,7 @@ def test_github_s_limits_are_a_check_that_is_built_in(lab):
     for key in ("a.enabled", "b.enabled"):
         for env in ("staging", "production"):
             lab.ok("set", key, "off", env=env)
-    plan = PLAN.replace("{name: fails, run: ['false']}", "{name: github_limits}").replace("check: [tests]", "check: [github_limits]")
+    plan = PLAN.replace("{name: fails, run: ['false']}", "{name: github_limits, every: 1d}").replace("check: [tests]", "check: [github_limits]")
     lab.ok("release", "start", lab.file("plan.yaml", plan), "--commit", "c0ffee", "--author", "mara")
     stub, low = Stub(lab, "--token", "t0ken"), Stub(lab, "--limit", "4999", "--token", "t0ken")
     good, wrong, open_to_all = lab.file("good", "t0ken\n"), lab.file("wrong", "stolen\n"), lab.file("open", "t0ken\n")
@@ -417,6 +417,11 @@ def test_github_s_limits_are_a_check_that_is_built_in(lab):
     assert check(f"{here}/", *token).code == 0
     evidence = [json.loads(line) for line in lab.flagctl("release", "log", "demo", "--json").out.splitlines()][-1]["evidence"]
     assert json.loads(bytes.fromhex(evidence))["argv"] == ["github_limits", f"{here}/"]
+    before = lab.flagctl("release", "status", "demo", "--json").json["checks"][0]
+    assert lab.flagctl("release", "check", "demo", "github_limits", "--github", here, *token).code == 0  # whatever is checked out
+    after = lab.flagctl("release", "status", "demo", "--json").json["checks"][0]
+    assert before["at"] < after["at"] < after["good_until"] and before["good_until"] < after["good_until"]
+    assert f"due again {after['good_until']}" in lab.flagctl("release", "status", "demo").out
 
 
 def test_the_way_back_is_tried_in_drills(lab):

@@ -216,6 +216,10 @@ int release_show_plan(struct call *c, const struct release_plan *plan);
 /* release guards, likewise (release_guards.c): 0 when all pass, EXIT_GATE when one does not. */
 int release_show_guards(struct call *c, const struct release_plan *plan);
 
+/* The Prometheus that the options name, and whether they are right. False: they are not, and that was
+ * shown. */
+bool release_prometheus(struct call *c, struct prometheus_config *ret, int *ret_exit);
+
 /* What the guards of `plan` say now, into ret[plan->guard_count]. False: the options are wrong, and that
  * was shown. */
 bool release_ask_guards(struct call *c, const struct release_plan *plan,

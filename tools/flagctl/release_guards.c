@@ -43,6 +43,22 @@ static enum hoist_err ask_prometheus(const struct prometheus_config *config,
     return err;
 }
 
+static int show_refused(struct call *c, enum hoist_err err)
+{
+    return show_failure(c, err == HOIST_EINVAL ? EXIT_INPUT : EXIT_NO,
+                        err == HOIST_EINVAL ? "input" : "failed", NULL, "%s", err_last());
+}
+
+bool release_prometheus(struct call *c, struct prometheus_config *ret, int *ret_exit)
+{
+    enum hoist_err err = read_config(c, ret);
+    if (!err)
+        err = prometheus_check(ret);
+    if (err)
+        *ret_exit = show_refused(c, err);
+    return !err;
+}
+
 bool release_ask_guards(struct call *c, const struct release_plan *plan,
                         struct prometheus_answer *ret, int *ret_exit)
 {
@@ -51,8 +67,7 @@ bool release_ask_guards(struct call *c, const struct release_plan *plan,
     if (!err && plan->guard_count)
         err = ask_prometheus(&config, plan, ret);
     if (err)
-        *ret_exit = show_failure(c, err == HOIST_EINVAL ? EXIT_INPUT : EXIT_NO,
-                                 err == HOIST_EINVAL ? "input" : "failed", NULL, "%s", err_last());
+        *ret_exit = show_refused(c, err);
     return !err;
 }
 

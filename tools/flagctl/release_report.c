@@ -1,29 +1,32 @@
-/* release report: what a release was, from its log: for people to file, and as JSON. */
+/* release report: what a release was, from its log and a Prometheus: as one object, which Markdown is made of. */
+#include "release_report.h"
+
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "primary/drill.h"
+#include "release/say.h"
 #include "release_run.h"
 
-enum { EVENTS_AT_ONCE = 10000, GUARDS_MAX = 32 };
+enum { ROUNDS_LISTED = 4, DRILLS_MAX = 1000 };
 
-struct values { /* of a guard, in one phase */
-    const char *guard;
-    double *all;
-    size_t count, cap;
-    uint64_t rounds, passed, failed, blind;
-};
+static json_t *time_json(int64_t ms)
+{
+    char text[TEXT_TIME_SIZE];
+    text_time(text, ms);
+    return ms ? json_string(text) : json_null();
+}
 
-struct report {
-    struct call *call;
-    const json_t *status;
-    json_t *events;  /* all, with rounds */
-    int64_t from_ms; /* what is told of guards and events begins there; 0: at the start */
-};
+/* From one moment to another; null: one of them is not known. */
+static json_t *span_json(int64_t from_ms, int64_t to_ms)
+{
+    if (!from_ms || !to_ms)
+        return json_null();
+    return json_integer(to_ms > from_ms ? to_ms - from_ms : 0);
+}
 
 /* 0: there is none. */
 static int64_t time_at(const json_t *o, const char *name)
@@ -42,351 +45,438 @@ static bool is(const json_t *e, const char *event)
     return strcmp(text_of(e, "event"), event) == 0;
 }
 
-/* ------------------------------------------------------------------ reading */
+/* ------------------------------------------------------------------ steps */
 
-/* All events, piece by piece. False: they could not be had, and that was shown. */
-static bool read_events(struct report *r, int *ret_exit)
-{
-    uint64_t from = 0;
-    r->events = json_array();
-    for (size_t count = 1; count > 0;) {
-        struct reply reply;
-        json_t *args = json_pack("{ss sI si sb}", "release", text_of(r->status, "release"), "from",
-                                 (json_int_t)from, "limit", EVENTS_AT_ONCE, "ticks", 1);
-        ask(r->call, "release_log", args, &reply);
-        bool failed = show_if_error(r->call, &reply, ret_exit);
-        json_t *events = json_object_get(reply.body, "events");
-        count = failed ? 0 : json_array_size(events);
-        json_array_extend(r->events, events);
-        from = number_of(reply.body, "next");
-        reply_done(&reply);
-        if (failed)
-            return false;
-    }
-    return true;
-}
-
-/* ------------------------------------------------------------------ guards */
-
-static bool add_value(struct values *v, double value)
-{
-    if (v->count == v->cap) {
-        double *more = mem_grow(v->all, &v->cap, 256, sizeof *v->all);
-        if (!more)
-            return false;
-        v->all = more;
-    }
-    v->all[v->count++] = value;
-    return true;
-}
-
-static struct values *values_of(struct values all[GUARDS_MAX], const char *guard)
-{
-    size_t i = 0;
-    while (i < GUARDS_MAX && all[i].guard && strcmp(all[i].guard, guard) != 0)
-        i++;
-    if (i == GUARDS_MAX)
-        return NULL;
-    all[i].guard = guard;
-    return &all[i];
-}
-
-static void count_round(struct values *v, const json_t *answer)
-{
-    bool passed = strcmp(text_of(answer, "verdict"), "PASS") == 0;
-    bool failed = strcmp(text_of(answer, "verdict"), "FAIL") == 0;
-    v->rounds++;
-    v->passed += passed;
-    v->failed += failed;
-    v->blind += !passed && !failed;
-    if (passed || failed)
-        (void)add_value(v, json_number_value(json_object_get(answer, "value")));
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void count_guards(const struct report *r, struct values all[GUARDS_MAX])
-{
-    size_t i;
-    json_t *e, *answer;
-    const char *guard;
-    json_array_foreach(r->events, i, e)
-    {
-        int64_t at = time_of(e);
-        if (!is(e, "tick") || at < r->from_ms)
-            continue;
-        json_object_foreach(json_object_get(e, "guards"), guard, answer)
-        {
-            struct values *v = values_of(all, guard);
-            if (v)
-                count_round(v, answer);
-        }
-    }
-    for (size_t k = 0; k < GUARDS_MAX && all[k].guard; k++)
-        qsort(all[k].all, all[k].count, sizeof *all[k].all, by_size);
-}
-
-static json_t *number(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
-
-static json_t *guards_json(const struct report *r)
-{
-    struct values all[GUARDS_MAX] = {0};
-    json_t *out = json_array();
-    count_guards(r, all);
-    for (size_t i = 0; i < GUARDS_MAX && all[i].guard; i++) {
-        struct values *v = &all[i];
-        double sum = 0;
-        for (size_t k = 0; k < v->count; k++)
-            sum += v->all[k];
-        bool any = v->count > 0;
-        json_array_append_new(
-            out, json_pack("{ss sI sI sI sI so so so so}", "guard", v->guard, "rounds",
-                           (json_int_t)v->rounds, "passed", (json_int_t)v->passed, "failed",
-                           (json_int_t)v->failed, "blind", (json_int_t)v->blind, "min",
-                           any ? number(v->all[0]) : json_null(), "mean",
-                           any ? number(sum / (double)v->count) : json_null(), "p95",
-                           any ? number(v->all[(v->count - 1) * 95 / 100]) : json_null(), "max",
-                           any ? number(v->all[v->count - 1]) : json_null()));
-        mem_free(v->all);
-    }
-    return out;
-}
-
-/* ------------------------------------------------------------------ timeline */
-
-/* Each step with when its change was committed, or it was first seen. */
-static json_t *steps_json(const struct report *r)
-{
-    json_t *out = json_array(), *last = NULL, *e;
-    uint64_t step = 0;
-    size_t i;
-    json_array_foreach(r->events, i, e)
-    {
-        const json_t *at = json_object_get(e, "step");
-        bool counts =
-            is(e, "started") || ((is(e, "tick") || is(e, "changed")) && json_is_integer(at));
-        uint64_t now = is(e, "started") ? 1 : (uint64_t)json_integer_value(at);
-        if (!counts || now <= step)
-            continue;
-        if (last)
-            json_object_set(last, "ended", json_object_get(e, "time"));
-        step = now;
-        last = json_pack("{sI sO s[] sn}", "step", (json_int_t)step, "began",
-                         json_object_get(e, "time"), "signed", "ended");
-        json_array_append_new(out, last);
-    }
-    if (last && *text_of(r->status, "ended"))
-        json_object_set(last, "ended", json_object_get(r->status, "ended"));
-    json_array_foreach(r->events, i, e)
-    {
-        json_t *of = is(e, "signed") || is(e, "attested")
-                         ? json_array_get(out, (size_t)number_of(e, "step") - 1)
-                         : NULL;
-        if (of)
-            json_array_append(json_object_get(of, "signed"), e);
-    }
-    return out;
-}
-
-/* Everything of some kinds, within the time that is reported. */
-static json_t *events_json(const struct report *r, const char *const *kinds)
+static json_t *signed_json(const struct story *t, uint32_t step)
 {
     json_t *out = json_array(), *e;
     size_t i;
-    json_array_foreach(r->events, i, e)
+    json_array_foreach(t->events, i, e)
     {
-        int64_t at = time_of(e);
+        if ((is(e, "signed") || is(e, "attested")) && number_of(e, "step") == step + 1)
+            json_array_append(out, e);
+    }
+    return out;
+}
+
+static json_t *steps_json(const struct story *t)
+{
+    json_t *out = json_array();
+    for (uint32_t i = 0; i < t->plan->step_count; i++) {
+        const struct release_step_history *s = &t->history.steps[i];
+        char said[RELEASE_SAID_SIZE];
+        if (!s->began_ms)
+            break;
+        release_say_step(t->plan, i, said);
+        json_array_append_new(
+            out,
+            json_pack("{sI ss ss so so sI sI so}", "step", (json_int_t)i + 1, "said", said, "phase",
+                      release_phase_name(t->plan->steps[i].phase), "began", time_json(s->began_ms),
+                      "ended", time_json(s->ended_ms), "moved_ms", (json_int_t)s->moved_ms,
+                      "stood_ms", (json_int_t)s->stood_ms, "signed", signed_json(t, i)));
+    }
+    return out;
+}
+
+static json_t *conditions_json(uint32_t conditions)
+{
+    json_t *out = json_array();
+    for (int c = 0; c < RELEASE_CONDITIONS; c++)
+        if (conditions >> c & 1)
+            json_array_append_new(out, json_string(release_condition_name(c)));
+    return out;
+}
+
+/* Between two rounds it stands now and then: what is listed is longer. */
+static json_t *still_json(const struct story *t)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < t->history.still_count; i++) {
+        const struct release_still *s = &t->history.still[i];
+        if (s->to_ms - s->from_ms < (int64_t)ROUNDS_LISTED * t->plan->interval_ms)
+            continue;
+        json_array_append_new(out,
+                              json_pack("{sI so so sI so ss}", "step", (json_int_t)s->step + 1,
+                                        "from", time_json(s->from_ms), "to", time_json(s->to_ms),
+                                        "ms", (json_int_t)(s->to_ms - s->from_ms), "for",
+                                        conditions_json(s->conditions), "why", s->why));
+    }
+    return out;
+}
+
+/* ------------------------------------------------------------------ guards, and the way back */
+
+static json_t *rounds_json(const struct story *t)
+{
+    json_t *out = json_array();
+    for (uint32_t i = 0; i < t->plan->guard_count; i++) {
+        struct rounds r = t->rounds[i];
+        if (r.count == 0)
+            continue;
+        json_t *one =
+            json_pack("{ss sI sI sI sI}", "guard", (const char *)t->plan->guards[i].name.ptr,
+                      "rounds", (json_int_t)r.count, "passed", (json_int_t)r.passed, "failed",
+                      (json_int_t)r.failed, "blind", (json_int_t)(r.count - r.passed - r.failed));
+        values_put(&r.values, one);
+        json_array_append_new(out, one);
+    }
+    return out;
+}
+
+/* When the alert that took it back began to fire, by Prometheus; 0: that is not known. */
+static int64_t fired_ms(const struct story *t, const json_t *fired)
+{
+    const struct release_record *r = &t->history.record;
+    int64_t found = 0;
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(fired, "alerts"), i, one)
+    {
+        int64_t from = time_at(one, "from");
+        bool same = r->cause == RELEASE_BY_ALERT &&
+                    slice_eq(t->plan->alerts[r->cause_of], slice_str(text_of(one, "alert")));
+        if (same && from && from <= t->history.abort.decided_ms)
+            found = from;
+    }
+    return found;
+}
+
+/* How long each part of going back took: until it could be seen, until it was decided, until the last host. */
+static json_t *abort_json(const struct story *t, const json_t *status, const json_t *fired)
+{
+    const struct release_abort_history *a = &t->history.abort;
+    if (!a->decided_ms)
+        return json_null();
+    int64_t failing = a->failing_ms ? a->failing_ms : fired_ms(t, fired);
+    return json_pack("{sO so so so so so so so}", "cause", json_object_get(status, "cause"), "well",
+                     time_json(a->well_ms), "failing", time_json(failing), "decided",
+                     time_json(a->decided_ms), "converged", time_json(a->back_ms), "detect_ms",
+                     span_json(a->well_ms, failing), "decide_ms", span_json(failing, a->decided_ms),
+                     "converge_ms", span_json(a->decided_ms, a->back_ms));
+}
+
+/* ------------------------------------------------------------------ what people did */
+
+static json_t *events_json(const struct story *t, const char *const *kinds)
+{
+    json_t *out = json_array(), *e;
+    size_t i;
+    json_array_foreach(t->events, i, e)
+    {
         for (const char *const *k = kinds; *k; k++)
-            if (is(e, *k) && at >= r->from_ms)
+            if (is(e, *k) && time_of(e) >= t->from_ms)
                 json_array_append(out, e);
     }
     return out;
 }
 
-/* How long each part of going back took: from the first round that failed in a row to the decision, and from
- * there to the last host. */
-static json_t *abort_json(const struct report *r)
+static bool same_flag(const json_t *override, const json_t *event)
 {
-    size_t i;
-    json_t *e;
-    int64_t decided = 0, failing = 0, ended = time_at(r->status, "ended");
-    if (!*text_of(r->status, "cause"))
-        return json_null();
-    json_array_foreach(r->events, i, e)
-    {
-        const char *guard;
-        json_t *answer;
-        bool fails = false;
-        json_object_foreach(json_object_get(e, "guards"), guard, answer)
-        {
-            fails |= strcmp(text_of(answer, "verdict"), "FAIL") == 0;
-        }
-        if (is(e, "tick") && !decided)
-            failing = !fails ? 0 : failing ? failing : time_of(e);
-        json_t *step = json_object_get(e, "step");
-        if (is(e, "changed") && json_is_string(step) && !decided)
-            decided = time_of(e);
-    }
-    return json_pack("{sO so so}", "cause", json_object_get(r->status, "cause"), "decide_ms",
-                     failing && decided ? json_integer(decided - failing) : json_null(),
-                     "converge_ms", decided && ended ? json_integer(ended - decided) : json_null());
+    return strcmp(text_of(override, "flag"), text_of(event, "flag")) == 0 &&
+           strcmp(text_of(override, "env"), text_of(event, "env")) == 0;
 }
 
-static json_t *report_json(const struct report *r)
+/* The restore of what was killed: the newest of that flag which has none yet. */
+static void restore(json_t *overrides, const json_t *e)
+{
+    for (size_t i = json_array_size(overrides); i-- > 0;) {
+        json_t *o = json_array_get(overrides, i);
+        if (!same_flag(o, e) || !json_is_null(json_object_get(o, "restored")))
+            continue;
+        int64_t killed = time_at(o, "killed");
+        json_object_set(o, "restored", json_object_get(e, "time"));
+        json_object_set(o, "restored_by", json_object_get(e, "by"));
+        json_object_set_new(o, "ms", span_json(killed, time_of(e)));
+        return;
+    }
+}
+
+/* Flags of the release that were killed, and for how long. */
+static json_t *overrides_json(const struct story *t)
+{
+    json_t *out = json_array(), *e;
+    size_t i;
+    json_array_foreach(t->events, i, e)
+    {
+        if (is(e, "killed"))
+            json_array_append_new(
+                out,
+                json_pack("{sO sO sO sO sn sn sn}", "flag", json_object_get(e, "flag"), "env",
+                          json_object_get(e, "env"), "killed", json_object_get(e, "time"),
+                          "killed_by", json_object_get(e, "by"), "restored", "restored_by", "ms"));
+        else if (is(e, "restored"))
+            restore(out, e);
+    }
+    return out;
+}
+
+/* ------------------------------------------------------------------ drills, and the log's head */
+
+static bool is_drill(const struct story *t, const json_t *change)
+{
+    const char *kind = text_of(change, "kind");
+    return number_of(change, "edits_count") == 1 && time_of(change) <= t->at_ms &&
+           (strcmp(kind, "kill") == 0 || strcmp(kind, "rollback") == 0);
+}
+
+/* Of one environment; false: its log may not be read. */
+static bool add_drills(const struct story *t, const char *env, json_t *out)
+{
+    struct reply r;
+    json_t *changes, *e;
+    ask(t->call, "log",
+        json_pack("{ss ss sI si}", "env", env, "flag", DRILL_FLAG, "from_ms",
+                  (json_int_t)t->history.record.started_ms, "limit", DRILLS_MAX),
+        &r);
+    bool ok = r.body && !json_object_get(r.body, "error");
+    changes = json_object_get(r.body, "changes");
+    for (size_t i = json_array_size(changes); i-- > 0;) { /* the newest stands first */
+        e = json_array_get(changes, i);
+        if (is_drill(t, e))
+            json_array_append_new(out, json_pack("{ss sO sO sO sO}", "env", env, "time",
+                                                 json_object_get(e, "time"), "drill",
+                                                 json_object_get(e, "kind"), "by",
+                                                 json_object_get(e, "author"), "version",
+                                                 json_object_get(e, "version")));
+    }
+    reply_done(&r);
+    return ok;
+}
+
+/* null: one of the logs may not be read. */
+static json_t *drills_json(const struct story *t, const json_t *status)
+{
+    json_t *out = json_array(), *env;
+    size_t i;
+    bool ok = true;
+    json_array_foreach(json_object_get(status, "envs"), i, env)
+    {
+        ok = ok && add_drills(t, text_of(env, "env"), out);
+    }
+    if (ok)
+        return out;
+    json_decref(out);
+    return json_null();
+}
+
+/* The environments with the heads of their logs, whose chain `flagctl audit verify` holds against them. */
+static json_t *envs_json(const struct story *t, const json_t *status)
+{
+    json_t *out = json_deep_copy(json_object_get(status, "envs")), *env;
+    size_t i;
+    json_array_foreach(out, i, env)
+    {
+        struct reply r;
+        ask(t->call, "audit",
+            json_pack("{ss sI}", "env", text_of(env, "env"), "after", (json_int_t)INT64_MAX), &r);
+        json_t *head = json_object_get(r.body, "head"), *hash = json_object_get(r.body, "hash");
+        json_object_set_new(env, "head", head ? json_incref(head) : json_null());
+        json_object_set_new(env, "hash", hash ? json_incref(hash) : json_null());
+        reply_done(&r);
+    }
+    return out;
+}
+
+/* ------------------------------------------------------------------ the watch */
+
+bool report_name(const struct release_plan *plan, uint32_t step, char ret[REPORT_NAME_SIZE])
+{
+    const struct release_step *s = &plan->steps[step];
+    if (s->phase != RELEASE_WATCH || !s->soak_ms)
+        return false;
+    snprintf(ret, REPORT_NAME_SIZE, "%s", release_span(release_watched_ms(plan, step)).text);
+    return true;
+}
+
+/* The name of what this is; null: it is of when it was made, or of another time. */
+static json_t *name_json(const struct story *t)
+{
+    char name[REPORT_NAME_SIZE];
+    bool named = t->step >= 0 && report_name(t->plan, (uint32_t)t->step, name);
+    return named ? json_string(name) : json_null();
+}
+
+static json_t *watch_json(const struct story *t)
+{
+    const struct release_phase_head *watch = &t->plan->phases[RELEASE_WATCH];
+    char name[REPORT_NAME_SIZE];
+    json_t *reports = json_array();
+    for (uint32_t i = watch->first; i < watch->first + watch->count; i++)
+        if (report_name(t->plan, i, name))
+            json_array_append_new(reports,
+                                  json_pack("{ss sI so}", "name", name, "step", (json_int_t)i + 1,
+                                            "due", time_json(t->history.steps[i].watched_ms)));
+    return json_pack("{so so}", "began", time_json(release_history_watch_ms(&t->history)),
+                     "reports", reports);
+}
+
+static json_t *coverage_json(const struct release_plan *plan)
+{
+    json_t *out = json_array();
+    for (uint32_t i = 0; i < plan->coverage_count; i++)
+        json_array_append_new(out, json_pack("{ss so so}", "who",
+                                             (const char *)plan->coverage[i].who.ptr, "from",
+                                             time_json(plan->coverage[i].from_ms), "to",
+                                             time_json(plan->coverage[i].to_ms)));
+    return out;
+}
+
+/* ------------------------------------------------------------------ the whole */
+
+static void put_new(json_t *out, const char *name, json_t *value)
+{
+    json_object_set_new(out, name, value);
+}
+
+/* What `release status` shows of it. */
+static void copy_status(json_t *out, const json_t *status)
+{
+    static const char *const names[] = {"release", "id",     "title",   "owner",
+                                        "state",   "said",   "started", "ended",
+                                        "plan",    "commit", "waiting", "on_duty"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        json_object_set(out, names[i], json_object_get(status, names[i]));
+}
+
+json_t *report_json(const struct story *t, const struct prometheus_config *config)
 {
     static const char *const alerts[] = {"alerted", NULL}, *const notes[] = {"noted", NULL},
                              *const people[] = {"held",   "resumed",  "aborted",
                                                 "killed", "restored", NULL};
-    return json_pack(
-        "{sO sO sO sO sO sO sO sO so so so so so so}", "release",
-        json_object_get(r->status, "release"), "title", json_object_get(r->status, "title"),
-        "state", json_object_get(r->status, "state"), "started",
-        json_object_get(r->status, "started"), "ended", json_object_get(r->status, "ended"), "plan",
-        json_object_get(r->status, "plan"), "commit", json_object_get(r->status, "commit"), "envs",
-        json_object_get(r->status, "envs"), "steps", steps_json(r), "guards", guards_json(r),
-        "alerts", events_json(r, alerts), "interventions", events_json(r, people), "notes",
-        events_json(r, notes), "abort", abort_json(r));
-}
-
-/* ------------------------------------------------------------------ Markdown */
-
-static void show_number(const json_t *o, const char *name)
-{
-    const json_t *v = json_object_get(o, name);
-    if (json_is_number(v))
-        printf(" %.4g |", json_number_value(v));
-    else
-        printf(" - |");
-}
-
-static void show_steps(const json_t *steps)
-{
-    size_t i, k;
-    json_t *s, *e;
-    puts("\n## Steps\n\n| step | began | ended | signed and attested |\n|---|---|---|---|");
-    json_array_foreach(steps, i, s)
-    {
-        const char *ended = text_of(s, "ended");
-        printf("| %" PRIu64 " | %s | %s |", number_of(s, "step"), text_of(s, "began"),
-               *ended ? ended : "-");
-        json_array_foreach(json_object_get(s, "signed"), k, e)
-        {
-            bool check = *text_of(e, "check");
-            bool failed = check && !json_is_true(json_object_get(e, "passed"));
-            printf("%s %s%s by %s", k ? ";" : "", check ? text_of(e, "check") : text_of(e, "role"),
-                   failed ? " FAILED" : "", text_of(e, "by"));
-        }
-        puts(" |");
-    }
-}
-
-static void show_guards(const json_t *guards)
-{
-    static const char *const numbers[] = {"rounds", "passed", "failed", "blind",
-                                          "min",    "mean",   "p95",    "max"};
-    size_t i;
-    json_t *g;
-    puts("\n## Guards\n\n| guard | rounds | PASS | FAIL | no answer | min | mean | p95 | max |\n"
-         "|---|---|---|---|---|---|---|---|---|");
-    json_array_foreach(guards, i, g)
-    {
-        printf("| %s |", text_of(g, "guard"));
-        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
-            show_number(g, numbers[k]);
-        putchar('\n');
-    }
-}
-
-static void show_events(const char *title, const json_t *events)
-{
-    size_t i;
-    json_t *e;
-    printf("\n## %s\n\n", title);
-    if (json_array_size(events) == 0)
-        puts("None.");
-    json_array_foreach(events, i, e)
-    {
-        printf("- %s %s", text_of(e, "time"), text_of(e, "event"));
-        if (*text_of(e, "flag"))
-            printf(" %s in %s", text_of(e, "flag"), text_of(e, "env"));
-        if (*text_of(e, "by"))
-            printf(" by %s", text_of(e, "by"));
-        if (*text_of(e, "text"))
-            printf(": %s", text_of(e, "text"));
-        putchar('\n');
-    }
-}
-
-static void show_abort(const json_t *abort)
-{
-    if (!json_is_object(abort))
-        return;
-    printf("\nTaken back because of %s.", text_of(abort, "cause"));
-    if (json_is_integer(json_object_get(abort, "decide_ms")))
-        printf(" From the first round that failed to the decision: %.1f s.",
-               (double)number_of(abort, "decide_ms") / 1000);
-    if (json_is_integer(json_object_get(abort, "converge_ms")))
-        printf(" From there until every live host had the baseline: %.1f s.",
-               (double)number_of(abort, "converge_ms") / 1000);
-    putchar('\n');
-}
-
-static void show_report(const json_t *j)
-{
-    const char *ended = text_of(j, "ended");
-    size_t i;
-    json_t *e;
-    printf("# Release %s: %s\n\n%s. Started %s, %s%s; plan %.12s, commit %.12s.\n",
-           text_of(j, "release"), text_of(j, "state"), text_of(j, "title"), text_of(j, "started"),
-           *ended ? "ended " : "not ended", ended, text_of(j, "plan"), text_of(j, "commit"));
-    show_abort(json_object_get(j, "abort"));
-    show_steps(json_object_get(j, "steps"));
-    show_guards(json_object_get(j, "guards"));
-    show_events("Alerts", json_object_get(j, "alerts"));
-    show_events("What people did", json_object_get(j, "interventions"));
-    show_events("Feedback, incidents, hotfixes", json_object_get(j, "notes"));
-    puts("\n## Versions\n\n| environment | baseline | now |\n|---|---|---|");
-    json_array_foreach(json_object_get(j, "envs"), i, e)
-    {
-        printf("| %s | %" PRIu64 " | %" PRIu64 " |\n", text_of(e, "env"), number_of(e, "baseline"),
-               number_of(e, "version"));
-    }
+    json_t *out = json_object(), *status = story_status(t), *fired = compare_alerts(t, config);
+    copy_status(out, status);
+    put_new(out, "report", name_json(t));
+    put_new(out, "at", time_json(t->at_ms));
+    put_new(out, "envs", envs_json(t, status));
+    put_new(out, "steps", steps_json(t));
+    put_new(out, "still", still_json(t));
+    put_new(out, "guards", rounds_json(t));
+    put_new(out, "watch", watch_json(t));
+    put_new(out, "comparison", compare_guards(t, config));
+    put_new(out, "alerts", events_json(t, alerts));
+    put_new(out, "abort", abort_json(t, status, fired));
+    put_new(out, "fired", fired);
+    put_new(out, "interventions", events_json(t, people));
+    put_new(out, "overrides", overrides_json(t));
+    put_new(out, "drills", drills_json(t, status));
+    put_new(out, "notes", events_json(t, notes));
+    put_new(out, "coverage", coverage_json(t->plan));
+    json_decref(status);
+    return out;
 }
 
 /* ------------------------------------------------------------------ the verb */
 
 /* The hours that are reported: --since, a time or how long ago. */
-static bool read_since(struct report *r, int *ret_exit)
+static bool read_since(struct call *c, int64_t *ret_ms, int *ret_exit)
 {
-    const char *since = options_get(r->call->options, "since");
-    if (!since || read_moment(since, &r->from_ms) == HOIST_OK)
+    const char *since = options_get(c->options, "since");
+    *ret_ms = 0;
+    if (!since || read_moment(since, ret_ms) == HOIST_OK)
         return true;
-    *ret_exit =
-        show_failure(r->call, EXIT_INPUT, "input", "--since 24h, or a time", "%s", err_last());
+    *ret_exit = show_failure(c, EXIT_INPUT, "input", "--since 24h, or a time", "%s", err_last());
     return false;
 }
 
-int release_report(struct call *c, const json_t *status)
+/* The step whose report is called so, or -1; the names of all of them are added to `names`. */
+static int find_report(const struct release_plan *plan, const char *wanted, struct buf *names)
 {
-    struct report r = {.call = c, .status = status};
-    int exit = EXIT_DONE;
-    if (read_since(&r, &exit) && read_events(&r, &exit)) {
-        json_t *all = report_json(&r);
-        char *text = c->json ? value_text(all, false) : NULL;
-        if (text)
-            puts(text);
-        else
-            show_report(all);
-        mem_free(text);
-        json_decref(all);
+    int64_t ms = -1;
+    int found = -1;
+    char name[REPORT_NAME_SIZE];
+    bool is_time = read_duration(wanted, &ms) == HOIST_OK;
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        if (!report_name(plan, i, name))
+            continue;
+        buf_printf(names, "%s%s", names->len ? ", " : "", name);
+        if (strcmp(name, wanted) == 0 || (is_time && ms == (int64_t)release_watched_ms(plan, i)))
+            found = (int)i;
     }
-    json_decref(r.events);
+    return found;
+}
+
+/* --at: a time, or one of the watch's reports. */
+static bool read_at(struct call *c, struct story_until *ret, int *ret_exit)
+{
+    const char *at = options_get(c->options, "at");
+    struct buf names = BUF_INIT(RELEASE_STEPS_MAX * REPORT_NAME_SIZE);
+    uint32_t id;
+    *ret = (struct story_until){.step = -1, .ms = INT64_MAX};
+    if (!at || text_time_read(at, &ret->ms) == HOIST_OK)
+        return true;
+    struct release_plan *plan = story_plan(c, c->words[1], &id, ret_exit);
+    if (!plan)
+        return false;
+    ret->step = find_report(plan, at, &names);
+    if (ret->step < 0)
+        *ret_exit =
+            show_failure(c, EXIT_INPUT, "input",
+                         names.len ? "give one of them, or a time such as 2026-12-08T09:00:00Z"
+                                   : "give a time such as 2026-12-08T09:00:00Z",
+                         "--at %s: the watch of this plan has %s%s", at,
+                         names.len ? "reports at " : "no reports", buf_str(&names));
+    buf_done(&names);
+    release_plan_free(plan);
+    return ret->step >= 0;
+}
+
+/* Whether there is something to tell of that moment. */
+static bool is_there(struct story *t, const struct story_until *until, int *ret_exit)
+{
+    const struct release_record *r = &t->history.record;
+    bool watched = until->step < 0 || t->history.steps[until->step].watched_ms;
+    if (watched && r->state != RELEASE_NOT_STARTED)
+        return true;
+    *ret_exit = show_failure(
+        t->call, EXIT_CONFLICT, "conflict", "flagctl release status shows where it stands",
+        watched ? "the release had not started then" : "the watch has not lasted so long");
+    return false;
+}
+
+/* While it lives, "now" is later than the last thing that happened. */
+static void set_now(struct story *t, const struct story_until *until)
+{
+    bool is_now = until->step < 0 && until->ms == INT64_MAX;
+    if (is_now && t->history.record.state != RELEASE_ENDED)
+        t->at_ms = clock_wall_ms();
+}
+
+static int show_report(const struct story *t, const struct prometheus_config *config)
+{
+    struct buf text = BUF_INIT(REPORT_MAX);
+    json_t *report = report_json(t, config);
+    if (t->call->json) {
+        char *line = value_text(report, false);
+        buf_printf(&text, "%s\n", line);
+        mem_free(line);
+    } else {
+        report_text(report, &text);
+    }
+    int exit = EXIT_DONE;
+    if (buf_err(&text) != HOIST_OK)
+        exit = show_failure(t->call, EXIT_NO, "failed", NULL, "%s", err_last());
+    else
+        fwrite(text.ptr, 1, text.len, stdout);
+    buf_done(&text);
+    json_decref(report);
+    return exit;
+}
+
+int release_report(struct call *c)
+{
+    struct prometheus_config config;
+    struct story t = {0};
+    struct story_until until;
+    int64_t from_ms;
+    int exit = EXIT_DONE;
+    bool asks = options_get(c->options, "prometheus") != NULL;
+    if ((asks && !release_prometheus(c, &config, &exit)) || !read_since(c, &from_ms, &exit) ||
+        !read_at(c, &until, &exit))
+        return exit;
+    if (story_read(c, c->words[1], from_ms, &until, &t, &exit) && is_there(&t, &until, &exit)) {
+        set_now(&t, &until);
+        exit = show_report(&t, asks ? &config : NULL);
+    }
+    story_done(&t);
     return exit;
 }

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "flag/json.h"
 #include "github_limits.h"
+#include "release_report.h"
 #include "release_run.h"
 
 extern char **environ;
@@ -199,6 +200,34 @@ static void show_envs(const json_t *status)
     }
 }
 
+/* The checks of its step: which is good for how long. */
+static void show_checks(const struct call *c, const json_t *status)
+{
+    size_t i;
+    json_t *check;
+    json_array_foreach(json_object_get(status, "checks"), i, check)
+    {
+        char age[64];
+        const char *until = text_of(check, "good_until");
+        show_age(age, text_of(check, "at"));
+        if (json_is_true(json_object_get(check, "passed")))
+            printf("  check %-24s %spassed%s %s%s%s\n", text_of(check, "check"), look(c, LOOK_GOOD),
+                   look(c, LOOK_PLAIN), age, *until ? ", due again " : "", until);
+    }
+}
+
+/* Who looks after what was launched. */
+static void show_duty(const struct call *c, const json_t *status)
+{
+    const json_t *duty = json_object_get(status, "on_duty");
+    bool watches = strcmp(text_of(status, "phase"), "watch") == 0 && !*text_of(status, "ended");
+    if (json_is_object(duty))
+        printf("  on duty: %s, until %s\n", text_of(duty, "who"), text_of(duty, "to"));
+    else if (watches)
+        printf("  %son duty: nobody, by the plan's coverage%s\n", look(c, LOOK_BAD),
+               look(c, LOOK_PLAIN));
+}
+
 static void show_status(const struct call *c, const json_t *s)
 {
     printf("%s%s%s  %s%s%s  %s\n", look(c, LOOK_KEY), text_of(s, "release"), look(c, LOOK_PLAIN),
@@ -207,7 +236,9 @@ static void show_status(const struct call *c, const json_t *s)
         printf("  because of %s\n", text_of(s, "cause"));
     show_waiting(c, s);
     show_guards(c, s);
+    show_checks(c, s);
     show_envs(s);
+    show_duty(c, s);
     printf("  plan %.12s, commit %.12s, started by %s\n", text_of(s, "plan"), text_of(s, "commit"),
            text_of(s, "author"));
     if (*text_of(s, "earliest"))
@@ -341,16 +372,6 @@ static int status(struct call *c)
     return exit;
 }
 
-static int report(struct call *c)
-{
-    struct reply r;
-    int exit;
-    if (ask_status(c, c->words[1], &r, &exit))
-        exit = release_report(c, r.body);
-    reply_done(&r);
-    return exit;
-}
-
 static int list(struct call *c)
 {
     struct reply r;
@@ -417,13 +438,18 @@ static void show_news(const struct call *c, const struct reply *r, struct buf *l
 static int watch(struct call *c)
 {
     struct buf last = BUF_INIT(64 << 10);
+    struct reports reports = {.dir = options_get(c->options, "reports")};
+    struct prometheus_config config;
     int exit = EXIT_DONE;
+    if (options_get(c->options, "prometheus") && !release_prometheus(c, &config, &exit))
+        return exit;
     for (bool over = false; !over;) {
         struct reply r;
         if (ask_status(c, c->words[1], &r, &exit)) {
             exit = exit_of(r.body);
             show_news(c, &r, &last);
-            over = has_ended(r.body);
+            bool written = !reports.dir || reports_look(&reports, c, r.body);
+            over = has_ended(r.body) && written;
         } else { /* the primary may be away: the release stands, and goes on when it is back */
             over = exit != EXIT_NO_ANSWER;
         }
@@ -747,21 +773,41 @@ static bool is_of_commit(struct call *c, const json_t *status, int *ret_exit)
     return false;
 }
 
+/* The one that was named; without a name what has not passed. */
+static bool is_wanted(const struct call *c, const json_t *check)
+{
+    return c->word_count == 2 ? !json_is_true(json_object_get(check, "passed"))
+                              : strcmp(text_of(check, "check"), c->words[2]) == 0;
+}
+
+/* What is built in is the same whatever is checked out. */
+static bool runs_something(const struct call *c, const json_t *status)
+{
+    size_t i;
+    json_t *e;
+    json_array_foreach(json_object_get(status, "checks"), i, e)
+    {
+        if (is_wanted(c, e) && json_array_size(json_object_get(e, "argv")) > 0)
+            return true;
+    }
+    return false;
+}
+
 static int check(struct call *c)
 {
     struct reply r;
     int exit = EXIT_DONE;
     size_t i, done = 0;
     json_t *e;
-    if (!ask_status(c, c->words[1], &r, &exit) || !is_of_commit(c, r.body, &exit)) {
+    if (!ask_status(c, c->words[1], &r, &exit) ||
+        (runs_something(c, r.body) && !is_of_commit(c, r.body, &exit))) {
         reply_done(&r);
         return exit;
     }
     exit = EXIT_DONE;
     json_array_foreach(json_object_get(r.body, "checks"), i, e)
     {
-        bool named = c->word_count == 2 ? !json_is_true(json_object_get(e, "passed"))
-                                        : strcmp(text_of(e, "check"), c->words[2]) == 0;
+        bool named = is_wanted(c, e);
         int one = named ? run_check(c, r.body, e) : EXIT_DONE;
         done += named;
         exit = exit == EXIT_DONE ? one : exit;
@@ -780,9 +826,10 @@ static int check(struct call *c)
 static const struct {
     const char *name;
     int (*run)(struct call *c);
-} verbs[] = {{"start", start},   {"list", list},           {"status", status}, {"watch", watch},
-             {"log", show_log},  {"check", check},         {"sign", sign_for}, {"hold", hold},
-             {"resume", resume}, {"abort", abort_release}, {"note", note},     {"report", report}};
+} verbs[] = {{"start", start},         {"list", list},    {"status", status},
+             {"watch", watch},         {"log", show_log}, {"check", check},
+             {"sign", sign_for},       {"hold", hold},    {"resume", resume},
+             {"abort", abort_release}, {"note", note},    {"report", release_report}};
 
 bool release_is_run(const char *verb)
 {

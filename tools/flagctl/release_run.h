@@ -7,7 +7,6 @@
 bool release_is_run(const char *verb);
 int release_run(struct call *c);
 
-/* Of the release whose status that is. */
-int release_report(struct call *c, const json_t *status);
+int release_report(struct call *c);
 
 #endif

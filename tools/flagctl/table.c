@@ -147,12 +147,15 @@ const struct subcommand subcommands[] = {
      "prints that as it changes, until the end. log has all that happened, rounds with --ticks.\n"
      "check runs the commands that its step asks for, here, and attests how they ended; exit 4 where\n"
      "one failed. github_limits is built in: it asks GitHub's API (--github) what it grants. sign signs for a role of the plan. hold, abort and note say why by -m; abort takes\n"
-     "everything back to the baseline at once. report says what it was, in Markdown: steps, guards,\n"
-     "alerts, what people did, notes; of guards and events only what is not older than --since.",
+     "everything back to the baseline at once. report says what it was, in Markdown or --json: steps,\n"
+     "guards, alerts, what people did, the way back, drills, notes; with --prometheus also the watch\n"
+     "beside the same hours before the launch, whether its baseline is met, and what fired. --at says\n"
+     "of when; of rounds and events it has only what is not older than --since. With --reports watch\n"
+     "writes the watch's reports into a directory when each is due, and one at the end.",
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout help "
      "author m yes strict flags canonical for starts prometheus prometheus-timeout prometheus-token-file "
      "prometheus-user-file prometheus-ca prometheus-cert prometheus-key events save commit chain ticks "
-     "since github github-token-file ", 1, 3, run_release, true},
+     "since github github-token-file reported reports ", 1, 3, run_release, true},
     {"drill", "kill | rollback | alert", "Try the way back before it is needed, with a flag that no program reads.\n"
      "It sets hoist.drill in --env, kills it, or changes it and rolls back, waits for every live host,\n"
      "says how long each took, and leaves the flag on. alert sends Alertmanager (--alertmanager) an\n"
@@ -211,21 +214,22 @@ static const struct option all_options[] = {
     {"format", "flagd", NULL, NULL, "for flagd itself, instead of Hoist", false, true},
     {"flags", "FILE", NULL, NULL, "lint: the flags of an environment, in a flag file", true, true},
     {"canonical", NULL, NULL, NULL, "plan: the form that the hash is made of (sha256sum), and nothing else", false, true},
+    {"reports", "DIR", NULL, NULL, "watch: write the reports there when they are due, with --prometheus the comparison in them", false, true},
     {"events", "FILE", NULL, NULL, "simulate: what happens, a JSON object a line", false, true},
     {"save", "FILE", NULL, NULL, "simulate: write the events there, which can be played again", false, true},
     {"commit", "HASH", NULL, NULL, "the git commit that is shipped, where it is not the one that is checked out here", false, true},
     {"chain", NULL, NULL, NULL, "status: the five tasks of the chain, with what each waits for and its evidence", false, true},
-    {"github", "URL", NULL, NULL, "check github_limits: GitHub's API, if not https://api.github.com", false, true},
-    {"github-token-file", "FILE", NULL, NULL, "a token for it, on its first line; only you may read the file", false, true},
+    {"github", "URL", NULL, NULL, "check github_limits: GitHub's API, if not https://api.github.com", false, false},
+    {"github-token-file", "FILE", NULL, NULL, "a token for it, on its first line; only you may read the file", false, false},
     {"ticks", NULL, NULL, NULL, "log: with the rounds, of which there is one each interval", false, true},
     {"for", "WHOM", NULL, NULL, "announce: for support, or users", false, true},
-    {"prometheus", "URL", NULL, NULL, "plan, guards: the Prometheus to ask, as in http://127.0.0.1:9090", false, true},
-    {"prometheus-timeout", "TIME", "5s", NULL, "how long to wait for the answer to a guard", false, true},
-    {"prometheus-token-file", "FILE", NULL, NULL, "a bearer token for it, which only you may read", false, true},
-    {"prometheus-user-file", "FILE", NULL, NULL, "USER:PASSWORD for it, likewise", false, true},
-    {"prometheus-ca", "FILE", NULL, NULL, "the CA that signed its certificate, if not one that the system believes", false, true},
-    {"prometheus-cert", "FILE", NULL, NULL, "your certificate for it, in PEM", false, true},
-    {"prometheus-key", "FILE", NULL, NULL, "its secret key", false, true},
+    {"prometheus", "URL", NULL, NULL, "plan, guards, report, watch: the Prometheus to ask, as in http://127.0.0.1:9090", false, false},
+    {"prometheus-timeout", "TIME", "5s", NULL, "how long to wait for the answer to a guard", false, false},
+    {"prometheus-token-file", "FILE", NULL, NULL, "a bearer token for it, which only you may read", false, false},
+    {"prometheus-user-file", "FILE", NULL, NULL, "USER:PASSWORD for it, likewise", false, false},
+    {"prometheus-ca", "FILE", NULL, NULL, "the CA that signed its certificate, if not one that the system believes", false, false},
+    {"prometheus-cert", "FILE", NULL, NULL, "your certificate for it, in PEM", false, false},
+    {"prometheus-key", "FILE", NULL, NULL, "its secret key", false, false},
     {"prune", NULL, NULL, NULL, "delete the flags that the file, or the source, does not have", false, true},
     {"from", "SYSTEM", NULL, NULL, "whose file it is: flagd (as without it) or unleash", false, true},
     {"approximate", NULL, NULL, NULL,
@@ -277,6 +281,7 @@ static const struct {
     struct option row;
 } special_options[] = {
     {"envs", {"env", "NAME", NULL, NULL, "only for this environment; may be repeated", true, false}},
+    {"reported", {"at", "WHEN", NULL, NULL, "report: of the watch as in 24h, one of its reports; or of a time", false, true}},
     {"starts", {"from", "TIME", NULL, NULL, "when it begins: 2026-12-07T08:00:00Z; by default now", false, true}},
 };
 /* clang-format on */
