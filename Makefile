@@ -244,7 +244,7 @@ install: all man  ## into DESTDIR/PREFIX: programs, library, header, pkg-config,
 	ln -sf libhoist.so.0 $(DESTDIR)$(PREFIX)/lib/libhoist.so
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' deploy/hoist.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hoist.pc
-	for unit in deploy/*.service; do \
+	for unit in deploy/*.service deploy/*.timer; do \
 	  sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1

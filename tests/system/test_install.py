@@ -32,7 +32,8 @@ def installed(tmp_path_factory):
 
 def test_the_files_are_there(installed):
     for path in ("bin/hoistd", "bin/flagctl", "lib/libhoist.a", "lib/libhoist.so", "include/hoist.h", "lib/pkgconfig/hoist.pc",
-                 "lib/systemd/system/hoistd-agent.service", "lib/systemd/system/hoistd-relay.service", "share/bash-completion/completions/flagctl"):
+                 "lib/systemd/system/hoistd-agent.service", "lib/systemd/system/hoistd-relay.service",
+                 "lib/systemd/system/flagctl-release-watch@.service", "lib/systemd/system/flagctl-release-check@.timer", "share/bash-completion/completions/flagctl"):
         assert (installed / "usr" / path).exists(), path
 
 

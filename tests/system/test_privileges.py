@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from hoist import SANITIZED, TOP, wait_until
+from hoist import BUILD, SANITIZED, TOP, wait_until
 
 UNITS = sorted((TOP / "deploy").glob("*.service"))
 EXPOSURE_MAX = 2.0
@@ -28,6 +28,17 @@ def test_the_units_leave_little_open(unit):
     exposure = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", out)[1])
     print(f"{unit.name}: {exposure}")
     assert exposure <= EXPOSURE_MAX, out
+
+
+def test_the_units_of_a_release_are_as_systemd_wants_them(tmp_path):
+    for unit in (TOP / "deploy").glob("flagctl-release-*@.*"):
+        text = unit.read_text().replace("/usr/local/bin", str(BUILD.resolve()))
+        (tmp_path / unit.name.replace("@", "@demo")).write_text(text)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *tmp_path.iterdir()], capture_output=True, text=True)
+    assert len(list(tmp_path.iterdir())) == 3 and done.returncode == 0 and not done.stderr, done.stderr
+    calendar = re.search(r"^OnCalendar=(.*)$", (TOP / "deploy/flagctl-release-check@.timer").read_text(), re.M)[1]
+    said = subprocess.run(["systemd-analyze", "calendar", "--iterations=2", calendar], capture_output=True, text=True, check=True).stdout
+    assert said.count(":00:00 UTC") >= 2, said
 
 
 def trace(lab, name):
