@@ -125,8 +125,8 @@ def good():
 
 @pytest.fixture
 def launched(stage, lab):  # noqa: F811
-    def make(text=PLAN):
-        s = stage(1)
+    def make(text=PLAN, *args):
+        s = stage(1, *args)
         s.prometheus.values.update(left_ratio=0.9)
         s.plan = plan(lab, text)
         s.start()
@@ -200,11 +200,12 @@ def test_reports_come_by_themselves_and_can_be_made_again(launched, lab):
         assert said.code == 2 and why in said.err, said
     assert "had not started" in lab.flagctl("release", "report", "demo", "--at", "2020-01-01T00:00:00Z").err
     assert lab.flagctl("release", "watch", "demo", "--reports", there, "--prometheus", "nowhere").code == 2
+    said = lab.flagctl("release", "watch", "demo", "--reports", there / "not")
+    assert said.code == 2 and "no directory" in said.err
 
 
 def test_the_watch_beside_the_same_hours_before_the_launch(launched, lab):
     history = History(lab, "history", good())
-    bad = History(lab, "bad", {"up": lambda s: 1, "errors_total": lambda s: 0.021, "left_ratio": lambda s: 0.3})
     empty = History(lab, "empty", {})
     s = launched()
     early = lab.flagctl("release", "report", "demo", "--at", "2s")
@@ -238,8 +239,6 @@ def test_the_watch_beside_the_same_hours_before_the_launch(launched, lab):
                  r"Least headroom, headroom \(What GitHub leaves us, to be >= 0.2\): 0.35 at 20", r'fired: Slow\{env="production"\}, for .*, still'):
         assert re.search(line, text), (line, text)
 
-    worse = report(lab, "--prometheus", bad.url)["comparison"]
-    assert worse["baseline"] == "not-met" and {g["guard"]: g["baseline"] for g in worse["guards"]}["errors"] == "not-met"
     nothing = report(lab, "--prometheus", empty.url)
     assert nothing["comparison"]["baseline"] == "unknown" and nothing["fired"]["alerts"] == []
     assert {g["baseline"] for g in nothing["comparison"]["guards"]} == {"unknown", "not-watched"}
@@ -285,10 +284,12 @@ def what_is_missing_is_unknown_and_never_met(lab):
 
 
 def test_how_long_each_part_of_the_way_back_took(launched, lab):
-    s = launched()
+    token = lab.file("token", "s3cret\n")
+    token.chmod(0o600)
+    s = launched(PLAN, "--webhook-token-file", str(token))
     s.wait("live", 2)
     s.prometheus.values.update(errors_total=0.1)
-    s.wait_back_here = s.wait("rolled_back")
+    s.wait("rolled_back")
     back = report(lab)["abort"]
     has(back, {"cause": str, "well": TIME, "failing": TIME, "decided": TIME, "converged": TIME})
     assert "guard errors: FAIL 3 times in a row" in back["cause"]
@@ -303,17 +304,27 @@ def test_how_long_each_part_of_the_way_back_took(launched, lab):
     assert sorted(f.name for f in there.iterdir()) == ["demo-1-end.json", "demo-1-end.md"]
 
     s.prometheus.values.update(errors_total=0.0)
-    began = time.time()
     s.start()
     s.wait("live", 2)
     burning = {'ALERTS{alertname="Burning",alertstate="firing"}': lambda at: 1 if at >= 0 else None}
     fires = History(lab, "fires", burning, days=(0,))
+    body = {"version": "4", "alerts": [{"status": "firing", "fingerprint": "f", "startsAt": "2026-01-01T00:00:00Z", "labels": {"alertname": "Burning"}}]}
+    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{s.primary.http}/hooks/alertmanager", json.dumps(body).encode(), {
+        "Authorization": "Bearer s3cret", "Content-Type": "application/json"}), timeout=10).close()
+    s.wait("rolled_back")
+    alert = report(lab, "--prometheus", fires.url)
+    has(alert["abort"], {"cause": "alert Burning", "well": None, "detect_ms": None, "decide_ms": int, "converge_ms": int})
+    assert alert["abort"]["failing"] == alert["fired"]["alerts"][0]["from"] and 0 < alert["abort"]["decide_ms"] < 60000
+    assert [e["text"] for e in alert["alerts"]] == ["Burning"] and report(lab)["abort"]["failing"] is None
+
+    s.start()
+    s.wait("live", 2)
     lab.ok("release", "abort", "demo", "-m", "it burns", "--author", "olga")
     s.wait("rolled_back")
     hand = report(lab, "--prometheus", fires.url)
-    assert hand["id"] == 2 and hand["abort"]["cause"] == "olga: it burns" and hand["abort"]["detect_ms"] is hand["abort"]["decide_ms"] is None
+    assert hand["id"] == 3 and hand["abort"]["cause"] == "olga: it burns" and hand["abort"]["detect_ms"] is hand["abort"]["decide_ms"] is None
     assert hand["abort"]["converge_ms"] >= 0 and [e["event"] for e in hand["interventions"]] == ["aborted"]
-    assert [a["alert"] for a in hand["fired"]["alerts"]] == ["Burning"] and time.time() - began < 60
+    assert [a["alert"] for a in hand["fired"]["alerts"]] == ["Burning"]
 
 
 def test_status_says_who_is_on_duty(launched, lab):

@@ -6,7 +6,7 @@
 
 enum { REPORT_MAX = 64 << 20, REPORT_NAME_SIZE = 64 };
 
-/* All of it, of what was told. `config` NULL: no Prometheus is asked. */
+/* All of it. `config` NULL: no Prometheus is asked. */
 json_t *report_json(const struct story *t, const struct prometheus_config *config);
 
 /* The same as Markdown, for people to file. */
@@ -21,6 +21,9 @@ struct reports { /* the files of `release watch --reports`; all but `dir` zero a
     int64_t again_ms; /* when what could not be written is tried again */
     bool done;        /* what was due then is there */
 };
+
+/* Whether there is such a directory, and Prometheus is named rightly. False: not so, and that was shown. */
+bool reports_may_begin(struct call *c, const char *dir, int *ret_exit);
 
 /* Write those that `status` makes due: NAME-ID-24h.md and .json, and NAME-ID-end. What is there stays. False:
  * one could not be written, and that was shown. */

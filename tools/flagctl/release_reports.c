@@ -1,7 +1,7 @@
 /* release watch --reports: the reports of a watch, written into a directory when each is due. */
-#include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -139,6 +139,18 @@ static uint64_t stage_of(const json_t *status)
     if (!ended && strcmp(text_of(status, "phase"), "watch") != 0)
         return 0;
     return number_of(status, "step") * 4 + soaked * 2 + ended;
+}
+
+bool reports_may_begin(struct call *c, const char *dir, int *ret_exit)
+{
+    struct prometheus_config config;
+    struct stat st;
+    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        *ret_exit = show_failure(c, EXIT_INPUT, "input", "make it, or name another",
+                                 "--reports %s: this is no directory", dir);
+        return false;
+    }
+    return !options_get(c->options, "prometheus") || release_prometheus(c, &config, ret_exit);
 }
 
 bool reports_look(struct reports *r, struct call *c, const json_t *status)

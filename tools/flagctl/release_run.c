@@ -439,9 +439,8 @@ static int watch(struct call *c)
 {
     struct buf last = BUF_INIT(64 << 10);
     struct reports reports = {.dir = options_get(c->options, "reports")};
-    struct prometheus_config config;
     int exit = EXIT_DONE;
-    if (options_get(c->options, "prometheus") && !release_prometheus(c, &config, &exit))
+    if (reports.dir && !reports_may_begin(c, reports.dir, &exit))
         return exit;
     for (bool over = false; !over;) {
         struct reply r;
