@@ -13,6 +13,7 @@ import pytest
 
 from hoist import BUILD, TOP, clean_env, free_port, wait_until
 from test_json import TIME, has
+from test_notify import Receiver, secret
 from test_release import Stage, pytestmark, stage  # noqa: F401
 
 DAY = 86400
@@ -151,11 +152,14 @@ def sign_when_asked(s, lab):
 
 
 def test_reports_come_by_themselves_and_can_be_made_again(launched, lab):
-    history = History(lab, "history", good())
+    history, told = History(lab, "history", good()), Receiver()
     there = lab.dir / "reports"
     there.mkdir()
-    s = launched()
+    s = launched(PLAN + "sinks: [{name: team, url_ref: ops}]\n", "--notify", f"ops=json:{secret(lab, 'url', told.port, 'a-key-that-signs')}")
     first = watch(lab, there, "--prometheus", history.url)
+    early = lab.flagctl("release", "report", "demo", "--at", "3s")
+    assert early.code == 3 and "has not lasted so long" in early.err
+    assert report(lab, "--prometheus", history.url, "--at", s.status()["started"])["comparison"]["result"] == "no-watch"
     files = lambda: sorted(f.name for f in there.iterdir())
     wait_until(lambda: files() == ["demo-1-1s.json", "demo-1-1s.md"], 60000, what="the first report")
     first.kill()
@@ -202,18 +206,15 @@ def test_reports_come_by_themselves_and_can_be_made_again(launched, lab):
     assert lab.flagctl("release", "watch", "demo", "--reports", there, "--prometheus", "nowhere").code == 2
     said = lab.flagctl("release", "watch", "demo", "--reports", there / "not")
     assert said.code == 2 and "no directory" in said.err
+    heard = lambda: [line for e in told.taken() if e["event"] == "release" for line in e["text"] if line.startswith("watched for")]
+    wait_until(lambda: len(heard()) == 3, what="the sink has heard of each report")
+    assert heard() == [f"watched for {name}: its report is flagctl release report demo --at {name}" for name in ("1s", "2s", "3s")]
+    told.close()
+    the_watch_beside_the_same_hours_before_the_launch(lab, history)
 
 
-def test_the_watch_beside_the_same_hours_before_the_launch(launched, lab):
-    history = History(lab, "history", good())
+def the_watch_beside_the_same_hours_before_the_launch(lab, history):
     empty = History(lab, "empty", {})
-    s = launched()
-    early = lab.flagctl("release", "report", "demo", "--at", "2s")
-    assert early.code == 3 and "has not lasted so long" in early.err
-    assert report(lab, "--prometheus", history.url)["comparison"]["result"] == "no-watch"
-    sign_when_asked(s, lab)
-    s.wait("completed")
-
     whole = report(lab, "--prometheus", history.url)
     compared = whole["comparison"]
     assert compared["result"] == "compared" and compared["baseline"] == "met" and compared["days"] == 1 and compared["step_ms"] == 200

@@ -745,6 +745,25 @@ static void a_certificate_must_be_of_the_name_and_the_ca(void **state)
     assert_int_equal(pthread_create(&port_of->thread, NULL, accept_all, port_of), 0);
 }
 
+static void a_span_has_no_more_points_than_prometheus_answers(void **state)
+{
+    const int64_t hour = 3600000, spans[] = {0, 1, 999, hour, 72 * hour, 366 * 24 * hour},
+                  least[] = {100, 15000, 24 * hour};
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
+        for (size_t k = 0; k < sizeof least / sizeof *least; k++) {
+            struct prometheus_range r = {.from_ms = 7, .to_ms = 7 + spans[i]};
+            r.step_ms = prometheus_range_step(spans[i], least[k]);
+            assert_true(r.step_ms >= least[k]);
+            assert_in_range(prometheus_range_points(&r), 1, PROMETHEUS_POINTS_MAX);
+        }
+    struct prometheus_range days = {.to_ms = 72 * hour,
+                                    .step_ms = prometheus_range_step(72 * hour, 15000)};
+    assert_in_range(prometheus_range_points(&days), 9900, PROMETHEUS_POINTS_MAX);
+    struct prometheus_range backwards = {.from_ms = 1, .to_ms = 0, .step_ms = 1};
+    assert_int_equal(prometheus_range_points(&backwards), 0);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -762,6 +781,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_answer_that_is_too_long_is_left, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_answer_that_breaks_off_is_an_error, set_up, tear_down),
         cmocka_unit_test(where_nobody_listens_is_an_error),
+        cmocka_unit_test(a_span_has_no_more_points_than_prometheus_answers),
         cmocka_unit_test_setup_teardown(whoever_asks_a_prometheus_that_hangs_goes_on_at_once,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_hangs_says_how_long_it_was_waited_for, set_up,
