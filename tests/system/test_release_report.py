@@ -243,6 +243,11 @@ def the_watch_beside_the_same_hours_before_the_launch(lab, history):
     nothing = report(lab, "--prometheus", empty.url)
     assert nothing["comparison"]["baseline"] == "unknown" and nothing["fired"]["alerts"] == []
     assert {g["baseline"] for g in nothing["comparison"]["guards"]} == {"unknown", "not-watched"}
+    settings = lab.dir / ".config/hoist/flagctl.yaml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"prometheus: {history.url}\n")
+    assert report(lab)["comparison"] == compared, "as the units in deploy/ say whom to ask"
+    settings.unlink()
     empty.process.kill()
     away = report(lab, "--prometheus", empty.url)
     assert away["comparison"]["baseline"] == "unknown" and away["fired"]["result"] == "no-answer"

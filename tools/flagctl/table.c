@@ -146,12 +146,13 @@ const struct subcommand subcommands[] = {
      "owner and evidence. Exit 0: moving or completed, 10: stands still, 11: rolled back. watch\n"
      "prints that as it changes, until the end. log has all that happened, rounds with --ticks.\n"
      "check runs the commands that its step asks for, here, and attests how they ended; exit 4 where\n"
-     "one failed. github_limits is built in: it asks GitHub's API (--github) what it grants. sign signs for a role of the plan. hold, abort and note say why by -m; abort takes\n"
-     "everything back to the baseline at once. report says what it was, in Markdown or --json: steps,\n"
-     "guards, alerts, what people did, the way back, drills, notes; with --prometheus also the watch\n"
-     "beside the same hours before the launch, whether its baseline is met, and what fired. --at says\n"
-     "of when; of rounds and events it has only what is not older than --since. With --reports watch\n"
-     "writes the watch's reports into a directory when each is due, and one at the end.",
+     "one failed. github_limits is built in: it asks GitHub's API (--github) what it grants. sign signs\n"
+     "for a role of the plan. hold, abort and note say why by -m; abort takes everything back to the\n"
+     "baseline at once. report says what it was, in Markdown or --json: steps, guards, alerts, what\n"
+     "people did, the way back, drills, notes; with --prometheus also the watch beside the same hours\n"
+     "before the launch, whether its baseline is met, and what fired. --at says of when; of rounds and\n"
+     "events it has only what is not older than --since. With --reports watch writes the watch's\n"
+     "reports into a directory when each is due, and one at the end.",
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout help "
      "author m yes strict flags canonical for starts prometheus prometheus-timeout prometheus-token-file "
      "prometheus-user-file prometheus-ca prometheus-cert prometheus-key events save commit chain ticks "
@@ -281,7 +282,7 @@ static const struct {
     struct option row;
 } special_options[] = {
     {"envs", {"env", "NAME", NULL, NULL, "only for this environment; may be repeated", true, false}},
-    {"reported", {"at", "WHEN", NULL, NULL, "report: of the watch as in 24h, one of its reports; or of a time", false, true}},
+    {"reported", {"at", "WHEN", NULL, NULL, "report: as it was when the watch had lasted so long, as in 24h; or at a time", false, true}},
     {"starts", {"from", "TIME", NULL, NULL, "when it begins: 2026-12-07T08:00:00Z; by default now", false, true}},
 };
 /* clang-format on */
