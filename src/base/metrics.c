@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -175,12 +174,7 @@ double metric_value(const struct metric *m)
 static void add_number(struct buf *out, double v)
 {
     char text[TEXT_NUMBER_SIZE];
-    if (isnan(v))
-        snprintf(text, sizeof text, "NaN");
-    else if (isinf(v))
-        snprintf(text, sizeof text, v > 0 ? "+Inf" : "-Inf");
-    else
-        text_number(text, v);
+    text_number(text, v);
     buf_add_str(out, text);
 }
 

@@ -156,6 +156,10 @@ int text_digits(char out[TEXT_DIGITS_SIZE], double v)
 
 void text_number(char out[TEXT_NUMBER_SIZE], double v)
 {
+    if (!isfinite(v)) { /* no digits to look for */
+        snprintf(out, TEXT_NUMBER_SIZE, "%s", isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
+        return;
+    }
     if (v == trunc(v) && fabs(v) < 9007199254740992.0) {
         snprintf(out, TEXT_NUMBER_SIZE, "%.0f", v == 0 ? 0.0 : v);
         return;

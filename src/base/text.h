@@ -21,7 +21,8 @@ void text_time(char out[TEXT_TIME_SIZE], int64_t wall_ms);
 /* The milliseconds of such a time, as text_time() writes it or without a fraction. EINVAL. */
 MUST_USE enum hoist_err text_time_read(const char *in, int64_t *ret_wall_ms);
 
-/* The shortest decimal that reads back as `v`; whole numbers below 2^53 without a point. */
+/* The shortest decimal that reads back as `v`; whole numbers below 2^53 without a point. What is no
+ * number is named as Prometheus has it: NaN, +Inf, -Inf. */
 void text_number(char out[TEXT_NUMBER_SIZE], double v);
 
 /* The shortest digits that read back as `v`, which is finite and above 0: v = 0.DIGITS × 10^n.

@@ -92,6 +92,20 @@ static void a_number_is_short_and_reads_back(void **state)
     }
 }
 
+static void what_is_no_number_is_named(void **state)
+{
+    char out[TEXT_NUMBER_SIZE];
+    (void)state;
+    text_number(out, NAN);
+    assert_string_equal(out, "NaN");
+    text_number(out, -NAN);
+    assert_string_equal(out, "NaN");
+    text_number(out, INFINITY);
+    assert_string_equal(out, "+Inf");
+    text_number(out, -INFINITY);
+    assert_string_equal(out, "-Inf");
+}
+
 static void a_decimal_is_the_nearest_double(void **state)
 {
     static const char *const cases[] = {
@@ -255,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_time_is_rfc_3339_with_milliseconds),
         cmocka_unit_test(a_number_is_short_and_reads_back),
+        cmocka_unit_test(what_is_no_number_is_named),
         cmocka_unit_test(a_decimal_is_the_nearest_double),
         cmocka_unit_test(the_shortest_digits_read_back),
         cmocka_unit_test(hex_goes_there_and_back),
