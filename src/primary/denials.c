@@ -116,26 +116,41 @@ void denials_add(struct denials *d, const struct denial *x)
     pthread_mutex_unlock(&d->lock);
 }
 
+static uint32_t waiting(struct denials *d)
+{
+    pthread_mutex_lock(&d->lock);
+    uint32_t count = d->count;
+    pthread_mutex_unlock(&d->lock);
+    return count;
+}
+
+static void drop(struct denials *d, uint32_t count)
+{
+    pthread_mutex_lock(&d->lock);
+    for (uint32_t i = 0; i < count; i++)
+        buf_done(&d->rows[i]);
+    d->count -= count;
+    memmove(d->rows, d->rows + count, d->count * sizeof *d->rows);
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* Without the lock, which others want while the disk is waited for: they only add behind `count`. */
 enum hoist_err denials_write(struct denials *d, struct store *s)
 {
     struct store_write *w;
-    enum hoist_err err = HOIST_OK;
-    pthread_mutex_lock(&d->lock);
-    if (d->count == 0)
-        goto out;
-    err = store_write_begin(s, &w);
+    uint32_t count = waiting(d);
+    if (count == 0)
+        return HOIST_OK;
+    enum hoist_err err = store_write_begin(s, &w);
     if (err != HOIST_OK)
-        goto out;
-    for (uint32_t i = 0; i < d->count && err == HOIST_OK; i++)
+        return err;
+    for (uint32_t i = 0; i < count && err == HOIST_OK; i++)
         err = store_denial_put(w, buf_slice(&d->rows[i]));
     if (err == HOIST_OK)
         err = store_write_commit(w);
     else
         store_write_abort(w);
-    for (uint32_t i = 0; i < d->count; i++)
-        buf_done(&d->rows[i]);
-    d->count = 0;
-out:
-    pthread_mutex_unlock(&d->lock);
+    if (err == HOIST_OK)
+        drop(d, count);
     return err;
 }

@@ -25,7 +25,8 @@ void denials_free(struct denials *d);
 /* Any thread. `d` may be NULL: then it is counted alone. */
 void denials_add(struct denials *d, const struct denial *x);
 
-/* Write what waits, in a transaction of its own. The writer's thread. */
+/* Write what waits, in a transaction of its own. What cannot be written waits on, and what comes when
+ * too much waits is left out. The writer's thread. */
 MUST_USE enum hoist_err denials_write(struct denials *d, struct store *s);
 
 #endif

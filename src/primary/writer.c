@@ -286,7 +286,7 @@ static void keep_denials(struct primary *p)
         log_error("primary: %s; no changes are taken until the store was opened again", err_last());
         atomic_store(&p->broken, true);
     } else if (err != HOIST_OK) {
-        log_warn("primary: what was denied is not kept: %s; it is in the log alone", err_last());
+        log_warn("primary: what was denied is not kept: %s; it is tried again", err_last());
     }
 }
 
