@@ -164,6 +164,14 @@ static enum hoist_err tick(struct release *r, const struct release_work *work,
     return release_take(r, work, &e, &fx);
 }
 
+static void count_verdicts(struct release *r, const struct release_round *round)
+{
+    for (uint32_t left = round->asked; left; left &= left - 1) {
+        uint32_t guard = (uint32_t)__builtin_ctz(left);
+        r->next_verdicts[guard][round->answers[guard].verdict - RELEASE_PASS]++;
+    }
+}
+
 enum hoist_err release_take_round(struct releases *rs, const struct release_work *work,
                                   const struct release_round *round)
 {
@@ -173,7 +181,7 @@ enum hoist_err release_take_round(struct releases *rs, const struct release_work
     r->asked = false;
     if (r->next.state == RELEASE_ENDED)
         return HOIST_OK;
-    releases_count(rs, r, round->asked, round->answers);
+    count_verdicts(r, round);
     enum hoist_err err = see_overrides(r, work);
     if (!err)
         err = see_changes(r, work);

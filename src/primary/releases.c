@@ -181,6 +181,7 @@ void releases_begin(struct releases *rs)
         r->next = r->record;
         r->next_sequence = r->sequence;
         r->next_yielded = r->yielded;
+        memset(r->next_verdicts, 0, sizeof r->next_verdicts);
         buf_clear(&r->lines);
         if (!r->is_new)
             continue;
@@ -205,6 +206,13 @@ static void tell(struct release *r)
     buf_clear(&r->lines);
 }
 
+static void add_verdicts(struct release *r)
+{
+    for (uint32_t guard = 0; guard < r->plan->guard_count; guard++)
+        for (uint32_t v = 0; v < 4; v++)
+            r->verdicts[guard][v] += r->next_verdicts[guard][v];
+}
+
 void releases_committed(struct releases *rs)
 {
     pthread_mutex_lock(&rs->lock);
@@ -215,22 +223,12 @@ void releases_committed(struct releases *rs)
         r->record = r->next;
         r->sequence = r->next_sequence;
         r->yielded = r->next_yielded;
+        add_verdicts(r);
         r->is_new = r->was_read = false;
     }
     pthread_mutex_unlock(&rs->lock);
     for (uint32_t i = 0; i < rs->count; i++)
         tell(rs->all[i]);
-}
-
-void releases_count(struct releases *rs, struct release *r, uint32_t asked,
-                    const struct release_answer *answers)
-{
-    pthread_mutex_lock(&rs->lock);
-    for (uint32_t left = asked; left; left &= left - 1) {
-        uint32_t guard = (uint32_t)__builtin_ctz(left);
-        r->verdicts[guard][answers[guard].verdict - RELEASE_PASS]++;
-    }
-    pthread_mutex_unlock(&rs->lock);
 }
 
 uint32_t releases_live(const struct releases *rs)

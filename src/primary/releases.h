@@ -40,8 +40,9 @@ struct release {
     bool is_new;
     bool was_read; /* from the store, and its log does not say yet that the primary was restarted */
 
-    uint64_t verdicts[RELEASE_GUARDS_MAX]
-                     [4]; /* PASS to ERROR, since the start; under the lock, too */
+    /* PASS to ERROR, since the start; under the lock, too. And those of the transaction under way. */
+    uint64_t verdicts[RELEASE_GUARDS_MAX][4];
+    uint32_t next_verdicts[RELEASE_GUARDS_MAX][4];
 
     int64_t due_ms; /* when the next round is to begin; clock_mono_ms() */
     bool asked;     /* a round has begun, and has no answers yet */
@@ -58,10 +59,6 @@ void releases_close(struct releases *rs);
 /* Before a transaction: nothing of the last one counts that was not committed. And after its commit. */
 void releases_begin(struct releases *rs);
 void releases_committed(struct releases *rs);
-
-/* A round's verdicts, for the metrics. */
-void releases_count(struct releases *rs, struct release *r, uint32_t asked,
-                    const struct release_answer *answers);
 
 /* The newest release of that name; NULL: there is none. */
 struct release *releases_find(const struct releases *rs, struct slice name);

@@ -248,16 +248,11 @@ static void a_signature_that_is_said_again_is_answered_and_not_put_again(void **
     assert_int_equal(rows_of(s, 1), 3);
 }
 
-static void exposures_of_a_round_that_was_not_committed_count_in_the_next(void **state)
+/* As when another job of its batch fails, and each is run again alone. */
+static void round_that_is_not_committed(struct stage *s)
 {
-    struct stage *s = *state;
     struct store_write *w;
     struct answer a = ANSWER_INIT;
-    go_to_production(s);
-    rounds(s, 1);
-    uint64_t before = demo(s)->record.exposed;
-    yield_more(s, "production", 100);
-    hosts_have_it(s, true);
     struct release_round round = {.id = 1, .step = demo(s)->record.step, .asked = 3};
     memcpy(round.answers, s->answers, sizeof s->answers);
     assert_int_equal(store_write_begin(s->kit->store, &w), HOIST_OK);
@@ -265,9 +260,34 @@ static void exposures_of_a_round_that_was_not_committed_count_in_the_next(void *
     struct release_work work = {.w = w, .fleet = s->kit->fleet, .wall_ms = wall(), .answer = &a};
     assert_int_equal(release_take_round(s->releases, &work, &round), HOIST_OK);
     store_write_abort(w);
+    answer_done(&a);
+}
+
+static void exposures_of_a_round_that_was_not_committed_count_in_the_next(void **state)
+{
+    struct stage *s = *state;
+    go_to_production(s);
+    rounds(s, 1);
+    uint64_t before = demo(s)->record.exposed;
+    yield_more(s, "production", 100);
+    hosts_have_it(s, true);
+    round_that_is_not_committed(s);
     round_of(s);
     assert_true(demo(s)->record.exposed >= before + 100);
-    answer_done(&a);
+}
+
+static void verdicts_of_a_round_that_was_not_committed_count_once(void **state)
+{
+    struct stage *s = *state;
+    go_to_production(s);
+    uint64_t before = demo(s)->verdicts[1][0];
+    round_that_is_not_committed(s);
+    assert_true(demo(s)->verdicts[1][0] == before);
+    round_of(s);
+    assert_true(demo(s)->verdicts[1][0] == before + 1);
+    round_that_is_not_committed(s);
+    rounds(s, 2);
+    assert_true(demo(s)->verdicts[1][0] == before + 3);
 }
 
 /* ------------------------------------------------------------------ memory, room */
@@ -569,3 +589,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+        RELEASE_TEST(verdicts_of_a_round_that_was_not_committed_count_once),
