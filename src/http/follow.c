@@ -61,21 +61,31 @@ static void lose(struct follow *f, uint32_t id)
     f->lost++;
 }
 
-/* ENOMEM; what cannot be read is said, and passed. */
-static enum hoist_err take_up(struct follow *f, const struct store_release_row *row)
+static enum hoist_err read_plan(struct store_read *r, uint32_t id, struct release_plan **ret)
 {
+    struct store_release_row row;
     struct problems problems = {0}, warnings = {0};
-    struct release_plan *plan = NULL;
-    enum hoist_err err = row->sequence ? err_set(HOIST_ECORRUPT, "its plan is missing")
-                                       : release_plan_read(row->row, &plan, &problems, &warnings);
+    enum hoist_err err = store_release_next(r, id, 0, &row);
+    if (!err && row.sequence)
+        err = err_set(HOIST_ECORRUPT, "its plan is missing");
+    if (!err)
+        err = release_plan_read(row.row, ret, &problems, &warnings);
     if (err == HOIST_EINVAL)
         err = err_set(HOIST_ECORRUPT, "its plan has problems");
     problems_done(&problems);
     problems_done(&warnings);
-    if (err == HOIST_ENOMEM)
+    return err;
+}
+
+/* ENOMEM, EIO; what is damaged is said, and passed. */
+static enum hoist_err take_up(struct follow *f, struct store_read *r, uint32_t id)
+{
+    struct release_plan *plan = NULL;
+    enum hoist_err err = read_plan(r, id, &plan);
+    if (err && err != HOIST_ECORRUPT)
         return err;
     if (err)
-        lose(f, row->id);
+        lose(f, id);
     if (err || !names_sink(f, plan)) {
         release_plan_free(plan);
         return HOIST_OK;
@@ -88,7 +98,7 @@ static enum hoist_err take_up(struct follow *f, const struct store_release_row *
         release_plan_free(plan);
         return err_set(HOIST_ENOMEM, "out of memory");
     }
-    d->id = row->id;
+    d->id = id;
     d->plan = plan;
     f->all[f->count++] = d;
     return HOIST_OK;
@@ -103,14 +113,15 @@ static void let_go(struct follow *f, size_t i)
 /* Releases that came since the last look. */
 static enum hoist_err take_up_new(struct follow *f, struct store_read *r, bool *ret_more)
 {
-    struct store_release_row row;
+    uint32_t id;
     for (int i = 0; i < LOOK_RELEASES && f->last_id < UINT32_MAX; i++) {
-        enum hoist_err err = store_release_next(r, f->last_id + 1, 0, &row);
-        if (err == HOIST_OK)
-            err = take_up(f, &row);
+        enum hoist_err err = store_release_find(r, f->last_id + 1, &id);
         if (err)
             return err == HOIST_ENOTFOUND ? HOIST_OK : err;
-        f->last_id = row.id;
+        err = take_up(f, r, id);
+        if (err)
+            return err;
+        f->last_id = id;
     }
     *ret_more = true;
     return HOIST_OK;
@@ -154,8 +165,8 @@ static enum hoist_err next_event(const struct followed *d, struct store_read *r,
     struct store_release_row row;
     uint64_t sequence = d->sequence + FIRST_EVENT;
     enum hoist_err err = store_release_next(r, d->id, sequence, &row);
-    if (err || row.id != d->id)
-        return err ? err : HOIST_ENOTFOUND;
+    if (err)
+        return err;
     if (row.sequence != sequence)
         return err_set(HOIST_ECORRUPT, "event %" PRIu64 " is missing", sequence);
     return release_event_decode(row.row, ret);
@@ -242,7 +253,7 @@ static enum hoist_err pass_all(struct follow *f, struct store_read *r)
     for (size_t i = 0; i < f->count; i++) {
         uint64_t last = 0;
         uint32_t id = f->all[i]->id;
-        while (store_release_next(r, id, last + 1, &row) == HOIST_OK && row.id == id)
+        while (store_release_next(r, id, last + 1, &row) == HOIST_OK)
             last = row.sequence;
         place_name(id, name);
         if (!cursor_place(f->cursor, name, last))
@@ -254,15 +265,15 @@ static enum hoist_err pass_all(struct follow *f, struct store_read *r)
 /* Behind the last release that needs no telling; behind the last one, if the store was set back. */
 static enum hoist_err find_begin(struct follow *f, struct store_read *r)
 {
-    struct store_release_row row;
+    uint32_t id;
     enum hoist_err err = HOIST_OK;
     struct cursor_at *done = cursor_place(f->cursor, done_name, 0);
     if (!done)
         return err_set(HOIST_ENOMEM, "out of memory");
     while (!err && f->last_id < done->version) {
-        err = store_release_next(r, f->last_id + 1, 0, &row);
-        if (!err && row.id <= done->version)
-            f->last_id = row.id;
+        err = store_release_find(r, f->last_id + 1, &id);
+        if (!err && id <= done->version)
+            f->last_id = id;
         else if (!err)
             f->last_id = (uint32_t)done->version;
     }

@@ -396,7 +396,7 @@ static void show_log(struct logging *l, const struct release *r)
     json_key(l->w, "events");
     json_array_begin(l->w);
     while (l->limit > 0 && store_release_next(l->r, r->id, at, &row) == HOIST_OK &&
-           row.id == r->id && release_event_decode(row.row, &e) == HOIST_OK) {
+           release_event_decode(row.row, &e) == HOIST_OK) {
         at = row.sequence + 1;
         if (e.kind == RELEASE_TICK && !l->ticks)
             continue;
@@ -440,7 +440,7 @@ static uint32_t plan_of(struct releases *rs, struct store_read *r, struct slice 
     if (!borrowed)
         return no_release(name, out);
     enum hoist_err err = store_release_next(r, borrowed->id, 0, &row);
-    if (!err && row.id == borrowed->id && row.sequence == 0) {
+    if (!err && row.sequence == 0) {
         json_object_begin(&w);
         put_slice(&w, "release", borrowed->plan->name);
         put_u64(&w, "id", borrowed->id);

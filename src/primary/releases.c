@@ -59,7 +59,7 @@ static enum hoist_err fold(struct store_read *read, struct release *r)
     enum hoist_err err = HOIST_OK;
     for (r->sequence = RELEASE_FIRST_EVENT; !err; r->sequence++) {
         err = store_release_next(read, r->id, r->sequence, &row);
-        if (err == HOIST_ENOTFOUND || (!err && row.id != r->id))
+        if (err == HOIST_ENOTFOUND)
             return HOIST_OK;
         if (!err && row.sequence != r->sequence)
             err = err_set(HOIST_ECORRUPT, "event %" PRIu64 " is missing", r->sequence);
@@ -77,7 +77,7 @@ static enum hoist_err read_release(struct store_read *read, uint32_t id, struct 
         return err_set(HOIST_ENOMEM, "out of memory");
     r->was_read = true;
     enum hoist_err err = store_release_next(read, id, 0, &row);
-    if (err == HOIST_OK && (row.id != id || row.sequence != 0))
+    if (err == HOIST_OK && row.sequence != 0)
         err = err_set(HOIST_ECORRUPT, "its plan is missing");
     if (!err)
         err = read_plan(row.row, &r->plan);

@@ -26,11 +26,13 @@ enum hoist_err release_rows_forget(struct store_write *w)
     return rc ? db_err(rc, "forget releases") : HOIST_OK;
 }
 
-static enum hoist_err give(MDB_val key, MDB_val row, struct store_release_row *ret)
+/* Unless it is another release's, damaged or not. */
+static enum hoist_err give(uint32_t id, MDB_val key, MDB_val row, struct store_release_row *ret)
 {
+    if (key.mv_size == KEY_SIZE && be32_read(key.mv_data) != id)
+        return HOIST_ENOTFOUND;
     if (key.mv_size != KEY_SIZE || !sealed_open(slice_val(key), slice_val(row), &ret->row))
         return err_set(HOIST_ECORRUPT, "store: a row of a release is not what was written");
-    ret->id = be32_read(key.mv_data);
     ret->sequence = be64_read((const uint8_t *)key.mv_data + 4);
     return HOIST_OK;
 }
@@ -70,7 +72,7 @@ enum hoist_err store_release_next(struct store_read *r, uint32_t id, uint64_t se
     MDB_val key, row;
     make_key(at, id, sequence);
     enum hoist_err err = find(r, at, &key, &row);
-    return err ? err : give(key, row, ret);
+    return err ? err : give(id, key, row, ret);
 }
 
 enum hoist_err check_releases(struct check *c)

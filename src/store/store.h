@@ -236,7 +236,6 @@ MUST_USE enum hoist_err store_usage_get(struct store_read *r, uint16_t env, stru
 MUST_USE enum hoist_err store_usage_since(struct store_read *r, int64_t *ret_ms);
 
 struct store_release_row {
-    uint32_t id;
     uint64_t sequence;
     struct slice row;
 };
@@ -244,7 +243,7 @@ struct store_release_row {
 /* The first release at or behind `id`; its rows may be damaged. ENOTFOUND: there is none. */
 MUST_USE enum hoist_err store_release_find(struct store_read *r, uint32_t id, uint32_t *ret_id);
 
-/* The first row of a release at or behind (id, sequence). ENOTFOUND: there is none. */
+/* The first row of release `id` at or behind `sequence`. ENOTFOUND: it has none; ECORRUPT: it is damaged. */
 MUST_USE enum hoist_err store_release_next(struct store_read *r, uint32_t id, uint64_t sequence,
                                            struct store_release_row *ret);
 

@@ -3,6 +3,7 @@
 
 #include "http/follow.h"
 #include "release/plan_file.h"
+#include "store/write_int.h"
 
 #define PLAN(sinks, name)                                                                          \
     "release: " name "\n"                                                                          \
@@ -31,6 +32,20 @@ static void put_row(struct kit *k, uint32_t id, uint64_t sequence, struct slice 
     struct store_write *w;
     assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
     assert_int_equal(store_release_put(w, id, sequence, row), HOIST_OK);
+    assert_int_equal(store_write_commit(w), HOIST_OK);
+}
+
+/* A row that is not what was written. */
+static void spoil(struct kit *k, uint32_t id, uint64_t sequence)
+{
+    struct store_write *w;
+    uint8_t key[12];
+    be32_write(key, id);
+    be64_write(key + 4, sequence);
+    assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
+    assert_int_equal(
+        write_put(w, DB_RELEASES, val_of(slice_of(key, sizeof key)), SLICE("12345678 damaged"), 0),
+        HOIST_OK);
     assert_int_equal(store_write_commit(w), HOIST_OK);
 }
 
@@ -253,6 +268,37 @@ static void what_cannot_be_read_is_counted_and_holds_up_no_other(void **state)
     sink_end(&ops);
 }
 
+static void a_damaged_plan_is_passed_and_holds_up_no_other(void **state)
+{
+    struct kit *k = *state;
+    struct heard ops;
+    sink_begin(k, dir, "ops", &ops);
+    start(k, 1, plan_text);
+    start(k, 2, plan_text);
+    spoil(k, 2, 0);
+    start(k, 3, plan_text);
+    assert_string_equal(hears(k, &ops), "1/1 started by mara; 3/1 started by mara; ");
+    assert_int_equal(ops.follow.lost, 1);
+    sink_end(&ops);
+}
+
+static void a_damaged_plan_among_what_needs_no_telling_keeps_no_sink_from_its_begin(void **state)
+{
+    struct kit *k = *state;
+    struct heard ops;
+    sink_begin(k, dir, "ops", &ops);
+    cursor_place(&ops.cursor, "release/done", 0)->version = 2;
+    sink_end(&ops);
+    start(k, 1, plan_text);
+    start(k, 2, plan_text);
+    spoil(k, 1, 0);
+    sink_begin(k, dir, "ops", &ops);
+    start(k, 3, plan_text);
+    assert_string_equal(hears(k, &ops), "3/1 started by mara; ");
+    assert_int_equal(ops.follow.lost, 0); /* nobody asked for it */
+    sink_end(&ops);
+}
+
 static void a_store_that_was_set_back_is_followed_from_there(void **state)
 {
     struct kit *k = *state;
@@ -282,6 +328,8 @@ int main(void)
         FOLLOW_TEST(a_sink_that_is_new_hears_what_happens_from_then_on),
         FOLLOW_TEST(a_release_that_has_ended_leaves_the_cursor),
         FOLLOW_TEST(what_cannot_be_read_is_counted_and_holds_up_no_other),
+        FOLLOW_TEST(a_damaged_plan_is_passed_and_holds_up_no_other),
+        FOLLOW_TEST(a_damaged_plan_among_what_needs_no_telling_keeps_no_sink_from_its_begin),
         FOLLOW_TEST(a_store_that_was_set_back_is_followed_from_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,7 @@ static uint32_t rows_of(struct stage *s, uint32_t id)
     uint32_t n = 0;
     uint64_t at = 0;
     assert_int_equal(store_read_begin(s->kit->store, false, &r), HOIST_OK);
-    for (; store_release_next(r, id, at, &row) == HOIST_OK && row.id == id; n++)
+    for (; store_release_next(r, id, at, &row) == HOIST_OK; n++)
         at = row.sequence + 1;
     store_read_end(r);
     return n;
@@ -458,6 +458,17 @@ static void a_damaged_row_costs_one_release_and_not_the_others(void **state)
     assert_int_equal(releases_live(s->releases), 0);
 }
 
+static void a_damaged_plan_costs_no_release_before_it(void **state)
+{
+    struct stage *s = *state;
+    start_two(s);
+    spoil(s, 2, 0);
+    restart(s);
+    assert_non_null(releases_find(s->releases, SLICE("one")));
+    assert_null(releases_find(s->releases, SLICE("two")));
+    tell_ok(s, "release_abort", "olga", say("one", "no"));
+}
+
 static void a_plan_that_cannot_be_read_any_more_costs_its_release_alone(void **state)
 {
     struct stage *s = *state;
@@ -579,9 +590,11 @@ int main(void)
         RELEASE_TEST(it_is_started_and_aborted_in_one_batch),
         RELEASE_TEST(a_signature_that_is_said_again_is_answered_and_not_put_again),
         RELEASE_TEST(exposures_of_a_round_that_was_not_committed_count_in_the_next),
+        RELEASE_TEST(verdicts_of_a_round_that_was_not_committed_count_once),
         RELEASE_TEST(any_allocation_may_fail_from_the_start_to_the_end),
         RELEASE_TEST(a_full_store_keeps_it_where_it_is_and_not_from_going_back),
         RELEASE_TEST(a_damaged_row_costs_one_release_and_not_the_others),
+        RELEASE_TEST(a_damaged_plan_costs_no_release_before_it),
         RELEASE_TEST(a_plan_that_cannot_be_read_any_more_costs_its_release_alone),
         RELEASE_TEST(the_way_back_needs_no_log),
         RELEASE_TEST(the_way_back_leads_over_a_new_epoch),
@@ -589,4 +602,3 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
-        RELEASE_TEST(verdicts_of_a_round_that_was_not_committed_count_once),
