@@ -10,14 +10,15 @@
 
 enum { DAYS_DEFAULT = 30, DAYS_MAX = 3650, TOUCHES_MAX = 1000 };
 
-enum why { WHY_NOT, WHY_UNUSED, WHY_ONE_VARIANT };
+enum why { WHY_NOT, WHY_UNUSED, WHY_ONE_VARIANT, WHY_PERMANENT };
 
 struct suspect { /* a flag */
     struct slice key;
-    enum why why;         /* WHY_NOT: it is not stale */
+    enum why why;         /* WHY_NOT: it is not stale, WHY_PERMANENT: and it is to stay */
     int64_t since_s;      /* 0: it was never evaluated */
     struct slice variant; /* the one that everybody gets */
     struct slice owner;   /* empty: nobody is named */
+    bool permanent;       /* a switch for the day it is needed */
     struct slice *requires;
     uint32_t requires_count;
 };
@@ -76,16 +77,21 @@ static void judge(const struct search *s, const struct usage_row *row, struct su
     }
 }
 
-static enum hoist_err keep_names(struct search *s, const struct flag *flag, struct suspect *f)
+static enum hoist_err keep_metadata(struct search *s, const struct flag *flag, struct suspect *f)
+{
+    for (uint32_t i = 0; i < flag->metadata_count; i++) {
+        const struct meta_item *m = &flag->metadata[i];
+        if (slice_eq(m->name, SLICE("owner")) && m->value.kind == NODE_STRING)
+            f->owner = m->value.text;
+        if (slice_eq(m->name, SLICE("permanent")))
+            f->permanent = m->value.kind == NODE_TRUE;
+    }
+    return arena_own(&s->arena, &f->owner);
+}
+
+static enum hoist_err keep_required(struct search *s, const struct flag *flag, struct suspect *f)
 {
     enum hoist_err err = HOIST_OK;
-    for (uint32_t i = 0; i < flag->metadata_count && err == HOIST_OK; i++) {
-        const struct meta_item *m = &flag->metadata[i];
-        if (!slice_eq(m->name, SLICE("owner")) || m->value.kind != NODE_STRING)
-            continue;
-        f->owner = m->value.text;
-        err = arena_own(&s->arena, &f->owner);
-    }
     f->requires = arena_alloc(&s->arena, flag->requires_count + 1, sizeof *f->requires);
     if (!f->requires)
         return err_set(HOIST_ENOMEM, "out of memory");
@@ -106,7 +112,9 @@ static enum hoist_err look_at(struct search *s, struct slice key, struct slice r
     enum hoist_err err = record_decode(key, record, &flag, NULL);
     if (err != HOIST_OK)
         return err == HOIST_ENOMEM ? err : HOIST_OK; /* of a newer Hoist: not for us to judge */
-    err = keep_names(s, flag, f);
+    err = keep_metadata(s, flag, f);
+    if (err == HOIST_OK)
+        err = keep_required(s, flag, f);
     flag_free(flag);
     if (err == HOIST_OK)
         err = usage_of(s->r, &s->env, key, &row);
@@ -117,6 +125,8 @@ static enum hoist_err look_at(struct search *s, struct slice key, struct slice r
     usage_row_done(&row);
     if (f->why != WHY_NOT && is_young(s, key))
         f->why = WHY_NOT;
+    if (f->why != WHY_NOT && f->permanent)
+        f->why = WHY_PERMANENT;
     return err;
 }
 
@@ -144,17 +154,22 @@ static struct suspect *find(const struct search *s, struct slice key)
     return NULL;
 }
 
-/* Whoever asks for a flag asks for those that it requires. */
+static bool stays(const struct suspect *f)
+{
+    return f->why == WHY_NOT || f->why == WHY_PERMANENT;
+}
+
+/* Whoever asks for a flag asks for those that it requires; and one that stays needs them. */
 static void clear_required(struct search *s)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (s->flags[i].why == WHY_NOT)
+        if (stays(&s->flags[i]))
             s->waiting[s->waiting_count++] = &s->flags[i];
     while (s->waiting_count > 0) {
         const struct suspect *f = s->waiting[--s->waiting_count];
         for (uint32_t i = 0; i < f->requires_count; i++) {
             struct suspect *required = find(s, f->requires[i]);
-            if (required && required->why != WHY_NOT)
+            if (required && !stays(required))
                 clear(s, required);
         }
     }
@@ -213,6 +228,14 @@ static void put_suspect(struct json_writer *w, const struct suspect *f)
     json_object_end(w);
 }
 
+static size_t count_permanent(const struct search *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->count; i++)
+        n += s->flags[i].why == WHY_PERMANENT;
+    return n;
+}
+
 static void put_answer(const struct search *s, uint64_t days, int64_t since_ms, struct buf *out)
 {
     struct json_writer w = JSON_WRITER(out, 0);
@@ -224,10 +247,12 @@ static void put_answer(const struct search *s, uint64_t days, int64_t since_ms, 
     usage_put_time(&w, "since", since_ms / 1000);
     json_key(&w, "flags_total");
     json_put_u64(&w, s->count);
+    json_key(&w, "permanent_count");
+    json_put_u64(&w, count_permanent(s));
     json_key(&w, "flags");
     json_array_begin(&w);
     for (size_t i = 0; i < s->count; i++)
-        if (s->flags[i].why != WHY_NOT)
+        if (!stays(&s->flags[i]))
             put_suspect(&w, &s->flags[i]);
     json_array_end(&w);
     json_object_end(&w);

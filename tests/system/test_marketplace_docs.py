@@ -26,7 +26,8 @@ def test_the_strategy_has_the_flags_as_they_are(env):
     for key, flag in file["flags"].items():
         about = {**file["metadata"], **flag["metadata"]}
         want[key] = [about["owner"], about["kind"], about["expires"], ", ".join(killed[key]) or "none"]
-        assert flag["defaultVariant"] == "off" and (about["kind"] == "operations") == (about["expires"] == "never")
+        assert flag["defaultVariant"] == "off"
+        assert (about["kind"] == "operations") == (about["expires"] == "never") == about.get("permanent", False)
     assert {row[0]: row[1:] for row in rows("docs/flag-strategy.md") if row[0] in FLAGS} == want
     assert list(want) == list(FLAGS) == CONTRACT["flags"]
     assert all(f"`{key}`" in (TOP / "docs/marketplace-api.md").read_text() for key in FLAGS)

@@ -255,6 +255,7 @@ def test_stale_are_exactly_those_that_can_go(lab):
     flags = {key: on_off for key in ("base", "both", "dead", "one", "recent", "was")}
     flags["needs"] = {**on_off, "requires": {"flags": {"base": "on"}, "otherwise": "off"}}
     flags["dead"] = {**on_off, "metadata": {"owner": "payments"}}
+    flags["stays"] = {**on_off, "metadata": {"permanent": True}}
     lab.ok("import", lab.file("flags.json", {"flags": flags}))
     host = Counter(primary.port, 1)
     early = lab.flagctl("stale", "--json")
@@ -263,19 +264,20 @@ def test_stale_are_exactly_those_that_can_go(lab):
     host.tell(("both", "on", 1), ("both", "off", 1), ("needs", "on", 1), ("needs", "off", 1), ("one", "on", 1), ("one", "off", 1), ("was", "on", 5))
     wait_total(lab, 5, key="was")
     days(40)
-    assert {f["key"] for f in lab.ok("stale")["flags"]} == set(flags)
+    assert {f["key"] for f in lab.ok("stale")["flags"]} == set(flags) - {"stays"}
     lab.ok("set", "young", "on")
     host.tell(("both", "on", 9), ("both", "off", 9), ("needs", "on", 9), ("needs", "off", 9), ("one", "on", 9), ("recent", "on", 9))
     wait_total(lab, 9, key="recent")
     found = lab.ok("stale")
     assert {f["key"]: (f["why"], f.get("variant"), f["owner"]) for f in found["flags"]} == {
         "dead": ("not-evaluated", None, "payments"), "one": ("one-variant", "on", None), "was": ("not-evaluated", None, None)}
-    assert found["flags_total"] == 8
+    assert found["flags_total"] == 9 and found["permanent_count"] == 1
     since = {f["key"]: f["since"] for f in found["flags"]}
     today = time.strftime("%Y-%m-%d", time.gmtime())
     assert since["dead"] is None and since["was"][:10] == since["one"][:10] <= today
     text = lab.flagctl("stale").out
-    assert "dead: never evaluated; owner: payments" in text and "3 of 8 flags in production are stale for 30 days" in text
+    assert "dead: never evaluated; owner: payments" in text and "3 of 9 flags in production are stale for 30 days" in text
+    assert "left out, since they are permanent: 1\n" in text
     assert "one: everybody gets on since" in text and "flagctl delete one" in text
     assert lab.flagctl("stale", "--days", "41").code == 4
     lab.ok("delete", "was")

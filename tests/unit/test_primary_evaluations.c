@@ -253,6 +253,31 @@ static void what_a_flag_in_use_requires_is_not_stale(void **state)
     assert_string_equal(stale(k, "{}"), "other:not-evaluated: unused:not-evaluated:");
 }
 
+#define PERMANENT(value) ",\"metadata\":{\"permanent\":" value "}"
+
+static void a_permanent_flag_is_left_out_and_counted(void **state)
+{
+    struct kit *k = *state;
+    /* clang-format off */
+    static const char file[] = "{\"flags\":{" FLAG("base", "") ","
+                               FLAG("not", PERMANENT("false")) ","
+                               FLAG("switch", REQUIRES("base") PERMANENT("true")) ","
+                               FLAG("used", PERMANENT("true")) ","
+                               FLAG("word", PERMANENT("\"yes\"")) "}}";
+    /* clang-format on */
+    char *body = kit_file(file, "{\"env\":\"production\"}");
+    kit_do(k, "apply", body, "changed");
+    free(body);
+    begin_counting(k, 100);
+    counted(k, "used", "on", 5, 1);
+    counted(k, "used", "off", 5, 1);
+    assert_string_equal(stale(k, "{}"), "not:not-evaluated: word:not-evaluated:");
+    struct told t = kit_ask(k, "stale", "{}");
+    assert_int_equal(number(t.body, "permanent_count"), 1);
+    assert_int_equal(number(t.body, "flags_total"), 5);
+    told_done(&t);
+}
+
 static void flags_younger_than_that_are_not_stale(void **state)
 {
     struct kit *k = *state;
@@ -301,6 +326,7 @@ int main(void)
         CASE(flags_are_stale_that_nobody_asks_for_or_that_yield_one_variant),
         CASE(an_answer_says_since_when_and_who_owns_it),
         CASE(what_a_flag_in_use_requires_is_not_stale),
+        CASE(a_permanent_flag_is_left_out_and_counted),
         CASE(flags_younger_than_that_are_not_stale),
         CASE(before_it_was_counted_for_so_long_nothing_is_known),
     };

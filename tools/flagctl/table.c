@@ -82,7 +82,8 @@ const struct subcommand subcommands[] = {
      "at a time, and added up on the primary some seconds later.", READS "limit ", 0, 1, run_usage, true},
     {"stale", "", "Show flags that can go: not evaluated for --days, or yielding one variant to all.\n"
      "Each with why, since when, its owner (metadata: owner) and what to do. Not among them: flags that\n"
-     "are younger, and those that a flag in use requires. Exit 4: it was not counted for so long yet.",
+     "are younger, those that a flag in use requires, and those with \"permanent\": true in their metadata,\n"
+     "which are counted. Exit 4: it was not counted for so long yet.",
      READS "days ", 0, 0, run_stale, true},
     {"status", "", "Show how this host, or the primary, stands.", READS, 0, 0, run_status, false},
     {"fleet", "", "Show the hosts, and how each of them stands.\n"

@@ -159,6 +159,7 @@ static void print_stale(const struct call *c, const json_t *flag)
 static void print_all_stale(const struct call *c, const struct reply *r)
 {
     const json_t *flags = json_object_get(r->body, "flags");
+    uint64_t permanent = number_of(r->body, "permanent_count");
     size_t i;
     json_t *flag;
     json_array_foreach(flags, i, flag)
@@ -168,6 +169,9 @@ static void print_all_stale(const struct call *c, const struct reply *r)
     printf("%s%zu of %" PRIu64 " flags in %s are stale for %" PRIu64 " days%s\n",
            look(c, LOOK_FAINT), json_array_size(flags), number_of(r->body, "flags_total"),
            text_of(r->body, "env"), number_of(r->body, "days"), look(c, LOOK_PLAIN));
+    if (permanent > 0)
+        printf("%sleft out, since they are permanent: %" PRIu64 "%s\n", look(c, LOOK_FAINT),
+               permanent, look(c, LOOK_PLAIN));
 }
 
 int run_stale(struct call *c)
