@@ -165,6 +165,27 @@ def test_a_host_with_a_lower_limit_keeps_its_last_version_and_says_why(lab):
     lab.wait_equal(primary, lab.agent(name="roomier", store=agent.store))
 
 
+def test_a_kill_behind_a_change_that_a_host_cannot_take_waits_and_is_told(lab):
+    """Out of its turn it would make flags that no version has; so the host says what it waits for."""
+    primary = lab.primary()
+    agent = lab.agent("--env-flags", "2", name="small")
+    for key in "ab":
+        version = lab.ok("set", key, "on")["version"]
+    lab.wait_equal(primary, agent)
+    lab.ok("set", "c", "on")
+    wait_until(lambda: lab.state(agent)["state"] == "refusing")
+    kill = lab.flagctl("kill", "a", "--wait", "--timeout", "1s", "--json")
+    assert kill.code == 6 and "small" in kill.err + kill.out, kill
+    state = lab.state(agent)
+    assert (state["state"], state["version"]) == ("refusing", version) and "--env-flags" in state["why"], state
+    assert lab.flagctl("is", "a", store=agent.store).code == 0, "its readers stay at the version that it has"
+    wait_until(lambda: primary.metric('hoist_hosts{env="production",state="refusing"}') == 1)
+    agent.stop()
+    roomier = lab.agent(name="small", store=agent.store)
+    lab.wait_equal(primary, roomier)
+    assert lab.flagctl("is", "a", store=agent.store).code == 1
+
+
 LABEL = r'[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"'
 SAMPLE = re.compile(rf"(?P<name>[a-z_]+)(?:{{{LABEL}(?:,{LABEL})*}})? (?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|[-+]Inf|NaN)")
 
