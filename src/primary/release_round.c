@@ -149,19 +149,20 @@ static void take_answers(const struct release_round *round, struct release_event
     }
 }
 
-static enum hoist_err tick(struct release *r, const struct release_work *work,
+static enum hoist_err tick(struct releases *rs, struct release *r, const struct release_work *work,
                            const struct release_round *round)
 {
-    struct store_read *read = store_write_read(work->w);
+    const struct release_look look = {store_write_read(work->w), work->fleet, releases_rolls(rs)};
     struct release_event e = release_event_now(RELEASE_TICK, work->wall_ms);
     struct release_effects fx;
     e.step = round->step;
     take_answers(round, &e);
-    e.exposed = exposed(r, read);
+    e.exposed = exposed(r, look.read);
     e.fleet_count = r->plan->env_count;
-    for (uint8_t i = 0; i < e.fleet_count; i++)
-        release_look_at_fleet(r, &r->next, read, work->fleet, i, &e.fleet[i]);
-    return release_take(r, work, &e, &fx);
+    enum hoist_err err = HOIST_OK;
+    for (uint8_t i = 0; i < e.fleet_count && !err; i++)
+        err = release_look_at_fleet(r, &r->next, &look, i, &e.fleet[i]);
+    return err ? err : release_take(r, work, &e, &fx);
 }
 
 static void count_verdicts(struct release *r, const struct release_round *round)
@@ -185,10 +186,10 @@ enum hoist_err release_take_round(struct releases *rs, const struct release_work
     enum hoist_err err = see_overrides(r, work);
     if (!err)
         err = see_changes(r, work);
-    return err ? err : tick(r, work, round);
+    return err ? err : tick(rs, r, work, round);
 }
 
-bool release_is_back(const struct release *r, struct store_read *read, struct fleet *fleet)
+bool release_is_back(const struct release *r, const struct release_look *look)
 {
     struct release_fleet f;
     if (r->record.state != RELEASE_ROLLING_BACK)
@@ -196,8 +197,8 @@ bool release_is_back(const struct release *r, struct store_read *read, struct fl
     for (uint8_t i = 0; i < r->plan->env_count; i++) {
         if (!r->record.envs[i].touched)
             continue;
-        release_look_at_fleet(r, &r->record, read, fleet, i, &f);
-        if (!r->record.envs[i].version || f.lagging > 0)
+        if (!r->record.envs[i].version ||
+            release_look_at_fleet(r, &r->record, look, i, &f) != HOIST_OK || f.lagging > 0)
             return false;
     }
     return true;

@@ -284,35 +284,24 @@ enum hoist_err release_take(struct release *r, const struct release_work *work,
 
 /* ------------------------------------------------------------------ hosts */
 
-struct counting {
-    const struct store_env *env;
-    struct release_fleet *fleet;
-};
-
-static void count_host(void *arg, const struct fleet_host *host)
-{
-    struct counting *c = arg;
-    if (host->state == FLEET_SILENT) {
-        c->fleet->silent++;
-        return;
-    }
-    c->fleet->live++;
-    c->fleet->lagging += host->epoch != c->env->epoch || host->version < c->fleet->version ||
-                         host->state == FLEET_REFUSING;
-}
-
-void release_look_at_fleet(const struct release *r, const struct release_record *record,
-                           struct store_read *read, struct fleet *fleet, uint8_t env,
-                           struct release_fleet *ret)
+enum hoist_err release_look_at_fleet(const struct release *r, const struct release_record *record,
+                                     const struct release_look *look, uint8_t env,
+                                     struct release_fleet *ret)
 {
     char name[STORE_ENV_NAME_MAX + 1];
+    const struct roll *roll;
     struct store_env e;
     *ret = (struct release_fleet){.env = env, .version = record->envs[env].version};
     env_name(r->plan, env, name);
-    if (!fleet || store_env_get(read, name, &e) != HOIST_OK)
-        return;
+    if (!look->fleet || store_env_get(look->read, name, &e) != HOIST_OK)
+        return HOIST_OK;
     if (!ret->version)
         ret->version = e.head;
-    struct counting c = {&e, ret};
-    fleet_each(fleet, &e, count_host, &c);
+    enum hoist_err err = rolls_get(look->rolls, look->fleet, &e, &roll);
+    if (err)
+        return err;
+    ret->live = roll->live;
+    ret->silent = roll->silent;
+    ret->lagging = roll_lagging(roll, ret->version);
+    return HOIST_OK;
 }

@@ -12,6 +12,7 @@ struct releases {
     struct release **all; /* by id */
     uint32_t count;
     uint32_t last_id;
+    struct rolls rolls;
     pthread_mutex_t lock; /* the list, and each `record` */
 };
 
@@ -166,6 +167,7 @@ void releases_close(struct releases *rs)
         return;
     for (uint32_t i = 0; i < rs->count; i++)
         release_free(rs->all[i]);
+    rolls_done(&rs->rolls);
     pthread_mutex_destroy(&rs->lock);
     mem_free(rs->all);
     mem_free(rs);
@@ -173,8 +175,14 @@ void releases_close(struct releases *rs)
 
 /* ------------------------------------------------------------------ a transaction */
 
+struct rolls *releases_rolls(struct releases *rs)
+{
+    return &rs->rolls;
+}
+
 void releases_begin(struct releases *rs)
 {
+    rolls_clear(&rs->rolls);
     pthread_mutex_lock(&rs->lock);
     for (uint32_t i = rs->count; i-- > 0;) {
         struct release *r = rs->all[i];

@@ -10,6 +10,7 @@
 #define PRIMARY_RELEASES_H
 
 #include "primary/command.h"
+#include "primary/roll.h"
 #include "release/engine.h"
 
 enum {
@@ -55,6 +56,9 @@ struct release {
 /* Read them all. A release whose rows cannot be read is named in the log, and left. ENOMEM, EIO. */
 MUST_USE enum hoist_err releases_open(struct store *s, struct releases **ret);
 void releases_close(struct releases *rs);
+
+/* How the hosts stand, as counted since the last releases_begin(). */
+struct rolls *releases_rolls(struct releases *rs);
 
 /* Before a transaction: nothing of the last one counts that was not committed. And after its commit. */
 void releases_begin(struct releases *rs);
@@ -112,10 +116,17 @@ MUST_USE enum hoist_err release_take(struct release *r, const struct release_wor
                                      const struct release_event *event,
                                      struct release_effects *ret);
 
-/* How the hosts of environment number `env` stand to what the release has changed there. */
-void release_look_at_fleet(const struct release *r, const struct release_record *record,
-                           struct store_read *read, struct fleet *fleet, uint8_t env,
-                           struct release_fleet *ret);
+struct release_look { /* what hosts are looked at with */
+    struct store_read *read;
+    struct fleet *fleet; /* NULL: there are none */
+    struct rolls *rolls;
+};
+
+/* How the hosts of environment number `env` stand to what the release has changed there. ENOMEM. */
+MUST_USE enum hoist_err release_look_at_fleet(const struct release *r,
+                                              const struct release_record *record,
+                                              const struct release_look *look, uint8_t env,
+                                              struct release_fleet *ret);
 
 /* The hash of its flags' definitions, overrides apart, in all its environments. */
 MUST_USE enum hoist_err release_definitions(const struct release_plan *plan, struct store_read *r,
@@ -134,6 +145,6 @@ MUST_USE enum hoist_err release_take_round(struct releases *rs, const struct rel
                                            const struct release_round *round);
 
 /* Whether every live host has the baseline of a release that is rolled back, and it does not know yet. */
-bool release_is_back(const struct release *r, struct store_read *read, struct fleet *fleet);
+bool release_is_back(const struct release *r, const struct release_look *look);
 
 #endif

@@ -174,7 +174,8 @@ static bool is_back(struct primary *p, const struct release *r)
     if (r->record.state != RELEASE_ROLLING_BACK ||
         store_read_begin(p->store, false, &read) != HOIST_OK)
         return false;
-    bool back = release_is_back(r, read, p->fleet);
+    const struct release_look look = {read, p->fleet, releases_rolls(p->releases)};
+    bool back = release_is_back(r, &look);
     store_read_end(read);
     return back;
 }
@@ -183,6 +184,7 @@ void releasing_tick(struct primary *p)
 {
     struct release *r;
     int64_t now_ms = clock_mono_ms();
+    rolls_clear(releases_rolls(p->releases));
     for (uint32_t n = 0; (r = releases_nth(p->releases, n)); n++) {
         bool waits = r->asked && now_ms < r->due_ms + LOST_MS;
         if (r->record.state == RELEASE_ENDED || waits)
