@@ -147,6 +147,7 @@ check: deps deps-check  ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory all $(UNIT) $(REPLAY) $(SIM) $(SYSTEM_NEEDS)
 	@tests/run all --build $(BUILD)
 asan:  ## check, under address and undefined-behaviour sanitizers
+	LSAN_OPTIONS='suppressions=$(CURDIR)/tests/lsan.supp' \
 	$(MAKE) check BUILD=build/asan OPT='-O1 -g' SAN='-fsanitize=address,undefined -fno-omit-frame-pointer'
 tsan:  ## the unit tests with threads, under the thread sanitizer
 	$(MAKE) deps deps-check
