@@ -78,8 +78,9 @@ NNG_A := $(firstword $(wildcard /usr/lib/*/libnng.a /usr/lib/libnng.a))
 $(BUILD)/nng.a: $(patsubst %,$(BUILD)/src/repl/nng_%.o,close curves record)
 	@test -n "$(NNG_A)" || { echo "libnng.a is missing: make deps" >&2; exit 1; }
 	@mkdir -p $(BUILD)/nng
-	cd $(BUILD)/nng && ar x $(NNG_A) tls_common.c.o posix_tcpconn.c.o
+	cd $(BUILD)/nng && ar x $(NNG_A) tls_common.c.o posix_tcpconn.c.o posix_ipcconn.c.o
 	objcopy --redefine-sym nni_aio_begin=hoist_aio_begin $(BUILD)/nng/posix_tcpconn.c.o
+	objcopy --redefine-sym nni_aio_begin=hoist_aio_begin $(BUILD)/nng/posix_ipcconn.c.o
 	objcopy --redefine-sym nni_aio_begin=hoist_aio_begin \
 	  --redefine-sym nni_aio_finish_error=hoist_aio_finish_error \
 	  --redefine-sym nni_aio_get_iov=hoist_aio_get_iov $(BUILD)/nng/tls_common.c.o

@@ -13,8 +13,8 @@
  *   take the next at once.
  *
  * So the archive of nng that Hoist links has these two calls of its connections led here (see the
- * Makefile): in tls_common.c both, in posix_tcpconn.c, which lies below it, the first. Later releases
- * of nng end such operations, too.
+ * Makefile): in tls_common.c both, in posix_tcpconn.c, which lies below it, and posix_ipcconn.c the first.
+ * Later releases of nng end such operations, too.
  */
 #include <nng/nng.h>
 #include <stdbool.h>
