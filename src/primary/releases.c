@@ -12,6 +12,7 @@ struct releases {
     struct release **all; /* by id */
     uint32_t count;
     uint32_t last_id;
+    uint32_t unread_id; /* the first that could not be read; 0: there is none */
     struct rolls rolls;
     pthread_mutex_t lock; /* the list, and each `record` */
 };
@@ -116,26 +117,48 @@ static void add(struct releases *rs, struct release *r)
     rs->last_id = r->id;
 }
 
+static enum hoist_err read_one(struct releases *rs, struct store_read *read, uint32_t id)
+{
+    struct release *r = NULL;
+    enum hoist_err err = read_release(read, id, &r);
+    if (err == HOIST_ENOMEM)
+        return err;
+    if (!err) {
+        add(rs, r);
+        return HOIST_OK;
+    }
+    log_error("primary: release number %" PRIu32 " is left alone, with its flags as they are: %s. "
+              "See flagctl fsck; the flags go back by flagctl rollback",
+              id, err_last());
+    if (!rs->unread_id)
+        rs->unread_id = id;
+    return HOIST_OK;
+}
+
+static enum hoist_err count_all(struct store_read *read, uint32_t *ret)
+{
+    enum hoist_err err;
+    uint32_t id = 0;
+    for (*ret = 0; !(err = store_release_find(read, id, &id)) && id < UINT32_MAX; id++)
+        ++*ret;
+    return err == HOIST_ENOTFOUND ? HOIST_OK : err;
+}
+
+/* But for those that are known to have ended, and would make room for newer ones: of them there may be
+ * any number. */
 static enum hoist_err read_all(struct releases *rs, struct store_read *read)
 {
-    for (uint32_t id = 0;; id++) {
-        struct release *r = NULL;
-        enum hoist_err err = store_release_find(read, id, &id);
-        if (err)
-            return err == HOIST_ENOTFOUND ? HOIST_OK : err;
-        err = read_release(read, id, &r);
-        if (err == HOIST_ENOMEM)
-            return err;
-        if (err)
-            log_error("primary: release number %" PRIu32 " is left alone, with its flags as they "
-                      "are: %s. See flagctl fsck; the flags go back by flagctl rollback",
-                      id, err_last());
-        else
-            add(rs, r);
+    uint32_t id = 0, ended = 0, left;
+    enum hoist_err err = store_releases_ended(read, &ended);
+    if (err && err != HOIST_ENOTFOUND)
+        return err;
+    for (err = count_all(read, &left); !err && left > 0; left--, id++) {
+        err = store_release_find(read, id, &id);
+        if (!err && (id > ended || left <= RELEASES_KEPT))
+            err = read_one(rs, read, id);
         rs->last_id = id;
-        if (id == UINT32_MAX)
-            return HOIST_OK;
     }
+    return err;
 }
 
 enum hoist_err releases_open(struct store *s, struct releases **ret)
@@ -247,6 +270,16 @@ uint32_t releases_live(const struct releases *rs)
     return n;
 }
 
+/* Up to this number all have ended, and can be read. */
+static uint32_t ended_id(const struct releases *rs)
+{
+    uint32_t first = rs->unread_id ? rs->unread_id : rs->last_id + 1;
+    for (uint32_t i = 0; i < rs->count; i++)
+        if (!has_ended(rs->all[i]) && rs->all[i]->id < first)
+            first = rs->all[i]->id;
+    return first - 1;
+}
+
 enum hoist_err releases_start(struct releases *rs, const struct release_work *work,
                               struct release_plan *plan, struct slice yaml,
                               const struct release_event *event, struct release_effects *ret)
@@ -258,9 +291,12 @@ enum hoist_err releases_start(struct releases *rs, const struct release_work *wo
     r->next_sequence = RELEASE_FIRST_EVENT;
     r->is_new = true;
     enum hoist_err err = release_take(r, work, event, ret);
-    if (!err && !ret->refused[0])
+    bool begins = !err && !ret->refused[0];
+    if (begins)
         err = store_release_put(work->w, r->id, 0, yaml);
-    if (err || ret->refused[0]) {
+    if (begins && !err)
+        err = store_releases_end(work->w, ended_id(rs));
+    if (err || !begins) {
         r->plan = NULL; /* it is the caller's still */
         release_free(r);
         return err;

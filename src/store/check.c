@@ -290,6 +290,7 @@ static enum hoist_err read_meta(struct check *c, struct envs *envs)
         check_size(c, &w, "base", 8);
         check_size(c, &w, "answers", 8);
         check_size(c, &w, ROW_ORIGIN, 8);
+        check_size(c, &w, ROW_ENDED, 4);
         err = check_keys(c, &w);
         if (slice_eq(w.key, SLICE(ROW_ROLE)) && !slice_eq(w.row, SLICE(ROLE_PRIMARY_TEXT)) &&
             !slice_eq(w.row, SLICE(ROLE_FOLLOWER_TEXT)))

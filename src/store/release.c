@@ -23,7 +23,7 @@ enum hoist_err release_rows_forget(struct store_write *w)
 {
     int rc = mdb_drop(w->txn, w->db->dbi[DB_RELEASES], 0);
     w->read.puts++;
-    return rc ? db_err(rc, "forget releases") : HOIST_OK;
+    return rc ? db_err(rc, "forget releases") : write_del(w, DB_META, val_of(SLICE(ROW_ENDED)));
 }
 
 /* Unless it is another release's, damaged or not. */
@@ -73,6 +73,25 @@ enum hoist_err store_release_next(struct store_read *r, uint32_t id, uint64_t se
     make_key(at, id, sequence);
     enum hoist_err err = find(r, at, &key, &row);
     return err ? err : give(id, key, row, ret);
+}
+
+enum hoist_err store_releases_ended(struct store_read *r, uint32_t *ret_id)
+{
+    MDB_val key = val_of(SLICE(ROW_ENDED)), row;
+    int rc = db_get(r->db, r->txn, DB_META, &key, &row);
+    if (rc != 0)
+        return db_err(rc, "read which releases have ended");
+    if (row.mv_size != sizeof *ret_id)
+        return err_set(HOIST_ECORRUPT, "store: a number of a release of %zu bytes", row.mv_size);
+    *ret_id = be32_read(row.mv_data);
+    return HOIST_OK;
+}
+
+enum hoist_err store_releases_end(struct store_write *w, uint32_t id)
+{
+    uint8_t row[sizeof id];
+    be32_write(row, id);
+    return write_put(w, DB_META, val_of(SLICE(ROW_ENDED)), slice_of(row, sizeof row), 0);
 }
 
 enum hoist_err check_releases(struct check *c)

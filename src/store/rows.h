@@ -5,6 +5,7 @@
  *             "role" → "primary" or "follower": what its last writer was
  *             "about:NAME" → what was said about an environment
  *             "keys" → certificates of signing keys · "origin" → u64, greatest heartbeat counter
+ *             "ended" → u32: releases up to this number have ended
  *             "sum:" id → state hash · "load:" id, "gone:" id, "cut:" id → work under way
  *   flags     id key → record             held      id key → version, why, last good record
  *   log       id version → change         baseline  id key → tag, record before the log
@@ -35,6 +36,7 @@ enum {
 #define ROW_ROLE "role"
 #define ROW_KEYS "keys"
 #define ROW_ORIGIN "origin"
+#define ROW_ENDED "ended"
 #define ROLE_PRIMARY_TEXT "primary"
 #define ROLE_FOLLOWER_TEXT "follower"
 

@@ -247,6 +247,9 @@ MUST_USE enum hoist_err store_release_find(struct store_read *r, uint32_t id, ui
 MUST_USE enum hoist_err store_release_next(struct store_read *r, uint32_t id, uint64_t sequence,
                                            struct store_release_row *ret);
 
+/* Up to which number releases are known to have ended (store_releases_end()); ENOTFOUND: it was not noted. */
+MUST_USE enum hoist_err store_releases_ended(struct store_read *r, uint32_t *ret_id);
+
 /* ------------------------------------------------------------------ writing */
 
 /*
@@ -329,6 +332,9 @@ MUST_USE enum hoist_err store_usage_begin(struct store_write *w, int64_t now_ms)
  * the store as a follower forgets them all, and so does a primary that takes over a follower's. */
 MUST_USE enum hoist_err store_release_put(struct store_write *w, uint32_t id, uint64_t sequence,
                                           struct slice row);
+
+/* Note that releases up to `id` have ended: who starts need not read them. */
+MUST_USE enum hoist_err store_releases_end(struct store_write *w, uint32_t id);
 
 /* ------------------------------------------------------------------ loading beside (bootstrap) */
 

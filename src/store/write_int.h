@@ -120,7 +120,7 @@ void lock_release(struct lmdb_os *lock);
 
 /* ------------------------------------------------------------------ release.c */
 
-/* All rows: a release goes on where it was run, and nowhere that another primary was followed since. */
+/* All rows, and which have ended: a release goes on where it was run, and nowhere that another primary was followed since. */
 MUST_USE enum hoist_err release_rows_forget(struct store_write *w);
 
 /* ------------------------------------------------------------------ rotate.c */

@@ -119,11 +119,79 @@ static void a_start_reads_long_logs(void **state)
     assert_memory_equal(&releases_nth(s->releases, 0)->record, &before, sizeof before);
 }
 
+/* Aborted, and everybody has the baseline. */
+static void end_one(struct stage *s, int n)
+{
+    char name[16];
+    snprintf(name, sizeof name, "r%d", n);
+    tell_ok(s, "release_abort", "olga",
+            json_pack("{s:s, s:s}", "release", name, "message", "enough"));
+    hosts_have_it(s, true);
+    assert_int_equal(try_round(s, slice_str(name)), HOIST_OK);
+    assert_int_equal(releases_find(s->releases, slice_str(name))->record.state, RELEASE_ENDED);
+}
+
+static uint32_t noted(struct stage *s)
+{
+    struct store_read *r;
+    uint32_t id = 0;
+    assert_int_equal(store_read_begin(s->kit->store, false, &r), HOIST_OK);
+    assert_int_equal(store_releases_ended(r, &id), HOIST_OK);
+    store_read_end(r);
+    return id;
+}
+
+static void note(struct stage *s, uint32_t id)
+{
+    struct store_write *w;
+    assert_int_equal(store_write_begin(s->kit->store, &w), HOIST_OK);
+    assert_int_equal(store_releases_end(w, id), HOIST_OK);
+    assert_int_equal(store_write_commit(w), HOIST_OK);
+}
+
+static void a_start_reads_no_more_of_those_that_have_ended_than_are_kept(void **state)
+{
+    enum { MORE = 10 };
+    struct stage *s = *state;
+    start_one(s, 0);
+    end_one(s, 0);
+    start_one(s, 1); /* goes on */
+    assert_int_equal(noted(s), 1);
+    for (int i = 2; i < RELEASES_KEPT + MORE; i++) {
+        start_one(s, i);
+        end_one(s, i);
+    }
+    assert_int_equal(noted(s), 1);
+    restart(s);
+    assert_non_null(releases_find(s->releases, SLICE("r1")));
+    assert_null(releases_find(s->releases, SLICE("r2"))); /* made room */
+    end_one(s, 1);
+    start_one(s, RELEASES_KEPT + MORE);
+    assert_int_equal(noted(s), RELEASES_KEPT + MORE);
+    restart(s);
+    assert_null(releases_nth(s->releases, RELEASES_KEPT));
+    assert_int_equal(releases_nth(s->releases, 0)->id, MORE + 2);
+    assert_int_equal(releases_live(s->releases), 1);
+
+    /* Were it noted of one that goes on, it would not be read: so none is, that it may be true of. */
+    for (int i = 1; i <= RELEASES_KEPT; i++) {
+        start_one(s, RELEASES_KEPT + MORE + i);
+        end_one(s, RELEASES_KEPT + MORE + i);
+    }
+    note(s, 2 * RELEASES_KEPT + MORE + 1);
+    restart(s);
+    assert_int_equal(releases_live(s->releases), 0);
+    note(s, 0);
+    restart(s);
+    assert_int_equal(releases_live(s->releases), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         RELEASE_TEST(two_hundred_rounds_of_a_batch_know_how_the_hosts_stand),
         RELEASE_TEST(a_start_reads_long_logs),
+        RELEASE_TEST(a_start_reads_no_more_of_those_that_have_ended_than_are_kept),
     };
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
