@@ -100,6 +100,7 @@ void problems_add(struct problems *p, const char *path, const char *mend, const 
 /* The same of a place that is known. */
 void problems_add_at(struct problems *p, uint32_t line, uint32_t column, const char *path,
                      const char *mend, const char *fmt, ...) PRINTF_LIKE(6, 7);
+void problems_sort(struct problems *p); /* by line, then by column */
 void problems_done(struct problems *p);
 
 /* Find the lines of problems that were found in `json`: of the place itself, or of what it is missing

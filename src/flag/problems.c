@@ -1,5 +1,6 @@
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "flag/flag.h"
@@ -67,6 +68,20 @@ void problems_add_at(struct problems *p, uint32_t line, uint32_t column, const c
         kept->line = line;
         kept->column = column;
     }
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct problem *x = a, *y = b;
+    if (x->line != y->line)
+        return x->line < y->line ? -1 : 1;
+    return (x->column > y->column) - (x->column < y->column);
+}
+
+void problems_sort(struct problems *p)
+{
+    if (p->count > 1)
+        qsort(p->items, p->count, sizeof *p->items, by_place);
 }
 
 void problems_done(struct problems *p)

@@ -249,6 +249,7 @@ enum hoist_err command_release_start(struct command *c, struct store_write *w, s
         return HOIST_OK;
     enum hoist_err err = release_plan_read(text_of(c, "plan"), &plan, &problems, &warnings);
     if (err == HOIST_EINVAL) {
+        problems_sort(&problems);
         a->exit = query_error(&a->body, EXIT_INPUT, "input", "plan", "flagctl release lint PLAN",
                               &problems, "the plan has %zu problem%s, nothing was started",
                               problems.total, problems.total == 1 ? "" : "s");

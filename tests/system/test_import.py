@@ -140,7 +140,7 @@ def test_problems_have_lines(lab):
     refused = lab.flagctl("import", path, "--json")
     places = {p["path"]: (p["line"], p["column"]) for p in refused.error["problems"]}
     assert places == {"flags.a.state": (4, 7), "flags.b.variants": (11, 5)}
-    assert "line 4, flags.a.state: there is no state" in lab.flagctl("import", path).err
+    assert "line 4, column 7, flags.a.state: there is no state" in lab.flagctl("import", path).err
 
 
 def test_skip_invalid_takes_the_rest_and_lists_what_it_left(lab):

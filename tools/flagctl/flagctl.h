@@ -191,9 +191,6 @@ bool load_file(struct call *c, const char *path, struct buf *out, int *ret_exit)
 
 /* ------------------------------------------------------------------ problems of files (lint.c) */
 
-/* In the order of their places. */
-void found_sort(struct problems *p);
-
 /* As compilers show them: PATH:LINE:COLUMN: WORD: what, and the mend. */
 void found_show(const struct call *c, const char *path, const struct problems *p, const char *word,
                 enum look l);

@@ -1,6 +1,5 @@
 /* lint: a flag file judged without a primary. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "flagctl.h"
@@ -10,20 +9,6 @@ struct found {
     size_t flags;     /* without problems */
     struct problems problems, warnings;
 };
-
-static int by_place(const void *a, const void *b)
-{
-    const struct problem *x = a, *y = b;
-    if (x->line != y->line)
-        return x->line < y->line ? -1 : 1;
-    return (x->column > y->column) - (x->column < y->column);
-}
-
-void found_sort(struct problems *p)
-{
-    if (p->count > 1)
-        qsort(p->items, p->count, sizeof *p->items, by_place);
-}
 
 /* ------------------------------------------------------------------ showing */
 
@@ -114,8 +99,8 @@ int run_lint(struct call *c)
         exit = show_failure(c, EXIT_NO, "no-memory", NULL, "%s: %s", f.path, err_last());
         goto out;
     }
-    found_sort(&f.problems);
-    found_sort(&f.warnings);
+    problems_sort(&f.problems);
+    problems_sort(&f.warnings);
     if (c->json)
         show_object(&f);
     else

@@ -42,8 +42,8 @@ static bool plan_file_open(struct call *c, struct plan_file *ret, int *ret_exit)
         *ret_exit = show_failure(c, EXIT_NO, "no-memory", NULL, "%s: %s", ret->path, err_last());
         ok = false;
     }
-    found_sort(&ret->problems);
-    found_sort(&ret->warnings);
+    problems_sort(&ret->problems);
+    problems_sort(&ret->warnings);
     buf_done(&text);
     return ok;
 }
@@ -129,7 +129,7 @@ static bool check_flags(struct call *c, struct plan_file *f, const char *path, i
         *ret_exit = show_failure(c, EXIT_NO, "no-memory", NULL, "%s: %s", path, err_last());
         ok = false;
     }
-    found_sort(&b->problems);
+    problems_sort(&b->problems);
     flag_file_free(flags);
     buf_done(&text);
     return ok;

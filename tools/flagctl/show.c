@@ -46,7 +46,8 @@ void show_problem(FILE *out, const json_t *p)
     const char *path = text_of(p, "path");
     fputs("  ", out);
     if (number_of(p, "line") && strncmp(path, "line ", 5) != 0)
-        fprintf(out, "line %" PRIu64 "%s", number_of(p, "line"), *path ? ", " : "");
+        fprintf(out, "line %" PRIu64 ", column %" PRIu64 "%s", number_of(p, "line"),
+                number_of(p, "column"), *path ? ", " : "");
     fprintf(out, "%s: %s\n", path, text_of(p, "message"));
     if (*text_of(p, "mend"))
         fprintf(out, "    %s\n", text_of(p, "mend"));
