@@ -221,6 +221,23 @@ static const char *phase_state(const struct release_plan *plan, const struct rel
     return state_name(r);
 }
 
+/* What was asked of the steps that were left behind, and so was observed. */
+static void put_observed(struct json_writer *w, const struct release_plan *plan,
+                         const struct release_record *r, const struct release_phase_head *p)
+{
+    bool over = r->state == RELEASE_ENDED && r->cause == RELEASE_BY_NOBODY;
+    json_key(w, "observed");
+    json_array_begin(w);
+    for (uint32_t i = p->first; i < p->first + p->count && (over || i < r->step); i++) {
+        json_object_begin(w);
+        put_u64(w, "step", i + 1);
+        put_u64(w, "soak_ms", plan->steps[i].soak_ms);
+        put_u64(w, "exposed", plan->steps[i].exposed);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
 static void put_phases(struct json_writer *w, const struct release_plan *plan,
                        const struct release_record *r)
 {
@@ -241,8 +258,19 @@ static void put_phases(struct json_writer *w, const struct release_plan *plan,
         put(w, "state", phase_state(plan, r, p));
         put_u64(w, "first_step", p->first + 1);
         put_u64(w, "steps", p->count);
+        put_observed(w, plan, r, p);
         json_object_end(w);
     }
+    json_array_end(w);
+}
+
+/* The alerts that take it back. */
+static void put_alerts(struct json_writer *w, const struct release_plan *plan)
+{
+    json_key(w, "kill_on_alert");
+    json_array_begin(w);
+    for (uint32_t i = 0; i < plan->alert_count; i++)
+        json_put_slice(w, plan->alerts[i]);
     json_array_end(w);
 }
 
@@ -312,6 +340,7 @@ void release_put_status(struct json_writer *w, const struct release_plan *plan,
     put_guards(w, plan, r);
     put_signs(w, plan, r);
     put_checks(w, plan, r);
+    put_alerts(w, plan);
     put_envs(w, plan, r);
     put_on_duty(w, plan, wall_ms);
     put_phases(w, plan, r);
@@ -445,7 +474,7 @@ static uint32_t plan_of(struct releases *rs, struct store_read *r, struct slice 
         put_slice(&w, "release", borrowed->plan->name);
         put_u64(&w, "id", borrowed->id);
         put_hash(&w, "plan", borrowed->plan->hash);
-        put_slice(&w, "text", row.row);
+        put_slice(&w, "yaml", row.row);
         json_object_end(&w);
     }
     releases_give_back(rs, borrowed);

@@ -190,6 +190,15 @@ static json_t *without_controls(const char *text)
     return safe;
 }
 
+static bool is_prose(const char *name)
+{
+    static const char *const names[] = {"author", "message", "text", "cause", "reason"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static void make_safe(json_t *v)
 {
     const char *name;
@@ -198,8 +207,7 @@ static void make_safe(json_t *v)
     size_t i;
     json_object_foreach_safe(v, next, name, item)
     {
-        bool prose = strcmp(name, "author") == 0 || strcmp(name, "message") == 0;
-        if (prose && json_is_string(item))
+        if (is_prose(name) && json_is_string(item))
             json_object_set_new(v, name, without_controls(json_string_value(item)));
         else
             make_safe(item);

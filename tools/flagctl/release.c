@@ -208,6 +208,7 @@ static int plan(struct call *c)
     int exit = EXIT_INPUT;
     if (open_good(c, &f, &exit))
         exit = options_on(c->options, "canonical") ? print_canonical(c, f.plan)
+               : options_on(c->options, "chain")   ? release_show_plan_chain(c, f.plan)
                                                    : release_show_plan(c, f.plan);
     plan_file_done(&f);
     return exit;

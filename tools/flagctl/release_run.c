@@ -235,6 +235,7 @@ static void show_status(const struct call *c, const json_t *s)
     if (*text_of(s, "cause"))
         printf("  because of %s\n", text_of(s, "cause"));
     show_waiting(c, s);
+    release_show_silences(c, s);
     show_guards(c, s);
     show_checks(c, s);
     show_envs(s);
@@ -243,80 +244,6 @@ static void show_status(const struct call *c, const json_t *s)
            text_of(s, "author"));
     if (*text_of(s, "earliest"))
         printf("  done at the earliest %s\n", text_of(s, "earliest"));
-}
-
-/* ------------------------------------------------------------------ the chain */
-
-/* The phase of a step, by number from 1. */
-static bool is_in_phase(const json_t *phase, uint64_t step)
-{
-    uint64_t first = number_of(phase, "first_step");
-    return step >= first && step < first + number_of(phase, "steps");
-}
-
-/* What was signed and attested for its steps. */
-static json_t *evidence_of(const json_t *phase, const json_t *log)
-{
-    json_t *e, *out = json_array();
-    size_t i;
-    json_array_foreach(json_object_get(log, "events"), i, e)
-    {
-        const char *event = text_of(e, "event");
-        bool counts = strcmp(event, "signed") == 0 || strcmp(event, "attested") == 0;
-        if (counts && is_in_phase(phase, number_of(e, "step")))
-            json_array_append(out, e);
-    }
-    return out;
-}
-
-static void add_evidence(json_t *phases, const json_t *status, const json_t *log)
-{
-    size_t i;
-    json_t *phase;
-    json_array_foreach(phases, i, phase)
-    {
-        json_object_set_new(phase, "evidence", evidence_of(phase, log));
-        bool here = is_in_phase(phase, number_of(status, "step")) &&
-                    strcmp(text_of(phase, "state"), "done") != 0;
-        json_object_set_new(phase, "waiting",
-                            here ? json_copy(json_object_get(status, "waiting")) : json_array());
-    }
-}
-
-static void show_evidence(const json_t *phase)
-{
-    size_t i;
-    json_t *e;
-    json_array_foreach(json_object_get(phase, "waiting"), i, e)
-    {
-        printf("%swaits for %s", i ? "; " : "", text_of(e, "text"));
-    }
-    bool any = json_array_size(json_object_get(phase, "waiting")) > 0;
-    json_array_foreach(json_object_get(phase, "evidence"), i, e)
-    {
-        bool check = *text_of(e, "check");
-        printf("%s%s %s by %s (%s)", any || i ? "; " : "",
-               check ? text_of(e, "check") : text_of(e, "role"),
-               !check                                       ? "signed"
-               : json_is_true(json_object_get(e, "passed")) ? "passed"
-                                                            : "failed",
-               text_of(e, "by"), text_of(e, "time"));
-    }
-}
-
-static void show_chain(const json_t *phases)
-{
-    size_t i;
-    json_t *p;
-    puts("| task | title | owner | depends on | status | evidence |\n|---|---|---|---|---|---|");
-    json_array_foreach(phases, i, p)
-    {
-        const char *on = text_of(p, "depends_on");
-        printf("| %s | %s | %s | %s | %s | ", text_of(p, "task"), text_of(p, "title"),
-               text_of(p, "owner"), *on ? on : "-", text_of(p, "state"));
-        show_evidence(p);
-        puts(" |");
-    }
 }
 
 /* ------------------------------------------------------------------ asking */
@@ -333,40 +260,21 @@ static bool ask_status(struct call *c, const char *release, struct reply *r, int
     return !show_if_error(c, r, ret_exit);
 }
 
-static int chain(struct call *c, const struct reply *status)
-{
-    struct reply log;
-    int exit = EXIT_DONE;
-    json_t *phases = json_object_get(status->body, "phases");
-    json_t *args = about(text_of(status->body, "release"));
-    json_object_set_new(args, "limit", json_integer(10000));
-    ask(c, "release_log", args, &log);
-    if (!show_if_error(c, &log, &exit)) {
-        add_evidence(phases, status->body, log.body);
-        char *text = c->json ? value_text(phases, false) : NULL;
-        if (text)
-            puts(text);
-        else
-            show_chain(phases);
-        mem_free(text);
-        exit = exit_of(status->body);
-    }
-    reply_done(&log);
-    return exit;
-}
-
 static int status(struct call *c)
 {
     struct reply r;
     int exit;
     if (ask_status(c, c->words[1], &r, &exit)) {
         exit = exit_of(r.body);
-        if (options_on(c->options, "chain"))
-            exit = chain(c, &r);
-        else if (c->json)
-            show_json(&r);
-        else
-            show_status(c, r.body);
+        if (options_on(c->options, "chain")) {
+            exit = release_show_chain(c, r.body, exit);
+        } else {
+            release_add_silences(c, &r);
+            if (c->json)
+                show_json(&r);
+            else
+                show_status(c, r.body);
+        }
     }
     reply_done(&r);
     return exit;
@@ -729,6 +637,7 @@ static void run_github_limits(struct call *c, struct ran *ret)
     buf_done(&said);
 }
 
+/* For people at once; with --json all of them are one object at the end. */
 static void show_ran(const struct call *c, const json_t *check, const struct ran *r)
 {
     if (!c->json)
@@ -738,7 +647,19 @@ static void show_ran(const struct call *c, const json_t *check, const struct ran
                r->exit == 0 ? "" : r->head);
 }
 
-static int run_check(struct call *c, const json_t *status, const json_t *check)
+static json_t *ran_as_json(const json_t *check, const struct ran *r, bool attested)
+{
+    char output[2 * HASH_SIZE + 1];
+    json_t *said = json_string(r->head);
+    text_hex(output, slice_of(r->output, HASH_SIZE));
+    return json_pack("{ss sb sb si sI ss so}", "check", text_of(check, "check"), "passed",
+                     r->exit == 0, "attested", attested, "exit", r->exit, "duration_ms",
+                     (json_int_t)r->ms, "output_sha256", output, "said",
+                     said ? said : json_null()); /* it is no UTF-8 */
+}
+
+/* What came of it goes to the end of `all`. */
+static int run_check(struct call *c, const json_t *status, const json_t *check, json_t *all)
 {
     const char *name = text_of(check, "check");
     json_t *words = json_object_get(check, "argv");
@@ -754,6 +675,7 @@ static int run_check(struct call *c, const json_t *status, const json_t *check)
     show_ran(c, check, &r);
     json_t *argv = built_in ? json_pack("[ss]", name, github_limits_url(c)) : json_incref(words);
     int exit = attest(c, status, check, argv, &r);
+    json_array_append_new(all, ran_as_json(check, &r, exit == EXIT_DONE || exit == EXIT_GATE));
     json_decref(argv);
     return exit;
 }
@@ -792,30 +714,49 @@ static bool runs_something(const struct call *c, const json_t *status)
     return false;
 }
 
+static void show_attested(struct call *c, const json_t *status, json_t *all)
+{
+    if (c->json) {
+        json_t *said = json_pack("{ss sI sO}", "release", text_of(status, "release"), "step",
+                                 (json_int_t)number_of(status, "step"), "checks", all);
+        char *text = value_text(said, false);
+        puts(text);
+        mem_free(text);
+        json_decref(said);
+    } else if (json_array_size(all) == 0) {
+        puts("there is nothing to check now");
+    }
+}
+
+/* Each that its step asks for and that has not passed, or the one that was named. */
+static int run_checks(struct call *c, const json_t *status)
+{
+    int exit = EXIT_DONE;
+    size_t i, found = 0;
+    json_t *e, *all = json_array();
+    json_array_foreach(json_object_get(status, "checks"), i, e)
+    {
+        bool named = is_wanted(c, e);
+        int one = named ? run_check(c, status, e, all) : EXIT_DONE;
+        found += named;
+        exit = exit == EXIT_DONE ? one : exit;
+    }
+    if (found == 0 && c->word_count == 3)
+        exit = show_failure(c, EXIT_CONFLICT, "conflict", "flagctl release status shows them",
+                            "%s asks for no check '%s'", text_of(status, "said"), c->words[2]);
+    else if (found == json_array_size(all))
+        show_attested(c, status, all);
+    json_decref(all);
+    return exit;
+}
+
 static int check(struct call *c)
 {
     struct reply r;
     int exit = EXIT_DONE;
-    size_t i, done = 0;
-    json_t *e;
-    if (!ask_status(c, c->words[1], &r, &exit) ||
-        (runs_something(c, r.body) && !is_of_commit(c, r.body, &exit))) {
-        reply_done(&r);
-        return exit;
-    }
-    exit = EXIT_DONE;
-    json_array_foreach(json_object_get(r.body, "checks"), i, e)
-    {
-        bool named = is_wanted(c, e);
-        int one = named ? run_check(c, r.body, e) : EXIT_DONE;
-        done += named;
-        exit = exit == EXIT_DONE ? one : exit;
-    }
-    if (done == 0 && c->word_count == 3)
-        exit = show_failure(c, EXIT_CONFLICT, "conflict", "flagctl release status shows them",
-                            "%s asks for no check '%s'", text_of(r.body, "said"), c->words[2]);
-    else if (done == 0 && !c->json)
-        puts("there is nothing to check now");
+    if (ask_status(c, c->words[1], &r, &exit) &&
+        (!runs_something(c, r.body) || is_of_commit(c, r.body, &exit)))
+        exit = run_checks(c, r.body);
     reply_done(&r);
     return exit;
 }
@@ -844,7 +785,9 @@ int release_run(struct call *c)
     while (strcmp(c->words[0], verbs[i].name) != 0)
         i++;
     if (c->word_count < 2 && verbs[i].run != list)
-        return show_failure(c, EXIT_INPUT, "input", "flagctl release list shows them", "name %s",
-                            verbs[i].run == start ? "the plan's file" : "the release");
+        return show_failure(c, EXIT_INPUT, "input",
+                            verbs[i].run == start ? "flagctl release start PLAN"
+                                                  : "flagctl release list shows them",
+                            "name %s", verbs[i].run == start ? "the plan's file" : "the release");
     return source_choose(c, true) ? verbs[i].run(c) : EXIT_INPUT;
 }

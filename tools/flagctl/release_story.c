@@ -81,7 +81,7 @@ struct release_plan *story_plan(struct call *c, const char *name, uint32_t *ret_
     ask(c, "release_plan", json_pack("{ss}", "release", name), &r);
     if (!show_if_error(c, &r, ret_exit)) {
         *ret_id = (uint32_t)number_of(r.body, "id");
-        plan = read_plan(c, slice_str(text_of(r.body, "text")), ret_exit);
+        plan = read_plan(c, slice_str(text_of(r.body, "yaml")), ret_exit);
     }
     reply_done(&r);
     return plan;

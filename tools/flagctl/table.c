@@ -137,14 +137,15 @@ const struct subcommand subcommands[] = {
      "looks at the flags of a file as well. Exit 0: no problems, 2: some; 1 with --strict: warnings.\n"
      "plan prints what each step changes and waits for, when it could be done, guards, roles, the way\n"
      "back, and the plan's hash; where a primary answers, the hosts and how the flags stand; with\n"
-     "--prometheus what the guards say.\n"
+     "--prometheus what the guards say; with --chain the chain alone, as it is before the start.\n"
      "guards asks the Prometheus alone. Exit 0: all of them pass, 4: one fails or has no answer.\n"
      "announce writes the message about it, in Markdown, for support or users.\n"
      "simulate plays PLAN in the world that --events describes, or a log of events again, and prints\n"
      "what happens and what it waits for. Exit 0: completed, 10: it stands still, 11: rolled back.\n"
      "start gives PLAN to the primary, which runs it for the git commit that is checked out here.\n"
-     "status says where it stands and what it waits for; with --chain each task of the chain with\n"
-     "owner and evidence. Exit 0: moving or completed, 10: stands still, 11: rolled back. watch\n"
+     "status says where it stands, what it waits for and since when, and with --alertmanager which of\n"
+     "the alerts that would abort it are silenced; with --chain each task of the chain with owner, what\n"
+     "it waits for and evidence. Exit 0: moving or completed, 10: stands still, 11: rolled back. watch\n"
      "prints that as it changes, until the end. log has all that happened, rounds with --ticks.\n"
      "check runs the commands that its step asks for, here, and attests how they ended; exit 4 where\n"
      "one failed. github_limits is built in: it asks GitHub's API (--github) what it grants. sign signs\n"
@@ -157,7 +158,7 @@ const struct subcommand subcommands[] = {
      " store primary join tls-cert tls-key tls-ca tls-server-name insecure identity json timeout help "
      "author m yes strict flags canonical for starts prometheus prometheus-timeout prometheus-token-file "
      "prometheus-user-file prometheus-ca prometheus-cert prometheus-key events save commit chain ticks "
-     "since github github-token-file reported reports ", 1, 3, run_release, true},
+      "since github github-token-file alertmanager reported reports ", 1, 3, run_release, true},
     {"drill", "kill | rollback | alert", "Try the way back before it is needed, with a flag that no program reads.\n"
      "It sets hoist.drill in --env, kills it, or changes it and rolls back, waits for every live host,\n"
      "says how long each took, and leaves the flag on. alert sends Alertmanager (--alertmanager) an\n"
@@ -220,7 +221,7 @@ static const struct option all_options[] = {
     {"events", "FILE", NULL, NULL, "simulate: what happens, a JSON object a line", false, true},
     {"save", "FILE", NULL, NULL, "simulate: write the events there, which can be played again", false, true},
     {"commit", "HASH", NULL, NULL, "the git commit that is shipped, where it is not the one that is checked out here", false, true},
-    {"chain", NULL, NULL, NULL, "status: the five tasks of the chain, with what each waits for and its evidence", false, true},
+    {"chain", NULL, NULL, NULL, "status: the five tasks of the chain, with what each waits for and its evidence; plan: before the start", false, true},
     {"github", "URL", NULL, NULL, "check github_limits: GitHub's API, if not https://api.github.com", false, false},
     {"github-token-file", "FILE", NULL, NULL, "a token for it, on its first line; only you may read the file", false, false},
     {"ticks", NULL, NULL, NULL, "log: with the rounds, of which there is one each interval", false, true},

@@ -92,7 +92,7 @@ bool top_asker_end(struct top_asker *a);
 
 /* The alerts that fire, an array of {name, severity, env, since, summary, state}, worst and newest first.
  * NULL: why says what is wrong. */
-json_t *top_alerts_get(const char *alertmanager, char why[TOP_WHY]);
+json_t *top_alerts_get(const char *url, char why[TOP_WHY]);
 
 /* ------------------------------------------------------------------ showing */
 

@@ -1,13 +1,10 @@
 /* The alerts that fire, from Alertmanager's API (v2). */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "alertmanager.h"
 #include "base/mem.h"
-#include "http/fetch.h"
 #include "top.h"
-
-enum { ANSWER_MAX = 8 << 20, WAIT_MS = 1000, STATUS_OK = 200 };
 
 static json_t *text_or_null(const json_t *object, const char *name)
 {
@@ -74,36 +71,11 @@ static json_t *sorted(const json_t *said)
 
 /* ------------------------------------------------------------------ asking */
 
-static json_t *read_answer(long status, struct buf *answer, char why[TOP_WHY])
+json_t *top_alerts_get(const char *url, char why[TOP_WHY])
 {
-    json_t *alerts = NULL;
-    json_t *said = json_loadb((const char *)answer->ptr, answer->len, JSON_REJECT_DUPLICATES, NULL);
-    if (status != STATUS_OK)
-        snprintf(why, TOP_WHY, "it answers with HTTP status %ld", status);
-    else if (!json_is_array(said))
-        snprintf(why, TOP_WHY, "what answers there is no Alertmanager");
-    else
-        alerts = sorted(said);
+    _Static_assert((int)TOP_WHY >= (int)ALERTMANAGER_WHY, "why is told there");
+    json_t *said = alertmanager_get(url, "/api/v2/alerts?active=true", why);
+    json_t *alerts = said ? sorted(said) : NULL;
     json_decref(said);
-    return alerts;
-}
-
-json_t *top_alerts_get(const char *alertmanager, char why[TOP_WHY])
-{
-    struct buf url = BUF_INIT(8192), answer = BUF_INIT(ANSWER_MAX);
-    size_t len = strlen(alertmanager);
-    json_t *alerts = NULL;
-    long status = 0;
-    why[0] = '\0';
-    while (len > 0 && alertmanager[len - 1] == '/')
-        len--;
-    buf_printf(&url, "%.*s/api/v2/alerts?active=true", (int)len, alertmanager);
-    struct fetch f = {.url = buf_str(&url), .timeout_ms = WAIT_MS};
-    if (buf_err(&url) != HOIST_OK || fetch_get(&f, &status, &answer) != HOIST_OK)
-        snprintf(why, TOP_WHY, "%s", err_last());
-    else
-        alerts = read_answer(status, &answer, why);
-    buf_done(&url);
-    buf_done(&answer);
     return alerts;
 }

@@ -1,0 +1,111 @@
+"""What is said of a release: the chain from before its start to its end, silences, checks, what is wrong with its plan."""
+import json
+import re
+
+import pytest
+
+from hoist import SANITIZED, wait_until
+from test_release import ENVS, PLAN, Stage, stage  # noqa: F401
+from test_top import Alertmanager
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="libhoist is loaded into Python here")
+TASKS = [f"DEPLOY-00{n}" for n in range(1, 6)]
+
+
+def chain(lab, *words):
+    """Task -> (status, evidence), as the table has it; the same of JSON, and its exit code."""
+    a = lab.flagctl(*words, "--chain")
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in a.out.splitlines()]
+    assert [c.strip() for c in rows[0]] == ["task", "title", "owner", "depends on", "status", "evidence"] and len(rows) == 7, a
+    table = {row[0].strip(): (row[4].strip(), row[5].strip()) for row in rows[2:]}
+    assert list(table) == TASKS and [row[3].strip() for row in rows[2:]] == ["-", *TASKS[:4]] and all(len(row) == 6 for row in rows)
+    said = json.loads(lab.flagctl(*words, "--chain", "--json").out)
+    assert [p["task"] for p in said["chain"]] == TASKS and all(p["owner"] for p in said["chain"])
+    return table, said, a.code
+
+
+def test_the_chain_answers_before_the_start_and_at_each_point_after_it(stage, lab):  # noqa: F811
+    s = stage(1)
+    table, said, code = chain(lab, "release", "plan", s.plan)
+    assert code == 0 and said["state"] == "not started" and {state for state, _ in table.values()} == {"not started"}
+    assert table["DEPLOY-001"][1] == "waits for check tests; waits for signature of boss: reviewed; waits for signature of qa: tested"
+    assert table["DEPLOY-002"][1] == "it has no steps"
+    s.start()
+    lab.ok("release", "hold", "demo", "-m", "either | or\nnot\x1b[31m", "--author", "olga")
+    table, said, code = chain(lab, "release", "status", "demo")
+    assert code == 10 and said["state"] == "holding" and [table[t][0] for t in TASKS] == ["holding"] + ["ahead"] * 4
+    assert r"waits for olga to resume it: either \| or\nnot\x1b[31m" in table["DEPLOY-001"][1]
+    assert "waits for signature of qa: tested" in table["DEPLOY-001"][1]
+    for words in (("status", "demo"), ("log", "demo")):
+        assert r"or\nnot\x1b[31m" in lab.flagctl("release", *words).out, "nobody steers another's terminal"
+    lab.ok("release", "resume", "demo")
+    s.sign()
+    s.wait("live", 3)
+    table, said, code = chain(lab, "release", "status", "demo")
+    assert [table[t][0] for t in TASKS[:3]] == ["done"] * 3 and table["DEPLOY-004"][0] in ("moving", "holding")
+    assert re.search(r"^step 2 is staging v4 \(20\S+Z\); step 2 soaked 600 ms, with 5 evaluations or more$", table["DEPLOY-003"][1]), table
+    lab.ok("release", "abort", "demo", "-m", "it burns", "--author", "olga")
+    s.wait_back()
+    table, said, code = chain(lab, "release", "status", "demo")
+    assert code == 11 and said["state"] == "rolled_back" and [table[t][0] for t in TASKS] == ["done"] * 3 + ["rolled_back", "ahead"]
+    assert table["DEPLOY-004"][1].startswith("because of olga: it burns; step 3 is production v4")
+    s.to_production()
+    s.wait("completed")
+    table, said, code = chain(lab, "release", "status", "demo")
+    assert code == 0 and [table[t][0] for t in TASKS] == ["done"] * 5
+    assert table["DEPLOY-004"][1].endswith("step 3 soaked 600 ms, with 5 evaluations or more; step 4 soaked 600 ms, with 5 evaluations or more")
+    assert [p["observed"] for p in said["chain"]][2] == [{"step": 2, "soak_ms": 600, "exposed": 5}]
+
+
+def test_who_silences_an_alert_that_would_abort_it_is_shown(stage, lab):  # noqa: F811
+    s = stage(1)
+    s.start()
+    assert "silences" not in s.status()
+    manager = Alertmanager(lab)
+    at = ("--alertmanager", manager.url + "/")
+    silence = lambda *matchers: manager.tool("silence", "add", *matchers, "--comment=known\x1b[31m", "--duration=1h", "--author=ana")
+    for matchers in (["alertname=Smoking"], ["alertname=~Burn"], ["alertname!=Burning"], ["alertname!~Burn.*", "env=staging"]):
+        silence(*matchers)
+    status = lambda: json.loads(lab.flagctl("release", "status", "demo", *at, "--json").out)
+    assert status()["silences"] == [] and status()["kill_on_alert"] == ["Burning"]
+    for matchers in (["alertname=Burning"], ["alertname=~Bur.+", "env=staging"], ["severity=critical"], [r"alertname=~\w+"]):
+        silence(*matchers)
+    said = {x["matchers"]: x for x in status()["silences"]}
+    assert set(said) == {'alertname="Burning"', 'alertname=~"Bur.+", env="staging"', 'severity="critical"', r'alertname=~"\w+"'}
+    assert all(x["alerts"] == ["Burning"] and x["by"] == "ana" and x["until"] for x in said.values())
+    shown = lab.flagctl("release", "status", "demo", *at).out
+    assert re.search(r'silenced Burning until 20\S+Z by ana: known\?\[31m \(alertname="Burning"\)', shown), shown
+    for x in said.values():
+        manager.tool("silence", "expire", x["id"])
+    assert status()["silences"] == []
+    lab.all[-1].kill()
+    away = lab.flagctl("release", "status", "demo", *at, "--json")
+    assert json.loads(away.out)["silences"] is None and "connect" in json.loads(away.out)["silences_error"]
+    assert "which alerts are silenced is not known" in lab.flagctl("release", "status", "demo", *at).out
+
+
+def test_checks_are_one_object(stage, lab):  # noqa: F811
+    s = stage(1)
+    s.plan = lab.file("plan.yaml", PLAN.replace("check: [tests]", "check: [tests, fails]").replace("['false']", "[sh, -c, 'echo broken; exit 3']"))
+    s.start()
+    check = lambda *words: lab.flagctl("release", "check", "demo", *words, "--commit", "c0ffee", "--json")
+    first = check()
+    assert first.code == 4 and first.json["release"] == "demo" and first.json["step"] == 1
+    fails, tests = first.json["checks"]
+    assert (fails["check"], fails["passed"], fails["attested"], fails["exit"], fails["said"]) == ("fails", False, True, 3, "broken\n")
+    assert (tests["check"], tests["passed"], tests["exit"]) == ("tests", True, 0) and len(tests["output_sha256"]) == 64
+    assert [x["check"] for x in check().json["checks"]] == ["fails"]
+    assert check("tests").json["checks"][0]["passed"] and check("nope").code == 3
+    assert "fails                failed  exit 3" in lab.flagctl("release", "check", "demo", "--commit", "c0ffee").out
+
+
+def test_a_plan_that_is_refused_is_told_whole(lab):
+    lab.primary(*ENVS)
+    bad = lab.file("bad.yaml", PLAN.replace("interval: 200ms", "interval: 200").replace("soak: 600ms", "soak: 600").replace("roles: {qa", "rolls: {qa"))
+    refused = lab.flagctl("release", "start", bad, "--commit", "c0ffee")
+    linted = lab.flagctl("release", "lint", bad, "--json").json["problems"]
+    assert refused.code == 2 and len(linted) > 4
+    lines = [line for line in refused.err.splitlines() if line.startswith("  line ")]
+    assert [line.split(":")[0].split(", ")[:2] for line in lines] == [[f"  line {p['line']}", f"column {p['column']}"] for p in linted]
+    assert all(p["message"] in refused.err and p["mend"] in refused.err and p["mend"] for p in linted)
+    assert lab.ok("release", "list")["releases"] == []
