@@ -147,7 +147,7 @@ static enum hoist_err put_name(struct slice name, struct arena *arena, struct al
         if (slice_eq(said->names[i], name))
             return HOIST_OK;
     if (said->name_count == ALERTS_NAMES_MAX)
-        return HOIST_OK;
+        return err_set(HOIST_ELIMIT, "more than %d alerts of different names", ALERTS_NAMES_MAX);
     said->names[said->name_count++] = name;
     return arena_own(arena, &said->names[said->name_count - 1]);
 }
@@ -184,7 +184,10 @@ static enum hoist_err take_all(const struct alert_rules *r, const json_t *body, 
     size_t i;
     if (!slice_eq(text_of(body, "version"), SLICE("4")) || !json_is_array(alerts))
         return err_set(HOIST_EINVAL, "Alertmanager's webhook of version 4 is meant, with alerts");
-    said->truncated = (uint64_t)json_integer_value(json_object_get(body, "truncatedAlerts"));
+    const json_t *truncated = json_object_get(body, "truncatedAlerts");
+    if (truncated && (!json_is_integer(truncated) || json_integer_value(truncated) < 0))
+        return err_set(HOIST_EINVAL, "truncatedAlerts is a number of alerts");
+    said->truncated = (uint64_t)json_integer_value(truncated);
     said->kills = arena_alloc(arena, ALERTS_KILLS_MAX, sizeof *said->kills);
     said->names = arena_alloc(arena, ALERTS_NAMES_MAX, sizeof *said->names);
     if (!said->kills || !said->names)

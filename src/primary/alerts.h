@@ -18,7 +18,7 @@ enum {
     ALERTS_BODY_MAX = 4 << 20,
     ALERTS_RULES_MAX = 1024,
     ALERTS_KILLS_MAX = 4096,
-    ALERTS_NAMES_MAX = 256
+    ALERTS_NAMES_MAX = 4096
 };
 
 struct alert_rule {
@@ -46,8 +46,7 @@ struct alert_kill { /* a flag that an alert which fires may kill */
 struct alerts_said {
     struct alert_kill *kills;
     uint32_t count;
-    struct slice
-        *names; /* of those that fire, distinct, the first ALERTS_NAMES_MAX: for releases */
+    struct slice *names; /* of those that fire, distinct: for releases */
     uint32_t name_count;
     uint32_t firing, resolved; /* alerts, those that kill nothing among them */
     uint64_t truncated;        /* alerts that Alertmanager left out */
@@ -59,7 +58,7 @@ struct alerts_said {
  *
  * Gives:   *ret, in `arena`; its rules belong to `r`.
  * Errors:  EINVAL  not JSON, or not such a message, with what is wrong
- *          ELIMIT  more than ALERTS_KILLS_MAX kills
+ *          ELIMIT  more than ALERTS_KILLS_MAX kills, or ALERTS_NAMES_MAX names
  *          ENOMEM
  */
 MUST_USE enum hoist_err alerts_read(const struct alert_rules *r, struct slice body,

@@ -68,7 +68,7 @@ struct primary {
     char *id, *software, *role;
     const struct sign_key *key; /* NULL: nothing is signed */
     struct alert_rules alert_rules;
-    struct metric *webhooks[WEBHOOK_RESULTS];
+    struct metric *webhooks[WEBHOOK_RESULTS], *truncated;
 
     struct releases *releases;
     struct primary_guards guards;

@@ -41,6 +41,8 @@ enum hoist_err webhook_begin(struct primary *p, const struct primary_config *con
                                        buf_str(&labels), NULL);
         buf_done(&labels);
     }
+    p->truncated = metric_series(METRIC_COUNTER, "hoist_alertmanager_truncated_alerts_total",
+                                 "Alerts that Alertmanager left out of its messages.", "", NULL);
     enum hoist_err err =
         alert_rules_read(config->kill_on_alert, config->kill_count, &p->alert_rules);
     return err ? err_prefix(HOIST_EINVAL, "--kill-on-alert") : HOIST_OK;
@@ -218,15 +220,16 @@ static unsigned kill_all(struct primary *p, const struct alerts_said *said, stru
     return await(w, out);
 }
 
-static void tell_rest(const struct alerts_said *said)
+static void tell_rest(struct primary *p, const struct alerts_said *said)
 {
+    metric_add(p->truncated, (double)said->truncated); /* HoistAlertsTruncated calls somebody */
     if (said->resolved)
         log_info("primary: %" PRIu32 " alerts are resolved; what they killed stays off until "
                  "somebody restores it",
                  said->resolved);
     if (said->truncated)
         log_error("primary: Alertmanager left %" PRIu64 " alerts out of a message: what they would "
-                  "kill is not killed; set max_alerts to 0",
+                  "kill or abort goes on; set max_alerts to 0",
                   said->truncated);
 }
 
@@ -241,7 +244,7 @@ unsigned primary_alerts(struct primary *p, struct slice body, struct buf *out)
         log_warn("primary: a message of Alertmanager was not understood: %s", err_last());
         query_fail(out, err, NULL);
     } else {
-        tell_rest(&said);
+        tell_rest(p, &said);
         status = kill_all(p, &said, out);
         for (uint32_t i = 0; i < said.name_count; i++)
             if (!releasing_alert(p, said.names[i]))

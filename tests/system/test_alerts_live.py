@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -295,6 +296,17 @@ def a_guard_that_fails_and_takes_it_back(lab):
     scene = release_under_way(lab, "abort")
     yield scene
     lab.ok("set", "marketplace.enabled", "off")
+    yield
+
+
+@fault("HoistAlertsTruncated")
+def a_message_of_alertmanager_that_is_cut_short(lab):
+    scene = Scene(lab)
+    scene.here = scene.primary
+    yield scene
+    body = json.dumps({"version": "4", "truncatedAlerts": 3, "alerts": []}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{scene.primary.http}/hooks/alertmanager", body, {"Authorization": "Bearer the-token"})
+    assert urllib.request.urlopen(request, timeout=10).status == 200
     yield
 
 

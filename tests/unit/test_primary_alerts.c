@@ -114,6 +114,8 @@ static void what_is_no_webhook_is_refused(void **state)
         "{}",
         "{\"version\":\"3\",\"alerts\":[]}",
         "{\"version\":\"4\",\"alerts\":{}}",
+        "{\"version\":\"4\",\"truncatedAlerts\":-1,\"alerts\":[]}",
+        "{\"version\":\"4\",\"truncatedAlerts\":\"many\",\"alerts\":[]}",
         BODY("7"),
         BODY("{}"),
         BODY("{\"status\":\"firing\",\"labels\":{\"alertname\":\"A\"},\"startsAt\":\"x\"}"),
@@ -124,6 +126,47 @@ static void what_is_no_webhook_is_refused(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(read_body(wrong[i], &a, &said), HOIST_EINVAL);
     assert_int_equal(said.firing, 99);
+    arena_done(&a);
+    (void)state;
+}
+
+static void what_was_left_out_is_counted(void **state)
+{
+    struct arena a = {0};
+    struct alerts_said said;
+    assert_int_equal(
+        read_body("{\"version\":\"4\",\"truncatedAlerts\":3,\"alerts\":[]}", &a, &said), HOIST_OK);
+    assert_int_equal(said.truncated, 3);
+    assert_int_equal(read_body("{\"version\":\"4\",\"alerts\":[]}", &a, &said), HOIST_OK);
+    assert_int_equal(said.truncated, 0);
+    arena_done(&a);
+    (void)state;
+}
+
+/* A message with so many alerts, each of another name. */
+static enum hoist_err read_names(int count, struct arena *a, struct alerts_said *said)
+{
+    struct buf body = BUF_INIT(ALERTS_BODY_MAX);
+    buf_add_str(&body, "{\"version\":\"4\",\"alerts\":[");
+    for (int i = 0; i < count; i++)
+        buf_printf(&body,
+                   "%s{\"status\":\"firing\",\"labels\":{\"alertname\":\"A%d\"},"
+                   "\"startsAt\":\"t\",\"fingerprint\":\"f\"}",
+                   i ? "," : "", i);
+    buf_add_str(&body, "]}");
+    enum hoist_err err = read_body(buf_str(&body), a, said);
+    buf_done(&body);
+    return err;
+}
+
+static void no_name_is_left_out_without_a_word(void **state)
+{
+    struct arena a = {0};
+    struct alerts_said said;
+    assert_int_equal(read_names(ALERTS_NAMES_MAX, &a, &said), HOIST_OK);
+    assert_int_equal(said.name_count, ALERTS_NAMES_MAX);
+    assert_true(slice_eq(said.names[ALERTS_NAMES_MAX - 1], SLICE("A4095")));
+    assert_int_equal(read_names(ALERTS_NAMES_MAX + 1, &a, &said), HOIST_ELIMIT);
     arena_done(&a);
     (void)state;
 }
@@ -155,6 +198,8 @@ int main(void)
         cmocka_unit_test(resolved_and_unlisted_alerts_kill_nothing),
         cmocka_unit_test(the_same_alert_has_the_same_request_and_no_other_has),
         cmocka_unit_test(what_is_no_webhook_is_refused),
+        cmocka_unit_test(what_was_left_out_is_counted),
+        cmocka_unit_test(no_name_is_left_out_without_a_word),
         cmocka_unit_test(a_long_summary_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
