@@ -5,6 +5,7 @@
 
 #include "primary/primary_int.h"
 #include "primary/query_release.h"
+#include "release/waiting.h"
 
 struct extra {
     const char *name, *value;
@@ -108,6 +109,20 @@ static void write_soak_target(void *releases, struct buf *out)
     releases_show_newest(releases, put_soak_target, out);
 }
 
+static void put_hold(void *arg, const struct release *r)
+{
+    for (int c = 0; c < RELEASE_CONDITIONS; c++) {
+        struct extra reason = {"reason", release_condition_name((enum release_condition)c)};
+        put(arg, "hoist_release_hold_seconds_total", r, env_of(r), reason, none,
+            (double)r->stood_ms[c] / 1000);
+    }
+}
+
+static void write_hold(void *releases, struct buf *out)
+{
+    releases_show_newest(releases, put_hold, out);
+}
+
 static void put_guard_values(void *arg, const struct release *r)
 {
     for (uint32_t i = 0; i < r->plan->guard_count; i++) {
@@ -189,6 +204,10 @@ static const struct {
      "Time observed in the present step with all guards passing.", write_soak_good},
     {METRIC_GAUGE, "hoist_release_soak_target_seconds", "Time that the present step asks for.",
      write_soak_target},
+    {METRIC_COUNTER, "hoist_release_hold_seconds_total",
+     "Time that a release stood still, by each condition that was unmet, since the primary "
+     "started.",
+     write_hold},
     {METRIC_GAUGE, "hoist_release_guard_value",
      "The last value of a guard; none while it has no answer.", write_guard_values},
     {METRIC_COUNTER, "hoist_release_guard_evaluations_total",

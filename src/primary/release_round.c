@@ -182,6 +182,7 @@ enum hoist_err release_take_round(struct releases *rs, const struct release_work
     r->asked = false;
     if (r->next.state == RELEASE_ENDED)
         return HOIST_OK;
+    releases_count_standing(rs, r);
     count_verdicts(r, round);
     enum hoist_err err = see_overrides(r, work);
     if (!err)

@@ -4,8 +4,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "primary/query_release.h"
 #include "release/plan_file.h"
 
 struct releases {
@@ -260,6 +262,20 @@ void releases_committed(struct releases *rs)
     pthread_mutex_unlock(&rs->lock);
     for (uint32_t i = 0; i < rs->count; i++)
         tell(rs->all[i]);
+}
+
+/* By each condition that was unmet meanwhile. */
+void releases_count_standing(struct releases *rs, struct release *r)
+{
+    enum release_standing is = release_standing(&r->record);
+    pthread_mutex_lock(&rs->lock);
+    int64_t now_ms = clock_mono_ms(), since_ms = r->counted_ms;
+    bool stands = since_ms != 0 && (is == STANDING_WAITING || is == STANDING_HOLDING);
+    r->counted_ms = now_ms;
+    for (int c = 0; stands && c < RELEASE_CONDITIONS; c++)
+        if (r->record.unmet >> c & 1)
+            r->stood_ms[c] += (uint64_t)(now_ms - since_ms);
+    pthread_mutex_unlock(&rs->lock);
 }
 
 uint32_t releases_live(const struct releases *rs)

@@ -45,6 +45,9 @@ struct release {
     uint64_t verdicts[RELEASE_GUARDS_MAX][4];
     uint32_t next_verdicts[RELEASE_GUARDS_MAX][4];
 
+    uint64_t stood_ms[RELEASE_CONDITIONS]; /* stood still, by what was unmet; likewise */
+    int64_t counted_ms;                    /* up to when that is; 0: no round yet */
+
     int64_t due_ms; /* when the next round is to begin; clock_mono_ms() */
     bool asked;     /* a round has begun, and has no answers yet */
     struct release_yield yielded, next_yielded;
@@ -63,6 +66,9 @@ struct rolls *releases_rolls(struct releases *rs);
 /* Before a transaction: nothing of the last one counts that was not committed. And after its commit. */
 void releases_begin(struct releases *rs);
 void releases_committed(struct releases *rs);
+
+/* How long it stood still up to now, for the metrics. */
+void releases_count_standing(struct releases *rs, struct release *r);
 
 /* The newest release of that name; NULL: there is none. */
 struct release *releases_find(const struct releases *rs, struct slice name);

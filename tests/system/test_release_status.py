@@ -109,3 +109,23 @@ def test_a_plan_that_is_refused_is_told_whole(lab):
     assert [line.split(":")[0].split(", ")[:2] for line in lines] == [[f"  line {p['line']}", f"column {p['column']}"] for p in linted]
     assert all(p["message"] in refused.err and p["mend"] in refused.err and p["mend"] for p in linted)
     assert lab.ok("release", "list")["releases"] == []
+
+
+def test_how_long_it_stood_still_is_counted_by_what_it_waited_for(stage, lab):  # noqa: F811
+    s = stage(1)
+    s.start()
+    held = lambda env="": {reason: float(v) for reason, v in re.findall(
+        rf'^hoist_release_hold_seconds_total{{release="demo",env="{env}",reason="(\w+)"}} (\S+)', s.primary.get("/metrics"), re.M)}
+    assert set(held()) == {"unheld", "converged", "soak", "exposed", "check", "sign", "window"}
+    wait_until(lambda: held()["sign"] > 1 and held()["check"] > 1, what="it waits for people")
+    assert held()["unheld"] == held()["converged"] == held()["window"] == 0
+    lab.ok("release", "hold", "demo", "-m", "a holiday")
+    wait_until(lambda: held()["unheld"] > 0.5, what="it is held")
+    lab.ok("release", "resume", "demo")
+    s.sign()
+    s.wait("live", 3)
+    s.prometheus.values["errors_total"] = None
+    wait_until(lambda: s.status()["state"] == "holding", what="a guard has no answer")
+    before = held("production")
+    wait_until(lambda: held("production")["soak"] > before["soak"] + 0.5, what="it stands still for its guards")
+    assert held("production")["sign"] == before["sign"]
