@@ -518,6 +518,26 @@ def test_soak_a_user_who_may_sudo_installs_as_root_does(fleet):
     assert runs_what_is_there(fleet)
 
 
+def test_a_host_becomes_a_relay_and_an_agent_again(fleet):
+    fleet.typed("hoistd certs issue relay1 --dir ca --host web1 --upstream tls+tcp://flags1:7400 --trust trust.key")
+    fleet.agent.ok("systemctl disable --now hoistd-agent && mv /etc/hoist /etc/away && mv /var/lib/hoist /var/lib/away")
+    args = ("web1", "relay", "--bundle", fleet.dir / "relay1.bundle")
+    try:
+        dry = steps(fleet.done(*args, "--dry-run"))
+        assert fleet.agent.sh("systemctl is-enabled hoistd-relay").returncode != 0
+        assert steps(fleet.done(*args)) == dry and len(dry) >= 3
+        before = fleet.agent.picture()
+        assert "nothing to change" in fleet.done(*args) and fleet.agent.picture() == before
+        pid = fleet.agent.ok("systemctl is-enabled -q hoistd-relay && systemctl show -P MainPID hoistd-relay")
+        assert fleet.agent.ok(f"ps -o user= -p {pid}") == "hoist" and '"role":"relay"' in fleet.agent.ok("flagctl status --json")
+        wait_until(lambda: '"connected":true' in fleet.agent.ok("flagctl status --json"), what="the relay follows the primary")
+        assert fleet.agent.ok("bash -c 'exec 3<>/dev/tcp/127.0.0.1/7400 4<>/dev/tcp/127.0.0.1/7401' && echo it listens")
+    finally:
+        fleet.agent.ok("systemctl disable --now hoistd-relay; rm -rf /etc/hoist /var/lib/hoist; mv /etc/away /etc/hoist; mv /var/lib/away /var/lib/hoist")
+        fleet.done("web1", "agent", "--package", fleet.package)
+    wait_until(lambda: '"current":1' in fleet.primary.ok("flagctl fleet --env staging --json").replace(" ", ""), what="web1 follows again")
+
+
 def test_no_host_no_ssh_no_way(fleet):
     said = fleet.install(f"{NET}.1.77", "agent", "--package", fleet.package, "--ssh-option", "ConnectTimeout=1")
     assert said.returncode == 1 and f"ssh {NET}.1.77 true" in said.stderr, said
