@@ -180,7 +180,8 @@ static inline bool world_may_sign(const struct world *w, const struct release_ev
     bool in_role = false;
     for (uint32_t i = 0; i < role->people_count; i++)
         in_role |= role->people[i] == person;
-    return in_role && person > 0; /* 0 is the author */
+    return in_role && person > 0 && /* 0 has started it */
+           !slice_eq(w->plan->people[person], w->plan->author);
 }
 
 /* Of what was said for this step, by whom, about these definitions, is something to be kept? */

@@ -79,6 +79,16 @@ static void play_time(struct life *l)
         l->w->wall_offset_ms += (int64_t)sample_below(&l->die, 48 * SAMPLE_HOUR) - 24 * SAMPLE_HOUR;
 }
 
+/* Of the hosts, between two rounds. */
+static void play_word(struct life *l)
+{
+    struct release_event e = world_event(l->w, RELEASE_FLEET);
+    world_hear(l->w, &e);
+    if (happens(l, l->trouble))
+        spoil_fleet(l, &e);
+    world_take(l->w, &e);
+}
+
 static void play_hosts(struct life *l)
 {
     for (int i = 0; i < 2; i++) {
@@ -92,13 +102,8 @@ static void play_hosts(struct life *l)
                 env->has[h] = env->head;
         }
     }
-    if (happens(l, 100)) {
-        struct release_event e = world_event(l->w, RELEASE_FLEET);
-        world_hear(l->w, &e);
-        if (happens(l, l->trouble))
-            spoil_fleet(l, &e);
-        world_take(l->w, &e);
-    }
+    if (happens(l, 100))
+        play_word(l);
 }
 
 /* Twice the same: the second changes nothing. */
@@ -171,6 +176,8 @@ static void live(struct life *l)
         play_people(l);
     if (happens(l, l->trouble))
         say_again(l);
+    if (happens(l, 100)) /* when all is met, and no round has said so */
+        play_word(l);
     play_tick(l);
 }
 
@@ -210,6 +217,7 @@ static void run_history(struct world *w)
     struct life l = {.w = w, .die = w->seed};
     sample_random_plan(&sample, &l.die);
     sample.plan.steps[0].window = (struct release_window){0};
+    sample.plan.author = SLICE("eva"); /* who has a role, and may not sign */
     l.trouble = troubles[sample_below(&l.die, 5)];
     uint32_t length = 20 + sample_below(&l.die, HISTORY_MAX);
     world_begin(w, &sample.plan,
