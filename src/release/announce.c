@@ -114,6 +114,14 @@ static void put_undo(const struct release_plan *plan, struct buf *out)
                shell_word(plan->name).text);
 }
 
+/* Users undo nothing, and need not. */
+static void put_undo_for_users(struct buf *out)
+{
+    buf_add_str(out, "## If something is wrong\n\nTell whoever is named below. It can be taken "
+                     "back for everybody within "
+                     "seconds; there is nothing to install or to undo on your side.\n\n");
+}
+
 static void put_guards(const struct release_plan *plan, struct buf *out)
 {
     buf_add_str(out, "## What is watched\n\n");
@@ -154,7 +162,9 @@ enum hoist_err release_announce(const struct release_plan *plan, enum release_au
     enum hoist_err err = put_times(plan, users, from_ms, out);
     if (err)
         return err;
-    if (!users) {
+    if (users) {
+        put_undo_for_users(out);
+    } else {
         put_undo(plan, out);
         put_guards(plan, out);
     }

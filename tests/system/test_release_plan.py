@@ -204,7 +204,8 @@ def test_the_message_says_what_when_and_how_to_undo(lab):
         assert text in support.out, text
     users = lab.ok("release", "announce", PLAN, "--for", "users", "--from", FROM)
     has(users, {"release": "marketplace-github-ingestion", "for": "users", "text": str})
-    assert "| 2026-12-08 09:00 UTC | everybody |" in users["text"]
+    for text in ("# Marketplace listings from GitHub", "| 2026-12-08 09:00 UTC | everybody |", "taken back for everybody within seconds", "#marketplace-launch"):
+        assert text in users["text"], text
     assert "flagctl" not in users["text"] and "staff-" not in users["text"]
 
 

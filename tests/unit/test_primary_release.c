@@ -190,6 +190,33 @@ static void signatures_are_of_people_who_may_and_of_what_stands(void **state)
             EXIT_NO, "there is no release");
 }
 
+/* Each of what a signature and an attestation are bound to, as another would have it. */
+static void what_is_said_is_for_this_plan_these_definitions_and_this_commit(void **state)
+{
+    static const char other[] = "abababababababababababababababababababababababababababababababab";
+    static const struct {
+        const char *name, *value, *says;
+    } bound[] = {{"plan", other, "another plan"},
+                 {"definitions", other, "other definitions"},
+                 {"commit", "c0ffef", "another commit"}};
+    struct stage *s = *state;
+    tell_ok(s, "release_start", "mara", start_body());
+    for (size_t i = 0; i < sizeof bound / sizeof *bound; i++) {
+        json_t *sign = bound_body(s, "role", "qa"), *check = check_body(s, true);
+        json_object_set_new(sign, bound[i].name, json_string(bound[i].value));
+        json_object_set_new(check, bound[i].name, json_string(bound[i].value));
+        refused(s, "release_sign", "quinn", sign, EXIT_CONFLICT, bound[i].says);
+        refused(s, "release_check", "ci", check, EXIT_CONFLICT, bound[i].says);
+    }
+    json_t *late = check_body(s, true);
+    json_object_set_new(late, "step", json_integer(2));
+    refused(s, "release_check", "ci", late, EXIT_CONFLICT, "it is for step 2");
+    json_t *v = status_of(s);
+    const json_t *check = json_array_get(json_object_get(v, "checks"), 0);
+    assert_true(json_is_false(json_object_get(check, "passed")));
+    json_decref(v);
+}
+
 static void a_plan_that_does_not_fit_is_not_started(void **state)
 {
     struct stage *s = *state;
@@ -246,6 +273,7 @@ int main(void)
         RELEASE_TEST(a_restart_forgets_nothing),
         RELEASE_TEST(what_was_not_committed_did_not_happen),
         RELEASE_TEST(signatures_are_of_people_who_may_and_of_what_stands),
+        RELEASE_TEST(what_is_said_is_for_this_plan_these_definitions_and_this_commit),
         RELEASE_TEST(a_plan_that_does_not_fit_is_not_started),
         RELEASE_TEST(its_log_tells_what_happened),
     };
