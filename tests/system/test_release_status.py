@@ -129,3 +129,62 @@ def test_how_long_it_stood_still_is_counted_by_what_it_waited_for(stage, lab):  
     before = held("production")
     wait_until(lambda: held("production")["soak"] > before["soak"] + 0.5, what="it stands still for its guards")
     assert held("production")["sign"] == before["sign"]
+
+
+def test_exit_codes_are_those_of_every_command(stage, lab):  # noqa: F811
+    """0 done, 1 no, 2 bad input, 3 conflict, 4 a gate, 7 no answer, 10 stands still, 11 rolled back; each error with code and mend."""
+    s = stage(1)
+    s.plan = lab.file("plan.yaml", PLAN.replace("check: [tests]", "check: [tests, fails]"))
+    bad, of_here = lab.file("bad.yaml", "release: x\n"), ("--commit", "c0ffee")
+
+    def gives(code, verb, *words, **where):
+        a = lab.flagctl("release", verb, *words, "--json", **where)
+        assert a.code == code, (verb, words, a)
+        if code in (1, 2, 3, 5, 7) and not a.out:
+            error = json.loads(a.err)["error"]
+            assert error["exit"] == code and error["message"], (verb, error)
+
+    named = ("status", "watch", "log", "report", "check", "sign", "hold", "resume", "abort", "note")
+    for verb in named:
+        more = ["qa", "--yes"] if verb == "sign" else ["-m", "why"] if verb in ("hold", "abort", "note") else of_here if verb == "check" else []
+        gives(1, verb, "demo", *more)
+        gives(2, verb)
+        if verb != "watch":  # which waits for the primary; what was never sent has changed nothing
+            gives(1 if verb in ("hold", "resume", "abort", "note") else 7, verb, "demo", *more, "--timeout", "300ms", primary="tcp://127.0.0.1:1")
+    for verb in ("lint", "plan", "guards", "announce", "simulate", "start"):
+        gives(2, verb)
+        gives(2, verb, "/nonexistent/plan.yaml", *(of_here if verb == "start" else ()))
+        gives(2, verb, bad, *(of_here if verb == "start" else ()))
+    gives(2, "lanch", s.plan)
+    gives(0, "lint", s.plan)
+    gives(0, "lint", s.plan, "--strict")
+    gives(1, "lint", lab.file("odd.yaml", s.plan.read_text().replace("kill_on_alert: [Burning]\n", "")), "--strict")
+    gives(0, "plan", s.plan)
+    gives(0, "announce", s.plan, "--for", "users")
+    gives(0, "guards", s.plan, "--prometheus", s.prometheus.url)
+    gives(4, "guards", s.plan, "--prometheus", "http://127.0.0.1:1")
+    gives(0, "list")
+    gives(0, "start", s.plan, *of_here, "--author", "mara")
+    gives(3, "start", s.plan, *of_here)
+    gives(0, "hold", "demo", "-m", "why")
+    gives(10, "status", "demo")
+    gives(3, "hold", "demo", "-m", "why")
+    gives(2, "note", "demo")
+    gives(0, "note", "demo", "-m", "seen")
+    gives(3, "check", "demo", "--commit", "beef")
+    gives(4, "check", "demo", *of_here)
+    gives(0, "check", "demo", "tests", *of_here)
+    gives(3, "sign", "demo", "cook", "--yes")
+    gives(3, "sign", "demo", "qa", "--yes", "--author", "rita")
+    gives(2, "sign", "demo", "qa", "--author", "quinn")  # nobody is there to be asked
+    gives(0, "sign", "demo", "qa", "--yes", "--author", "quinn")
+    gives(3, "sign", "demo", "qa", "--yes", "--author", "qadir")
+    gives(0, "resume", "demo")
+    gives(3, "resume", "demo")
+    gives(0, "log", "demo")
+    gives(0, "report", "demo")
+    gives(0, "abort", "demo", "-m", "why")
+    s.wait("rolled_back")
+    for verb in ("status", "watch"):
+        gives(11, verb, "demo")
+    gives(3, "abort", "demo", "-m", "why")

@@ -20,7 +20,8 @@ static int help_all(void)
          "~/.config/hoist/flagctl.yaml or /etc/hoist/flagctl.yaml, else this host's own store.\n"
          "Every command takes --json; most take --env NAME ($HOIST_ENV), changes -m MESSAGE.\n\n"
          "exit: 0 done or yes, 1 no or failed with nothing changed, 2 bad input, 3 moved on,\n"
-         "4 over a limit, 5 refused, 6 done, but not on every live host, 7 no answer");
+         "4 over a limit, 5 refused, 6 done, but not on every live host, 7 no answer;\n"
+         "of a release: 4 a check or guard failed, 10 it stands still, 11 it was taken back");
     return EXIT_DONE;
 }
 

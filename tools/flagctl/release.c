@@ -295,13 +295,17 @@ static const struct {
 
 int run_release(struct call *c)
 {
+    size_t i = 0, count = sizeof verbs / sizeof *verbs;
+    char mend[64];
     if (release_is_run(c->words[0]))
         return release_run(c);
-    if (c->word_count != 2)
-        return show_failure(c, EXIT_INPUT, "input", NULL, "name the plan's file, and nothing else");
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        if (strcmp(c->words[0], verbs[i].name) == 0)
-            return verbs[i].run(c);
-    return show_failure(c, EXIT_INPUT, "input", "flagctl help release lists them",
-                        "there is no 'release %s'", c->words[0]);
+    while (i < count && strcmp(c->words[0], verbs[i].name) != 0)
+        i++;
+    if (i == count)
+        return show_failure(c, EXIT_INPUT, "input", "flagctl help release lists them",
+                            "there is no 'release %s'", c->words[0]);
+    if (c->word_count == 2)
+        return verbs[i].run(c);
+    snprintf(mend, sizeof mend, "flagctl release %s PLAN", verbs[i].name);
+    return show_failure(c, EXIT_INPUT, "input", mend, "name the plan's file, and nothing else");
 }
