@@ -33,6 +33,16 @@ def test_the_strategy_has_the_flags_as_they_are(env):
     assert all(f"`{key}`" in (TOP / "docs/marketplace-api.md").read_text() for key in FLAGS)
 
 
+def test_the_strategy_is_of_what_the_plan_releases(lab):
+    plan = json.loads(lab.flagctl("release", "plan", HERE / "release.yaml", "--canonical").out)
+    flags = {row[0]: row for row in rows("docs/flag-strategy.md") if row[0] in FLAGS}
+    assert sorted(flags) == [f["key"] for f in plan["flags"]]
+    killing = {alert for row in flags.values() for alert in row[4].split(", ")} - {"none"}
+    assert sorted(killing) == plan["kill_on_alert"]
+    signed = [s["statement"] for step in plan["phases"][0]["steps"] for s in step["sign"]]
+    assert any("docs/flag-strategy.md" in s and "owners, lifetimes and who may kill" in s for s in signed)
+
+
 def test_the_paths_of_the_page_are_those_of_the_contract():
     have = {row[0]: (row[1], row[2]) for row in rows("docs/marketplace-api.md") if row[0].startswith("/")}
     assert have == {path: (", ".join(route["methods"]), ", ".join(route["responses"]))
