@@ -1,4 +1,5 @@
 """The rules of deploy/prometheus: each alert tried, with a page that tells what to do, on metrics that are there."""
+import json
 import re
 import subprocess
 
@@ -36,6 +37,23 @@ def test_each_alert_is_tried_and_has_a_page(alert):
 
 def test_no_page_is_of_an_alert_that_is_not():
     assert sorted(ALERTS) == sorted(p.stem for p in (TOP / "docs/runbooks").glob("*.md"))
+
+
+BOARDS = {file.stem: json.loads(file.read_text()) for file in (TOP / "deploy/dashboards").glob("*.json")}
+
+
+@pytest.mark.parametrize("board", ["sync-health", "api-latency", "github-rate-limit", "error-logs", "fleet"])
+def test_each_board_marks_the_steps_of_releases(board):
+    assert sorted(BOARDS) == ["api-latency", "error-logs", "fleet", "github-rate-limit", "sync-health"]
+    assert [note["expr"] for note in BOARDS[board]["annotations"]["list"] if note["enable"]] == ["changes(hoist_release_stage_percent[1m]) > 0"]
+
+
+def test_the_fleet_s_board_shows_hosts_releases_and_exposures():
+    shown = " ".join(target["expr"] for panel in BOARDS["fleet"]["panels"] for target in panel["targets"])
+    for metric in ("hosts", "store_version", "convergence_duration_seconds", "propagation_duration_seconds", "changes_total", "resyncs_total", "release_stage_percent",
+                   "release_state", "release_soak_good_seconds", "release_soak_target_seconds", "release_guard_value", "release_guard_evaluations_total",
+                   "release_hold_seconds_total", "release_aborts_total", "kill_duration_seconds", "client_evaluations_total", "limit_ratio", "notifications_total"):
+        assert f"hoist_{metric}" in shown, metric
 
 
 # What has happened when all have just been started; every other counter is 0.
