@@ -141,15 +141,31 @@ static enum hoist_err check_alert(const json_t *alert)
     return HOIST_OK;
 }
 
-static enum hoist_err put_name(struct slice name, struct arena *arena, struct alerts_said *said)
+/* When an alert began; its fraction of a second has any number of digits. 0: it is no time of UTC. */
+static int64_t began_ms(const json_t *alert)
 {
+    char text[] = "yyyy-mm-ddThh:mm:ss.000Z";
+    enum { WHOLE = 19, DIGITS = 3 };
+    struct slice at = text_of(alert, "startsAt");
+    int64_t ms;
+    if (at.len <= WHOLE || at.ptr[at.len - 1] != 'Z')
+        return 0;
+    memcpy(text, at.ptr, WHOLE);
+    for (size_t i = 0; i < DIGITS && WHOLE + 1 + i < at.len - 1; i++)
+        text[WHOLE + 1 + i] = (char)at.ptr[WHOLE + 1 + i];
+    return text_time_read(text, &ms) == HOIST_OK ? ms : 0;
+}
+
+static enum hoist_err put_name(const json_t *alert, struct arena *arena, struct alerts_said *said)
+{
+    struct slice name = text_of(json_object_get(alert, "labels"), "alertname");
     for (uint32_t i = 0; i < said->name_count; i++)
-        if (slice_eq(said->names[i], name))
+        if (slice_eq(said->names[i].name, name))
             return HOIST_OK;
     if (said->name_count == ALERTS_NAMES_MAX)
         return err_set(HOIST_ELIMIT, "more than %d alerts of different names", ALERTS_NAMES_MAX);
-    said->names[said->name_count++] = name;
-    return arena_own(arena, &said->names[said->name_count - 1]);
+    said->names[said->name_count++] = (struct alert_name){name, began_ms(alert)};
+    return arena_own(arena, &said->names[said->name_count - 1].name);
 }
 
 static enum hoist_err take_alert(const struct alert_rules *r, const json_t *alert,
@@ -163,7 +179,7 @@ static enum hoist_err take_alert(const struct alert_rules *r, const json_t *aler
         return HOIST_OK;
     }
     said->firing++;
-    err = put_name(text_of(json_object_get(alert, "labels"), "alertname"), arena, said);
+    err = put_name(alert, arena, said);
     for (uint32_t i = 0; i < r->count && !err; i++) {
         if (!is_about(&r->rules[i], json_object_get(alert, "labels")))
             continue;
@@ -171,6 +187,7 @@ static enum hoist_err take_alert(const struct alert_rules *r, const json_t *aler
             return err_set(HOIST_ELIMIT, "more than %d flags to kill at once", ALERTS_KILLS_MAX);
         struct alert_kill *kill = &said->kills[said->count++];
         kill->rule = &r->rules[i];
+        kill->began_ms = began_ms(alert);
         request_of(kill->rule, alert, kill->request);
         err = put_message(alert, arena, &kill->message);
     }

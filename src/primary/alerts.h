@@ -41,12 +41,18 @@ struct alert_kill { /* a flag that an alert which fires may kill */
     uint8_t request[REQUEST_ID_SIZE]; /* the same for the same alert, however often it is said: an
                                          alert is its fingerprint and the time it began */
     struct slice message;             /* for the log */
+    int64_t began_ms;                 /* the alert, by the wall clock; 0: it does not say */
+};
+
+struct alert_name {
+    struct slice name;
+    int64_t began_ms; /* likewise, of the first that fires */
 };
 
 struct alerts_said {
     struct alert_kill *kills;
     uint32_t count;
-    struct slice *names; /* of those that fire, distinct: for releases */
+    struct alert_name *names; /* of those that fire, distinct: for releases */
     uint32_t name_count;
     uint32_t firing, resolved; /* alerts, those that kill nothing among them */
     uint64_t truncated;        /* alerts that Alertmanager left out */

@@ -68,7 +68,7 @@ struct primary {
     char *id, *software, *role;
     const struct sign_key *key; /* NULL: nothing is signed */
     struct alert_rules alert_rules;
-    struct metric *webhooks[WEBHOOK_RESULTS], *truncated;
+    struct metric *webhooks[WEBHOOK_RESULTS], *truncated, *detect;
 
     struct releases *releases;
     struct primary_guards guards;
@@ -119,8 +119,10 @@ MUST_USE enum hoist_err releasing_begin(struct primary *p);
 /* Their metrics; NULL: none any more. */
 void releasing_metrics(struct releases *rs);
 /* An alert fires; any thread. False: it is to be said again. */
-bool releasing_alert(struct primary *p, struct slice name);
+bool releasing_alert(struct primary *p, const struct alert_name *alert);
 
+/* Something is taken back because of an alert that began then; 0: it did not say. */
+void webhook_detected(struct primary *p, int64_t began_ms);
 /* Before primary_alerts(). EINVAL, ENOMEM. */
 MUST_USE enum hoist_err webhook_begin(struct primary *p, const struct primary_config *config);
 
@@ -138,6 +140,9 @@ struct metric *primary_metrics_kill(struct primary *p, const char *env, uint32_t
                                     enum kill_trigger trigger);
 struct metric *primary_metrics_landing(struct primary *p, const char *env, uint32_t change_kind);
 /* A drill was made then. */
+/* From when something was wrong to when the primary decided to take a flag or a release back because of it;
+ * `trigger`: what it was told by. */
+struct metric *primary_metrics_detect(const char *trigger);
 void primary_metrics_drill(struct primary *p, const char *env, int64_t time_ms);
 /* For metrics_on_write(). */
 void primary_metrics_update(void *primary);

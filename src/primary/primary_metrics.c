@@ -62,6 +62,18 @@ void primary_metrics_env(struct primary *p, const char *env)
                NULL, NULL, NULL);
 }
 
+struct metric *primary_metrics_detect(const char *trigger)
+{
+    static const double buckets[] = {0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30, 60, 120, 300, 900, 0};
+    char labels[64];
+    snprintf(labels, sizeof labels, "trigger=\"%s\"", trigger);
+    return metric_series(
+        METRIC_HISTOGRAM, "hoist_detect_duration_seconds",
+        "Time from the first bad value of a guard, or the begin of an alert, until it was "
+        "decided to take back or to kill.",
+        labels, buckets);
+}
+
 void primary_metrics_drill(struct primary *p, const char *env, int64_t time_ms)
 {
     struct env_metrics *m = find(p, env);

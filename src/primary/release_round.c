@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "primary/releases.h"
 #include "release/say.h"
 #include "usage/row.h"
@@ -169,7 +170,12 @@ static void count_verdicts(struct release *r, const struct release_round *round)
 {
     for (uint32_t left = round->asked; left; left &= left - 1) {
         uint32_t guard = (uint32_t)__builtin_ctz(left);
-        r->next_verdicts[guard][round->answers[guard].verdict - RELEASE_PASS]++;
+        enum release_verdict is = round->answers[guard].verdict;
+        r->next_verdicts[guard][is - RELEASE_PASS]++;
+        if (is == RELEASE_PASS)
+            r->failing_ms[guard] = 0;
+        else if (is == RELEASE_FAIL && r->failing_ms[guard] == 0)
+            r->failing_ms[guard] = clock_mono_ms();
     }
 }
 

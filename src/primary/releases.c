@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "primary/primary_int.h"
 #include "primary/query_release.h"
 #include "release/plan_file.h"
 
@@ -16,7 +17,8 @@ struct releases {
     uint32_t last_id;
     uint32_t unread_id; /* the first that could not be read; 0: there is none */
     struct rolls rolls;
-    pthread_mutex_t lock; /* the list, and each `record` */
+    pthread_mutex_t lock;  /* the list, and each `record` */
+    struct metric *detect; /* how long guards had failed that took a release back */
 };
 
 static void release_free(struct release *r)
@@ -174,6 +176,7 @@ enum hoist_err releases_open(struct store *s, struct releases **ret)
         return err_set(HOIST_ENOMEM, "out of memory");
     }
     pthread_mutex_init(&rs->lock, NULL);
+    rs->detect = primary_metrics_detect("guard");
     enum hoist_err err = store_read_begin(s, false, &read);
     if (!err) {
         err = read_all(rs, read);
@@ -246,6 +249,17 @@ static void add_verdicts(struct release *r)
             r->verdicts[guard][v] += r->next_verdicts[guard][v];
 }
 
+/* A guard takes it back: how long it has failed. */
+static void count_detected(struct releases *rs, const struct release *r)
+{
+    bool by_guard = r->next.cause == RELEASE_BY_GUARD || r->next.cause == RELEASE_BY_CRITICAL;
+    if (!by_guard || r->record.cause != RELEASE_BY_NOBODY)
+        return;
+    int64_t since_ms = r->failing_ms[r->next.cause_of];
+    if (since_ms)
+        metric_observe(rs->detect, (double)(clock_mono_ms() - since_ms) / 1000);
+}
+
 void releases_committed(struct releases *rs)
 {
     pthread_mutex_lock(&rs->lock);
@@ -253,6 +267,7 @@ void releases_committed(struct releases *rs)
         struct release *r = rs->all[i];
         if (r->next_sequence == r->sequence)
             continue;
+        count_detected(rs, r);
         r->record = r->next;
         r->sequence = r->next_sequence;
         r->yielded = r->next_yielded;

@@ -45,8 +45,9 @@ struct release {
     uint64_t verdicts[RELEASE_GUARDS_MAX][4];
     uint32_t next_verdicts[RELEASE_GUARDS_MAX][4];
 
-    uint64_t stood_ms[RELEASE_CONDITIONS]; /* stood still, by what was unmet; likewise */
-    int64_t counted_ms;                    /* up to when that is; 0: no round yet */
+    int64_t failing_ms[RELEASE_GUARDS_MAX]; /* since when each has not passed again; 0: it does */
+    uint64_t stood_ms[RELEASE_CONDITIONS];  /* stood still, by what was unmet; likewise */
+    int64_t counted_ms;                     /* up to when that is; 0: no round yet */
 
     int64_t due_ms; /* when the next round is to begin; clock_mono_ms() */
     bool asked;     /* a round has begun, and has no answers yet */

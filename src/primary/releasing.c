@@ -79,13 +79,15 @@ static bool push_alert(struct primary *p, struct slice name, uint32_t id)
 }
 
 /* A job for each: one that cannot be taken back keeps no other from it. */
-bool releasing_alert(struct primary *p, struct slice name)
+bool releasing_alert(struct primary *p, const struct alert_name *alert)
 {
-    struct naming named = {.alert = name};
+    struct naming named = {.alert = alert->name};
     bool all = true;
     releases_show(p->releases, SLICE(""), add_if_named, &named);
+    if (named.count)
+        webhook_detected(p, alert->began_ms);
     for (uint32_t i = 0; i < named.count; i++)
-        all &= push_alert(p, name, named.ids[i]);
+        all &= push_alert(p, alert->name, named.ids[i]);
     return all;
 }
 

@@ -41,6 +41,7 @@ enum hoist_err webhook_begin(struct primary *p, const struct primary_config *con
                                        buf_str(&labels), NULL);
         buf_done(&labels);
     }
+    p->detect = primary_metrics_detect("alert");
     p->truncated = metric_series(METRIC_COUNTER, "hoist_alertmanager_truncated_alerts_total",
                                  "Alerts that Alertmanager left out of its messages.", "", NULL);
     enum hoist_err err =
@@ -201,6 +202,14 @@ static unsigned await(struct waiting *w, struct buf *out)
     return status;
 }
 
+/* The clocks of two machines may differ. */
+void webhook_detected(struct primary *p, int64_t began_ms)
+{
+    int64_t ms = clock_wall_ms() - began_ms;
+    if (began_ms)
+        metric_observe(p->detect, ms > 0 ? (double)ms / 1000 : 0);
+}
+
 static unsigned kill_all(struct primary *p, const struct alerts_said *said, struct buf *out)
 {
     struct waiting *w = waiting_new(said->count);
@@ -215,6 +224,7 @@ static unsigned kill_all(struct primary *p, const struct alerts_said *said, stru
         }
         log_warn("primary: %.*s is killed in %.*s by %.*s", SLICE_ARG(kill->rule->flag),
                  SLICE_ARG(kill->rule->env), SLICE_ARG(kill->message));
+        webhook_detected(p, kill->began_ms);
         ask(p, kill, w);
     }
     return await(w, out);
@@ -247,7 +257,7 @@ unsigned primary_alerts(struct primary *p, struct slice body, struct buf *out)
         tell_rest(p, &said);
         status = kill_all(p, &said, out);
         for (uint32_t i = 0; i < said.name_count; i++)
-            if (!releasing_alert(p, said.names[i]))
+            if (!releasing_alert(p, &said.names[i]))
                 status = STATUS_AGAIN;
     }
     metric_inc(p->webhooks[status == STATUS_OK    ? WEBHOOK_OK

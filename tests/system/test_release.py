@@ -262,6 +262,9 @@ def test_each_cause_takes_it_back_on_every_host(stage, lab):
         reason = {"F": "guard", "c": "critical", "B": "alert"}.get(words.split(" ")[-1][0], "hand")
         assert s.primary.metric(f'hoist_release_aborts_total{{release="demo",env="production",reason="{reason}"}}') == 1
     check_metrics(s.primary)  # of several releases by one name
+    detected = {trigger: s.primary.metric(f'hoist_detect_duration_seconds_count{{trigger="{trigger}"}}') for trigger in ("guard", "alert")}
+    assert detected == {"guard": 2, "alert": 1}
+    assert 0.1 < s.primary.metric('hoist_detect_duration_seconds_sum{trigger="guard"}') < 60  # the second FAIL is 200 ms after the first
 
 
 def test_what_is_not_known_never_moves_it(stage, lab):

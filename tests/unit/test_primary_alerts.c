@@ -165,8 +165,36 @@ static void no_name_is_left_out_without_a_word(void **state)
     struct alerts_said said;
     assert_int_equal(read_names(ALERTS_NAMES_MAX, &a, &said), HOIST_OK);
     assert_int_equal(said.name_count, ALERTS_NAMES_MAX);
-    assert_true(slice_eq(said.names[ALERTS_NAMES_MAX - 1], SLICE("A4095")));
+    assert_true(slice_eq(said.names[ALERTS_NAMES_MAX - 1].name, SLICE("A4095")));
     assert_int_equal(read_names(ALERTS_NAMES_MAX + 1, &a, &said), HOIST_ELIMIT);
+    arena_done(&a);
+    (void)state;
+}
+
+static void when_an_alert_began_is_read_to_the_millisecond(void **state)
+{
+    static const struct {
+        const char *at;
+        int64_t ms;
+    } times[] = {{"2026-01-01T00:00:00Z", 1767225600000},
+                 {"2026-01-01T00:00:00.5Z", 1767225600500},
+                 {"2026-01-01T00:00:00.123456789Z", 1767225600123},
+                 {"2026-01-01T00:00:00+01:00", 0},
+                 {"2026-01-01T00:00:00.xZ", 0},
+                 {"yesterday, at about noonZ", 0},
+                 {"Z", 0}};
+    struct arena a = {0};
+    struct alerts_said said;
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        char body[512];
+        snprintf(body, sizeof body,
+                 "{\"version\":\"4\",\"alerts\":[{\"status\":\"firing\",\"labels\":"
+                 "{\"alertname\":\"SyncFails\"},\"startsAt\":\"%s\",\"fingerprint\":\"f\"}]}",
+                 times[i].at);
+        assert_int_equal(read_body(body, &a, &said), HOIST_OK);
+        assert_int_equal(said.names[0].began_ms, times[i].ms);
+        assert_int_equal(said.kills[0].began_ms, times[i].ms);
+    }
     arena_done(&a);
     (void)state;
 }
@@ -200,6 +228,7 @@ int main(void)
         cmocka_unit_test(what_is_no_webhook_is_refused),
         cmocka_unit_test(what_was_left_out_is_counted),
         cmocka_unit_test(no_name_is_left_out_without_a_word),
+        cmocka_unit_test(when_an_alert_began_is_read_to_the_millisecond),
         cmocka_unit_test(a_long_summary_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
