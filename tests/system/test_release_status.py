@@ -86,16 +86,19 @@ def test_who_silences_an_alert_that_would_abort_it_is_shown(stage, lab):  # noqa
 
 def test_checks_are_one_object(stage, lab):  # noqa: F811
     s = stage(1)
-    s.plan = lab.file("plan.yaml", PLAN.replace("check: [tests]", "check: [tests, fails]").replace("['false']", "[sh, -c, 'echo broken; exit 3']"))
+    s.plan = lab.file("plan.yaml", PLAN.replace("check: [tests]", "check: [tests, fails, late]").replace("['false']", "[sh, -c, 'echo broken; exit 3']").replace(
+        "checks: [", "checks: [{name: late, run: [sleep, '60'], timeout: 1s}, "))
     s.start()
     check = lambda *words: lab.flagctl("release", "check", "demo", *words, "--commit", "c0ffee", "--json")
     first = check()
     assert first.code == 4 and first.json["release"] == "demo" and first.json["step"] == 1
-    fails, tests = first.json["checks"]
+    fails, late, tests = first.json["checks"]
+    assert (late["passed"], late["exit"], late["said"]) == (False, -1, "it took longer than 1.0 s") and late["duration_ms"] < 20000
     assert (fails["check"], fails["passed"], fails["attested"], fails["exit"], fails["said"]) == ("fails", False, True, 3, "broken\n")
     assert (tests["check"], tests["passed"], tests["exit"]) == ("tests", True, 0) and len(tests["output_sha256"]) == 64
-    assert [x["check"] for x in check().json["checks"]] == ["fails"]
+    assert [x["check"] for x in check().json["checks"]] == ["fails", "late"]
     assert check("tests").json["checks"][0]["passed"] and check("nope").code == 3
+    assert "production  not changed, baseline v" in lab.flagctl("release", "status", "demo").out
     assert "fails                failed  exit 3" in lab.flagctl("release", "check", "demo", "--commit", "c0ffee").out
 
 
@@ -188,3 +191,20 @@ def test_exit_codes_are_those_of_every_command(stage, lab):  # noqa: F811
     for verb in ("status", "watch"):
         gives(11, verb, "demo")
     gives(3, "abort", "demo", "-m", "why")
+
+
+def test_its_flags_are_its_own_by_every_verb(stage, lab):  # noqa: F811
+    s = stage(1)
+    s.to_production()
+    file = lab.file("flags.json", {"flags": {"a.enabled": {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "on"}}})
+    staging, production = ("--env", "staging"), ("--env", "production")
+    for words in (("set", "a.enabled", "on", "--everyone", *production), ("set", "a.enabled", "on", "--default", *staging), ("apply", file, "--yes", *staging),
+                  ("target", "a.enabled", "--file", lab.file("rule.json", {"if": [True, "on"]}), *production), ("target", "b.enabled", "--clear", *production),
+                  ("import", file, *production), ("delete", "b.enabled", *staging), ("promote", "staging", "production", "a.enabled", "--yes")):
+        a = lab.flagctl(*words)
+        assert a.code == 3 and "release demo" in a.err and "release abort demo" in a.err, (words, a)
+    for words in (("kill", "a.enabled", *staging), ("restore", "a.enabled", *staging)):
+        assert lab.flagctl(*words).code == 0, words
+    lab.ok("release", "abort", "demo", "-m", "enough")
+    s.wait_back()
+    assert lab.flagctl("set", "a.enabled", "on", "--everyone", *staging).code == 0

@@ -92,8 +92,12 @@ static void run(char *const *argv, int64_t timeout_ms, struct ran *ret)
         snprintf(ret->head, sizeof ret->head, "%s: %s", argv[0], strerror(errno));
     bool ended = pid > 0 && drain(ends[0], began_ms + timeout_ms, &h, ret);
     close(ends[0]);
-    if (pid > 0 && !ended)
+    if (pid > 0 && !ended) {
         kill(-pid, SIGKILL);
+        if (!ret->head[0])
+            snprintf(ret->head, sizeof ret->head, "it took longer than %.1f s",
+                     (double)timeout_ms / 1000);
+    }
     if (pid > 0 && waitpid(pid, &status, 0) == pid && ended)
         ret->exit = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     ret->ms = clock_mono_ms() - began_ms;
@@ -188,9 +192,13 @@ static void show_envs(const json_t *status)
     json_t *e, *flag;
     json_array_foreach(json_object_get(status, "envs"), i, e)
     {
-        printf("  %s  v%" PRIu64 ", baseline v%" PRIu64 "; %" PRIu64 " hosts live, %" PRIu64
-               " behind, %" PRIu64 " silent",
-               text_of(e, "env"), number_of(e, "version"), number_of(e, "baseline"),
+        if (number_of(e, "version"))
+            printf("  %s  v%" PRIu64 ", baseline v%" PRIu64, text_of(e, "env"),
+                   number_of(e, "version"), number_of(e, "baseline"));
+        else
+            printf("  %s  not changed, baseline v%" PRIu64, text_of(e, "env"),
+                   number_of(e, "baseline"));
+        printf("; %" PRIu64 " hosts live, %" PRIu64 " behind, %" PRIu64 " silent",
                number_of(e, "live"), number_of(e, "lagging"), number_of(e, "silent"));
         json_array_foreach(json_object_get(e, "killed"), k, flag)
         {
