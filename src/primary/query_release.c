@@ -75,6 +75,24 @@ static const char *state_name(const struct release_record *r)
     return release_standings[release_standing(r)];
 }
 
+/* Who may give a signature of that role now. */
+static void put_people(struct json_writer *w, const struct release_plan *plan,
+                       const struct release_record *r, const struct release_role *role)
+{
+    const struct release_step *s = &plan->steps[r->step];
+    json_key(w, "people");
+    json_array_begin(w);
+    for (uint32_t i = 0; i < role->people_count; i++) {
+        struct slice name = plan->people[role->people[i]];
+        bool may = !slice_eq(name, plan->author) && !slice_eq(name, slice_str(r->author));
+        for (uint32_t n = 0; n < s->sign_count; n++)
+            may = may && r->signs[n].person != (uint64_t)role->people[i] + 1;
+        if (may)
+            json_put_slice(w, name);
+    }
+    json_array_end(w);
+}
+
 static void put_waiting(struct json_writer *w, const struct release_plan *plan,
                         const struct release_record *r, int64_t wall_ms)
 {
@@ -87,6 +105,8 @@ static void put_waiting(struct json_writer *w, const struct release_plan *plan,
         put(w, "condition", release_condition_name(waits[i].condition));
         put_time(w, "since", waits[i].since_ms);
         put(w, "text", waits[i].text);
+        if (waits[i].role)
+            put_people(w, plan, r, waits[i].role);
         json_object_end(w);
     }
     json_array_end(w);

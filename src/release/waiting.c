@@ -12,6 +12,7 @@ struct list {
     const struct release_plan *plan;
     const struct release_record *r;
     const struct release_step *s;
+    const struct release_role *role; /* that the next entry is about; or NULL */
     int64_t wall_ms;
     struct release_wait *out;
     uint32_t count;
@@ -30,7 +31,7 @@ static void add_text(struct list *l, enum release_condition condition, bool coun
     if (l->count == RELEASE_WAITS_MAX)
         return;
     struct release_wait *wait = &l->out[l->count++];
-    *wait = (struct release_wait){condition, counts, l->r->since_ms[condition], ""};
+    *wait = (struct release_wait){condition, l->role, counts, l->r->since_ms[condition], ""};
     vsnprintf(wait->text, sizeof wait->text, fmt, args);
 }
 
@@ -117,11 +118,14 @@ static void wait_checks(struct list *l)
 
 static void wait_signs(struct list *l)
 {
-    for (uint32_t i = 0; i < l->s->sign_count; i++)
-        if (!l->r->signs[i].person)
-            add(l, RELEASE_SIGN, "signature of %.*s: %.*s",
-                SLICE_ARG(l->plan->roles[l->s->signs[i].role].name),
-                SLICE_ARG(l->s->signs[i].statement));
+    for (uint32_t i = 0; i < l->s->sign_count; i++) {
+        if (l->r->signs[i].person)
+            continue;
+        l->role = &l->plan->roles[l->s->signs[i].role];
+        add(l, RELEASE_SIGN, "signature of %.*s: %.*s", SLICE_ARG(l->role->name),
+            SLICE_ARG(l->s->signs[i].statement));
+    }
+    l->role = NULL;
 }
 
 static void wait_window(struct list *l)
@@ -161,7 +165,7 @@ static void wait_moving(struct list *l)
 uint32_t release_waiting(const struct release_plan *plan, const struct release_record *record,
                          int64_t wall_ms, struct release_wait out[RELEASE_WAITS_MAX])
 {
-    struct list l = {plan, record, &plan->steps[record->step], wall_ms, out, 0};
+    struct list l = {plan, record, &plan->steps[record->step], NULL, wall_ms, out, 0};
     if (record->state == RELEASE_MOVING)
         wait_moving(&l);
     for (uint32_t i = 0; record->state == RELEASE_ROLLING_BACK && i < plan->env_count; i++)

@@ -9,8 +9,9 @@ enum { RELEASE_WAITS_MAX = 128, RELEASE_WAIT_SIZE = RELEASE_TEXT_MAX + 128 };
 
 struct release_wait {
     enum release_condition condition;
-    bool counts;      /* time, exposures or rounds alone: it comes by itself */
-    int64_t since_ms; /* by the wall clock */
+    const struct release_role *role; /* whose signature; else NULL */
+    bool counts;                     /* time, exposures or rounds alone: it comes by itself */
+    int64_t since_ms;                /* by the wall clock */
     char text[RELEASE_WAIT_SIZE];
 };
 

@@ -35,7 +35,7 @@ def test_the_chain_answers_before_the_start_and_at_each_point_after_it(stage, la
     table, said, code = chain(lab, "release", "status", "demo")
     assert code == 10 and said["state"] == "holding" and [table[t][0] for t in TASKS] == ["holding"] + ["ahead"] * 4
     assert r"waits for olga to resume it: either \| or\nnot\x1b[31m" in table["DEPLOY-001"][1]
-    assert "waits for signature of qa: tested" in table["DEPLOY-001"][1]
+    assert "waits for signature of qa: tested (qadir, quinn)" in table["DEPLOY-001"][1]
     for words in (("status", "demo"), ("log", "demo")):
         assert r"or\nnot\x1b[31m" in lab.flagctl("release", *words).out, "nobody steers another's terminal"
     lab.ok("release", "resume", "demo")
@@ -208,3 +208,16 @@ def test_its_flags_are_its_own_by_every_verb(stage, lab):  # noqa: F811
     lab.ok("release", "abort", "demo", "-m", "enough")
     s.wait_back()
     assert lab.flagctl("set", "a.enabled", "on", "--everyone", *staging).code == 0
+
+
+def test_whom_it_waits_for_is_named(stage, lab):  # noqa: F811
+    """Not who cannot sign: the plan's author, who started it, who has signed for another role."""
+    s = stage(1)
+    s.plan = lab.file("plan.yaml", PLAN.replace("qa: [quinn, qadir], boss: [rita]", "qa: [quinn, mara, sam, rita], boss: [rita, quinn]"))
+    lab.ok("release", "start", s.plan, "--commit", "c0ffee", "--author", "sam")
+    whom = lambda: {w["text"].split(":")[0]: w["people"] for w in s.status()["waiting"] if w["condition"] == "sign"}
+    assert whom() == {"signature of qa": ["quinn", "rita"], "signature of boss": ["quinn", "rita"]}
+    assert re.search(r"waits for sign +signature of boss: reviewed \(quinn, rita\) +\d", lab.flagctl("release", "status", "demo").out)
+    lab.ok("release", "sign", "demo", "qa", "--yes", "--author", "quinn")
+    assert whom() == {"signature of boss": ["rita"]}
+    assert all("people" not in w for w in s.status()["waiting"] if w["condition"] != "sign")

@@ -100,7 +100,8 @@ static void say_evidence(struct buf *cell, const json_t *phase)
     json_array_foreach(json_object_get(phase, "waiting"), i, e)
     {
         part(cell);
-        buf_printf(cell, "waits for %s", text_of(e, "text"));
+        buf_add_str(cell, "waits for ");
+        release_put_wait(cell, e);
     }
     json_array_foreach(json_object_get(phase, "evidence"), i, e)
     {

@@ -156,6 +156,19 @@ static const char *state_look(const struct call *c, const json_t *status)
                                                : LOOK_BAD);
 }
 
+void release_put_wait(struct buf *out, const json_t *wait)
+{
+    size_t i;
+    json_t *who, *people = json_object_get(wait, "people");
+    buf_add_str(out, text_of(wait, "text"));
+    json_array_foreach(people, i, who)
+    {
+        buf_printf(out, "%s%s", i ? ", " : " (", json_string_value(who));
+    }
+    if (json_array_size(people))
+        buf_add_byte(out, ')');
+}
+
 static void show_waiting(const struct call *c, const json_t *status)
 {
     size_t i;
@@ -163,10 +176,12 @@ static void show_waiting(const struct call *c, const json_t *status)
     json_array_foreach(json_object_get(status, "waiting"), i, wait)
     {
         char age[64];
+        struct buf what = BUF_INIT(64 << 10);
         show_age(age, text_of(wait, "since"));
+        release_put_wait(&what, wait);
         printf("  waits for %s%-9s%s %s  %s%s%s\n", look(c, LOOK_KEY), text_of(wait, "condition"),
-               look(c, LOOK_PLAIN), text_of(wait, "text"), look(c, LOOK_FAINT), age,
-               look(c, LOOK_PLAIN));
+               look(c, LOOK_PLAIN), buf_str(&what), look(c, LOOK_FAINT), age, look(c, LOOK_PLAIN));
+        buf_done(&what);
     }
 }
 

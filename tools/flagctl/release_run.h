@@ -14,6 +14,9 @@ int release_report(struct call *c);
 int release_show_chain(struct call *c, const json_t *status, int exit);
 int release_show_plan_chain(struct call *c, const struct release_plan *plan);
 
+/* What is waited for, and of whom: "signature of qa: tested (quinn, qadir)". */
+void release_put_wait(struct buf *out, const json_t *wait);
+
 /* Add the silences over alerts that would abort it, where --alertmanager says whom to ask; and show them. */
 void release_add_silences(const struct call *c, struct reply *status);
 void release_show_silences(const struct call *c, const json_t *status);
