@@ -118,8 +118,14 @@ void releasing_tick(struct primary *p);
 MUST_USE enum hoist_err releasing_begin(struct primary *p);
 /* Their metrics; NULL: none any more. */
 void releasing_metrics(struct releases *rs);
-/* An alert fires; any thread. False: it is to be said again. */
-bool releasing_alert(struct primary *p, const struct alert_name *alert);
+struct releasing_waiter {                            /* for what becomes of an alert */
+    void (*begin)(void *arg);                        /* one more release is to be taken back, … */
+    void (*done)(void *arg, const struct answer *a); /* … and that is committed, or failed */
+    void *arg;
+};
+/* An alert fires; any thread. */
+void releasing_alert(struct primary *p, const struct alert_name *alert,
+                     const struct releasing_waiter *w);
 
 /* Something is taken back because of an alert that began then; 0: it did not say. */
 void webhook_detected(struct primary *p, int64_t began_ms);

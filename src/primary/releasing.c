@@ -26,7 +26,7 @@ static void on_done(void *arg, const struct answer *a)
     (void)a;
 }
 
-/* What cannot be put in the queue is lost: a round comes again, an alert is said again. */
+/* What cannot be put in the queue is lost: a round comes again. */
 static struct job *job_new(void)
 {
     struct job *j = mem_zalloc(1, sizeof *j);
@@ -38,12 +38,10 @@ static struct job *job_new(void)
     return j;
 }
 
-static bool push(struct primary *p, struct job *j)
+static void push(struct primary *p, struct job *j)
 {
-    if (!atomic_load(&p->stopping) && queue_push(&p->changes, &j->item, 0))
-        return true;
-    job_drop(j);
-    return false;
+    if (atomic_load(&p->stopping) || !queue_push(&p->changes, &j->item, 0))
+        job_drop(j);
 }
 
 struct naming { /* the live releases that name an alert */
@@ -65,30 +63,36 @@ static void add_if_named(void *arg, const struct release *r)
     }
 }
 
-static bool push_alert(struct primary *p, struct slice name, uint32_t id)
+/* Come what may, whoever waits is told. */
+static void push_alert(struct primary *p, struct slice name, uint32_t id,
+                       const struct releasing_waiter *w)
 {
     struct job *j = job_new();
-    if (!j)
-        return false;
+    w->begin(w->arg);
+    if (!j) {
+        w->done(w->arg, NULL);
+        return;
+    }
+    j->done = w->done;
+    j->done_arg = w->arg;
     j->alert = name;
     j->alerted = id;
     if (arena_own(&j->own, &j->alert) == HOIST_OK)
-        return push(p, j);
-    job_drop(j);
-    return false;
+        push(p, j);
+    else
+        job_drop(j);
 }
 
 /* A job for each: one that cannot be taken back keeps no other from it. */
-bool releasing_alert(struct primary *p, const struct alert_name *alert)
+void releasing_alert(struct primary *p, const struct alert_name *alert,
+                     const struct releasing_waiter *w)
 {
     struct naming named = {.alert = alert->name};
-    bool all = true;
     releases_show(p->releases, SLICE(""), add_if_named, &named);
     if (named.count)
         webhook_detected(p, alert->began_ms);
     for (uint32_t i = 0; i < named.count; i++)
-        all &= push_alert(p, alert->name, named.ids[i]);
-    return all;
+        push_alert(p, alert->name, named.ids[i], w);
 }
 
 static enum hoist_err take_alert(struct primary *p, const struct release_work *work,

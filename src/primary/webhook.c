@@ -1,5 +1,6 @@
 /* Alertmanager's webhook: each flag that an alert may kill is a command like any other in the writer's
- * queue, by hoistd's own user; the answer goes out when all of them are committed. */
+ * queue, by hoistd's own user, and each release that it takes back a job there; the answer goes out when
+ * all of them are committed. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,8 @@ enum {
     STATUS_AGAIN = 503,
 };
 
-struct waiting { /* for the kills of one message; shared by who waits and by the writer's thread */
+struct
+    waiting { /* for what one message brings about; shared by who waits and by the writer's thread */
     pthread_mutex_t lock;
     pthread_cond_t done;
     uint32_t holders, left;
@@ -107,6 +109,27 @@ static void on_done(void *arg, const struct answer *a)
             log_error("primary: an alert could not kill a flag: %.*s",
                       SLICE_ARG(buf_slice(&a->body)));
     }
+    pthread_cond_signal(&w->done);
+    let_go(w);
+}
+
+static void on_abort_begins(void *arg)
+{
+    struct waiting *w = arg;
+    pthread_mutex_lock(&w->lock);
+    w->holders++;
+    w->left++;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void on_aborted(void *arg, const struct answer *a)
+{
+    struct waiting *w = arg;
+    bool failed = !a || a->exit != EXIT_DONE;
+    pthread_mutex_lock(&w->lock);
+    w->left--;
+    w->failed += failed;
+    w->again |= failed && may_work_next_time(a);
     pthread_cond_signal(&w->done);
     let_go(w);
 }
@@ -210,11 +233,8 @@ void webhook_detected(struct primary *p, int64_t began_ms)
         metric_observe(p->detect, ms > 0 ? (double)ms / 1000 : 0);
 }
 
-static unsigned kill_all(struct primary *p, const struct alerts_said *said, struct buf *out)
+static void kill_all(struct primary *p, const struct alerts_said *said, struct waiting *w)
 {
-    struct waiting *w = waiting_new(said->count);
-    if (!w)
-        return STATUS_AGAIN;
     for (uint32_t i = 0; i < said->count; i++) {
         const struct alert_kill *kill = &said->kills[i];
         if (is_known(p, kill)) {
@@ -227,6 +247,17 @@ static unsigned kill_all(struct primary *p, const struct alerts_said *said, stru
         webhook_detected(p, kill->began_ms);
         ask(p, kill, w);
     }
+}
+
+static unsigned take_back(struct primary *p, const struct alerts_said *said, struct buf *out)
+{
+    struct waiting *w = waiting_new(said->count);
+    const struct releasing_waiter aborts = {on_abort_begins, on_aborted, w};
+    if (!w)
+        return STATUS_AGAIN;
+    kill_all(p, said, w);
+    for (uint32_t i = 0; i < said->name_count; i++)
+        releasing_alert(p, &said->names[i], &aborts);
     return await(w, out);
 }
 
@@ -255,10 +286,7 @@ unsigned primary_alerts(struct primary *p, struct slice body, struct buf *out)
         query_fail(out, err, NULL);
     } else {
         tell_rest(p, &said);
-        status = kill_all(p, &said, out);
-        for (uint32_t i = 0; i < said.name_count; i++)
-            if (!releasing_alert(p, &said.names[i]))
-                status = STATUS_AGAIN;
+        status = take_back(p, &said, out);
     }
     metric_inc(p->webhooks[status == STATUS_OK    ? WEBHOOK_OK
                            : status == STATUS_BAD ? WEBHOOK_REFUSED

@@ -38,6 +38,9 @@ def test_an_alert_takes_back_each_release_that_names_it(stage, lab):  # noqa: F8
 
     wait_until(lambda: all(s.programs.share(a.store, "staging", f"{n}.enabled".encode(), 5) == 1 for a in s.agents for n in names))
     fire(s.primary, "Burning")
+    s.primary.kill()
+    s.primary.again()
+    assert not {"moving", "waiting", "holding"} & {state for n, state in states().items() if n != "r3"}, "what is answered is committed"
     wait_until(lambda: all(states()[n] == "rolled_back" for n in names if n != "r3"), what="all but one went back")
     assert states()["r3"] in ("moving", "waiting", "holding")
     for a in s.agents:
