@@ -456,10 +456,14 @@ static int start(struct call *c)
         buf_done(&text);
         return exit;
     }
+    bool empty = text.len == 0;
     json_t *plan = json_stringn(buf_str(&text), text.len);
     buf_done(&text);
-    if (!plan)
-        return show_failure(c, EXIT_INPUT, "input", NULL, "%s is not UTF-8", c->words[1]);
+    if (!plan || empty) {
+        json_decref(plan);
+        return show_failure(c, EXIT_INPUT, "input", "a plan is YAML in UTF-8: docs/releases.md",
+                            empty ? "%s is empty" : "%s is not UTF-8", c->words[1]);
+    }
     tell(c, "release_start", json_pack("{so ss}", "plan", plan, "commit", commit), &r);
     if (!show_if_error(c, &r, &exit)) {
         exit = EXIT_DONE;
