@@ -243,7 +243,8 @@ static enum hoist_err move_flags(struct release *r, const struct release_work *w
     return err ? err : put_event(r, work->w, &done, &fx);
 }
 
-/* A transaction has one change. The engine asks again for those that are left. */
+/* A transaction has one change. The engine asks again for those that are left. On the way back the last
+ * environment is the first: it is where most people are. */
 static enum hoist_err do_deed(struct release *r, const struct release_work *work,
                               const struct release_effects *fx)
 {
@@ -252,9 +253,9 @@ static enum hoist_err do_deed(struct release *r, const struct release_work *work
         return move_flags(r, work, r->plan->steps[fx->step].env, fx->step);
     if (fx->deed != RELEASE_DO_BASELINE)
         return HOIST_OK;
-    for (uint8_t i = 0; i < r->plan->env_count; i++)
-        if (fx->envs & 1u << i && !work->answer->changed && !err)
-            err = move_flags(r, work, i, RELEASE_BASELINE);
+    for (uint32_t i = r->plan->env_count; i-- > 0 && !err && !work->answer->changed;)
+        if (fx->envs & 1u << i)
+            err = move_flags(r, work, (uint8_t)i, RELEASE_BASELINE);
     return err;
 }
 

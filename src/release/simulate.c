@@ -165,7 +165,7 @@ static void play(struct sim *s, const struct release_event *e)
     struct release_effects fx = take(s, e);
     if (fx.deed == RELEASE_DO_CHANGE)
         commit(s, s->plan->steps[fx.step].env, fx.step);
-    for (uint32_t i = 0; fx.deed == RELEASE_DO_BASELINE && i < s->plan->env_count; i++)
+    for (uint32_t i = s->plan->env_count; fx.deed == RELEASE_DO_BASELINE && i-- > 0;)
         if (fx.envs >> i & 1)
             commit(s, i, RELEASE_BASELINE);
     if (fx.deed == RELEASE_DO_NOTHING || s->now_ms + ACK_MS >= s->round_ms)

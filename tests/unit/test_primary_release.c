@@ -43,9 +43,10 @@ static void a_guard_that_fails_takes_everything_back(void **state)
     is_at(s, "live", 3);
     rounds(s, 1);
     is_at(s, "rolling_back", 3);
-    all_as(s, "staging", false);
-    rounds(s, 1);
     all_as(s, "production", false);
+    all_as(s, "staging", true);
+    rounds(s, 1);
+    all_as(s, "staging", false);
     rounds(s, 1);
     is_at(s, "rolled_back", 3);
 }
