@@ -3,9 +3,11 @@ requests to both, Prometheus, Alertmanager, and the people of the plan, each wit
 import contextlib
 import datetime
 import http.client
+import itertools
 import json
 import os
 import pathlib
+import random
 import re
 import secrets
 import signal
@@ -25,19 +27,21 @@ SINKS = ("slack_marketplace", "slack_support")
 COMMIT = "0" * 40  # where this is no git repository
 
 
+# From anywhere below those that the kernel gives to connections, which would take one between here and its use.
+PORTS = itertools.count(random.randrange(10000, 30000))
+
+
 def free_ports(count=1):
-    """The first of `count` free ports in a row."""
+    """The first of `count` free ports in a row; each is given once."""
     while True:
+        ports = list(itertools.islice(PORTS, count))
         with contextlib.ExitStack() as stack:
-            first = stack.enter_context(socket.socket())
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
             try:
-                for more in range(port + 1, port + count):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", more))
+                for port in ports:
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+            return ports[0]
 
 
 def wait(what, condition, limit_s=60, every_s=0.05):
