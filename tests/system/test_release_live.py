@@ -14,7 +14,7 @@ import pytest
 import watch  # noqa: F401  where examples/launch is found
 from faults import figures
 from hoist import BUILD, SOAK, TOP, clean_env
-from fleet import PLAN, Fleet, get, wait
+from fleet import PLAN, Fleet, wait
 import shortened
 
 HOSTS = 20
@@ -57,9 +57,19 @@ def test_a_plan_that_the_shortening_does_not_know_is_told():
 
 # ---------------------------------------------------------------- live
 
+class SlowableFleet(Fleet):
+    """The service in production waits as long as a file says, if it is there, before it looks through its listings."""
+
+    def start(self, name, *argv):
+        self.slow = self.dir / "slow-ms"
+        if name == "production":
+            argv = ("env", f"LD_PRELOAD={BUILD.resolve()}/tests/system/slow_data.so", f"SLOW_DATA_MS={self.slow}", *argv)
+        super().start(name, *argv)
+
+
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory):
-    f = Fleet(tmp_path_factory.mktemp("launch"), BUILD, HOSTS)
+    f = SlowableFleet(tmp_path_factory.mktemp("launch"), BUILD, HOSTS)
     try:
         f.start_all()
         yield f
@@ -89,26 +99,33 @@ def at_ten_percent(f, name, alter=calm):
     assert f.status(name)["state"] == "rolled_back" and f.all_flags() == before
 
 
+def fires(f, alert):
+    return f.value(f'count(ALERTS{{alertname="{alert}", alertstate="firing"}}) or vector(0)') > 0
+
+
 def stands(f, name, what, condition, seconds=3):
     """It comes to stand still so, and does so for a while."""
+    began = time.monotonic()
     wait(what, lambda: condition(f.status(name)) or f.status(name)["state"] == "rolled_back", 60)
+    took = time.monotonic() - began
     for _ in range(seconds * 2):
         time.sleep(0.5)
         now = f.status(name)
         assert now["step"] == 8 and now["state"] == "holding", now
+    figures(f"{name}: held {took:.2f} s after the fault")
 
 
-def back(f, name, cause, began, what):
+def back(f, name, cause, began, what, since="the fault"):
     took = f.time_back(name, began)
     now = f.status(name)
     assert any(words in now["cause"] for words in cause), now["cause"]
-    figures(f"{what}: from the fault to the last of {HOSTS} hosts {took:.2f} s ({now['cause']})")
+    figures(f"{what}: from {since} to the last of {HOSTS} hosts {took:.2f} s ({now['cause']})")
 
 
 def by_hand(f, name, what):
     began = time.monotonic()
     f.flagctl("olga", "release", "abort", name, "-m", what)
-    back(f, name, [f"olga: {what}"], began, f"abort by hand, {what}")
+    back(f, name, [f"olga: {what}"], began, name, "the abort by hand")
 
 
 def verdicts(now):
@@ -188,6 +205,7 @@ def test_a_host_that_stops_acknowledging_holds_it_soak(fleet):
         fleet.signal("host20", signal.SIGSTOP)
         try:
             stands(fleet, "deaf", "it holds for a host", lambda now: "converged" in [w["condition"] for w in now["waiting"]])
+            wait("somebody is told", lambda: fires(fleet, "HoistHostSilent"))
             began = time.monotonic()
             fleet.flagctl("olga", "release", "abort", "deaf", "-m", "a host is deaf")
             wait("back on all that live", lambda: fleet.status("deaf")["state"] == "rolled_back")
@@ -197,7 +215,7 @@ def test_a_host_that_stops_acknowledging_holds_it_soak(fleet):
         began = time.monotonic()
         wanted = {env["env"]: env["version"] for env in fleet.status("deaf")["envs"]}
         wait("the baseline on host20", lambda: all(fleet.versions()["host20", env] == version for env, version in wanted.items()))
-        figures(f"abort by hand, a host is deaf: the {HOSTS - 1} others {live:.2f} s after it, that one {time.monotonic() - began:.2f} s after it was heard again")
+        figures(f"deaf: the {HOSTS - 1} others {live:.2f} s after the abort by hand, that one {time.monotonic() - began:.2f} s after it was heard again")
 
 
 @soak
@@ -211,6 +229,20 @@ def test_prometheus_away_holds_it_soak(fleet):
 
 
 @soak
+def test_no_traffic_holds_it_soak(fleet):
+    with at_ten_percent(fleet, "quiet"):
+        for load in fleet.loads["production"] + fleet.loads["staging"]:
+            load.end()
+        try:
+            stands(fleet, "quiet", "nothing is known of the API", lambda now: verdicts(now)["api_error_ratio"] == "NODATA")
+            wait("somebody is told", lambda: fires(fleet, "HoistReleaseHolding"))
+        finally:
+            fleet.load()
+        fleet.settle("quiet")
+        by_hand(fleet, "quiet", "nobody came")
+
+
+@soak
 def test_a_signature_that_expires_holds_it_soak(fleet):
     """It is given when the step begins, and the soak is longer than it counts."""
     with at_ten_percent(fleet, "expired", lambda text: shortened.sub(r"^sign_valid: 3d$", "sign_valid: 4s", calm(text), 1)):
@@ -220,6 +252,7 @@ def test_a_signature_that_expires_holds_it_soak(fleet):
         time.sleep(2)
         now = fleet.status("expired")
         assert now["step"] == 8 and now["state"] == "waiting", now
+        assert "expired: the signature of release_manager has expired (somebody has to look)" in (fleet.dir / "told.log").read_text()
         by_hand(fleet, "expired", "the signature had expired")
 
 
@@ -231,21 +264,11 @@ def test_a_hand_takes_it_back_soak(fleet):
 
 @soak
 def test_slow_answers_with_the_feature_take_it_back_soak(fleet):
-    """With many listings a search takes long, for those alone who have them: against the others of the same time it shows."""
-    control, service = (f"http://127.0.0.1:{fleet.port[name]}" for name in ("control", "production"))
-    fleet.all_off()
-    get(f"{control}/repos", b'{"count": 20000}')
-    for flag in ("marketplace.enabled", "marketplace.github_sources.enabled", "marketplace.sync.enabled"):
-        fleet.flagctl("mara", "set", flag, "on", "--env", "production", "-m", "many listings")
-    wait("many listings", lambda: json.loads(get(f"{service}/api/v1/listings?per_page=1"))["total"] >= 20000, 120)
-    fleet.all_off()
-    get(f"{control}/repos", b'{"count": 250}')
+    """Listings are looked through for those alone who have the feature: against the others of the same time it shows."""
     try:
-        with at_ten_percent(fleet, "slow", lambda text: text):
+        with at_ten_percent(fleet, "slow", lambda text: shortened.sub(r'pass: "<= 5"', 'pass: "<= 20"', text, 1)):
             began = time.monotonic()
-            for load in fleet.loads["production"]:
-                load.path = "/api/v1/listings?per_page=10&q=nowhere"
-            back(fleet, "slow", ["guard api_p99_against_control"], began, "searches that take long with the feature")
+            fleet.slow.write_text("150")
+            back(fleet, "slow", ["guard api_p99_against_control"], began, "looking through the listings takes 150 ms")
     finally:
-        for load in fleet.loads["production"]:
-            load.path = "/api/v1/listings?per_page=10"
+        fleet.slow.unlink(missing_ok=True)
