@@ -469,10 +469,11 @@ def test_watch_prints_each_move_until_the_end(stage, lab):
     s.start()
     watch = subprocess.Popen([BUILD / "flagctl", "release", "watch", "demo", "--primary", lab.url], stdout=subprocess.PIPE, text=True,
                              env=clean_env(HOME=lab.dir))
+    lines = [watch.stdout.readline().rstrip()]
     s.sign()
     s.wait("live", 2)
     lab.ok("release", "abort", "demo", "-m", "that was all")
-    lines = watch.communicate(timeout=60)[0].splitlines()
+    lines += watch.communicate(timeout=60)[0].splitlines()
     assert watch.returncode == 11
-    assert "step 1 of 4" in lines[0] and lines[-1].startswith("rolled_back") and "that was all" in lines[-1]
+    assert "step 1 of 4" in lines[0] and lines[0].endswith(", sign (2)") and lines[-1].startswith("rolled_back") and "that was all" in lines[-1]
     assert all(a != b for a, b in zip(lines, lines[1:]))

@@ -334,19 +334,29 @@ static bool has_ended(const json_t *status)
     return strcmp(state, "completed") == 0 || strcmp(state, "rolled_back") == 0;
 }
 
+/* Each once, with how often it is there: they come sorted. */
+static void add_conditions(struct buf *out, const json_t *waiting)
+{
+    size_t n = json_array_size(waiting);
+    for (size_t i = 0, next; i < n; i = next) {
+        const char *name = text_of(json_array_get(waiting, i), "condition");
+        for (next = i + 1; next < n; next++)
+            if (strcmp(name, text_of(json_array_get(waiting, next), "condition")) != 0)
+                break;
+        buf_printf(out, "%s%s", i ? ", " : "  waits for ", name);
+        if (next - i > 1)
+            buf_printf(out, " (%zu)", next - i);
+    }
+}
+
 /* A line that changes when the release moves, and not with each round. */
 static void one_line(const json_t *s, struct buf *out)
 {
-    size_t i;
-    json_t *wait;
     buf_clear(out);
     buf_printf(out, "%s  %s", text_of(s, "state"), text_of(s, "said"));
     if (*text_of(s, "cause"))
         buf_printf(out, "  because of %s", text_of(s, "cause"));
-    json_array_foreach(json_object_get(s, "waiting"), i, wait)
-    {
-        buf_printf(out, "%s%s", i ? ", " : "  waits for ", text_of(wait, "condition"));
-    }
+    add_conditions(out, json_object_get(s, "waiting"));
 }
 
 /* Show it, if it is another than `last`, which it is from then on. */
