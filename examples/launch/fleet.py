@@ -289,6 +289,11 @@ class Fleet:
     def status(self, name):
         return self.ask("mara", "release", "status", name, codes=(0, 10, 11))
 
+    @staticmethod
+    def where(now):
+        why = [now["cause"]] if now["cause"] else [waits["text"] for waits in now["waiting"]]
+        return f"it is {now['state']} at {now['said']}: {'; '.join(why)}"
+
     def value(self, query):
         answer = get(f"http://127.0.0.1:{self.port['prometheus']}/api/v1/query?query={urllib.parse.quote(query)}")
         return float(json.loads(answer)["data"]["result"][0]["value"][1])
@@ -318,7 +323,7 @@ class Fleet:
                 if any(have.get((host, env["env"])) != env["version"] for host in self.hosts for env in now["envs"]):
                     raise RuntimeError(f"{name} is said to be rolled back, and a host has another version: {have}")
                 return max(first.get((host, env, version), time.monotonic()) for (host, env), version in have.items()) - began
-        raise RuntimeError(f"not back within {limit_s} s: {json.dumps(self.status(name), indent=1)}")
+        raise RuntimeError(f"{name} is not back within {limit_s} s: {self.where(self.status(name))}")
 
     def all_off(self):
         for env in ENVS:
@@ -389,6 +394,6 @@ class Fleet:
             if until(now):
                 return now
             if now["state"] in ("completed", "rolled_back", "rolling_back") or time.monotonic() > end:
-                raise RuntimeError(f"{name} should have gone on, and is {now['state']}: {json.dumps(now, indent=1)}")
+                raise RuntimeError(f"{name} should have gone on: {self.where(now)}")
             self.do_what_is_asked(name, now, log)
             time.sleep(0.3)

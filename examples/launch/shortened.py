@@ -5,7 +5,8 @@ guards, roles, statements and checks are those of the file, in its order. What i
     soak                            by 600; in the watch, which lasts days, by 14,400; at least four intervals
     windows of guards and alerts    by 60 ([10m] -> [10s], for: 2m -> 2s), and the ages that rules compare
     floors of guards (">= 50")      by 10; exposed: by 50: fewer requests come in seconds than in hours
-    api_p99_against_control         its bound 1.25 is 5: among the few requests of ten seconds one slow one is the p99
+    api_p99_against_control         its bound 1.25 is 40: requests with the feature do more, and so a busy machine interrupts them more
+                                    often, which among the few of ten seconds can be the p99
     window                          at any time; coverage: the same people and lengths, from now on
     the addresses in a check        those of this fleet
     full_tests, performance         which run for half an hour: `make rooms`, and performance of the build beside itself on one
@@ -81,7 +82,7 @@ def plan(text, now, at):
     text = shorter_soaks(from_now(addresses(text, at), now))
     guards, rest = text.split("\nkill_on_alert:")
     guards = sub(r"(?<=\)\) >= )(\d+)\)", lambda found: f"{int(found[1]) // FLOOR_LESS})", scaled(guards, RULES_FASTER))
-    guards = sub(r'pass: "<= 1.25"', 'pass: "<= 5"', guards, 1)
+    guards = sub(r'pass: "<= 1.25"', 'pass: "<= 40"', guards, 1)
     rest = sub(r"exposed: (\d+)", lambda found: f"exposed: {int(found[1]) // EXPOSED_LESS}", rest)
     rest = sub(r"^    window: .*$", "    window: mon-sun 00:00-24:00 UTC", rest, 1)
     for check, run in STANDING_IN.items():

@@ -79,7 +79,7 @@ def fleet(tmp_path_factory):
 
 def calm(text):
     """The guard that a busy machine alone can break says nothing, where it is not what is tried."""
-    return shortened.sub(r'pass: "<= 5"', 'pass: "<= 1000"', text, 1)
+    return shortened.sub(r'pass: "<= 40"', 'pass: "<= 1000"', text, 1)
 
 
 @contextlib.contextmanager
@@ -266,9 +266,9 @@ def test_a_hand_takes_it_back_soak(fleet):
 def test_slow_answers_with_the_feature_take_it_back_soak(fleet):
     """Listings are looked through for those alone who have the feature: against the others of the same time it shows."""
     try:
-        with at_ten_percent(fleet, "slow", lambda text: shortened.sub(r'pass: "<= 5"', 'pass: "<= 20"', text, 1)):
+        with at_ten_percent(fleet, "slow", lambda text: text):
             began = time.monotonic()
-            fleet.slow.write_text("150")
-            back(fleet, "slow", ["guard api_p99_against_control"], began, "looking through the listings takes 150 ms")
+            fleet.slow.write_text("300")
+            back(fleet, "slow", ["guard api_p99_against_control"], began, "looking through the listings takes 300 ms")
     finally:
         fleet.slow.unlink(missing_ok=True)
