@@ -28,20 +28,17 @@ void release_say_cause(const struct release_plan *plan, const struct release_rec
                        char out[RELEASE_SAID_SIZE])
 {
     const struct release_guard_record *g = &record->guards[record->cause_of];
-    char value[TEXT_NUMBER_SIZE];
     out[0] = '\0';
     switch ((enum release_cause)record->cause) {
     case RELEASE_BY_NOBODY:
         return;
     case RELEASE_BY_GUARD:
-        text_number(value, g->value);
-        snprintf(out, RELEASE_SAID_SIZE, "guard %.*s: FAIL %u times in a row, at %s",
-                 SLICE_ARG(plan->guards[record->cause_of].name), g->fails, value);
+        snprintf(out, RELEASE_SAID_SIZE, "guard %.*s: FAIL %u times in a row, at %.4g",
+                 SLICE_ARG(plan->guards[record->cause_of].name), g->fails, g->value);
         return;
     case RELEASE_BY_CRITICAL:
-        text_number(value, g->value);
-        snprintf(out, RELEASE_SAID_SIZE, "guard %.*s: critical, at %s",
-                 SLICE_ARG(plan->guards[record->cause_of].name), value);
+        snprintf(out, RELEASE_SAID_SIZE, "guard %.*s: critical, at %.4g",
+                 SLICE_ARG(plan->guards[record->cause_of].name), g->value);
         return;
     case RELEASE_BY_ALERT:
         snprintf(out, RELEASE_SAID_SIZE, "alert %.*s", SLICE_ARG(plan->alerts[record->cause_of]));

@@ -15,13 +15,19 @@ static const char *or_dash(const json_t *o, const char *name)
     return *text ? text : "-";
 }
 
-/* "1h30m", or "-" where it is not known. */
+/* "530ms", "1.1s", "1h30m", or "-" where it is not known. */
 static void put_span(struct buf *out, const json_t *o, const char *name)
 {
     char text[RELEASE_DURATION_SIZE];
-    const json_t *ms = json_object_get(o, name);
-    release_say_duration((uint64_t)json_integer_value(ms), text);
-    buf_add_str(out, json_is_integer(ms) ? text : "-");
+    const json_t *v = json_object_get(o, name);
+    uint64_t ms = (uint64_t)json_integer_value(v);
+    release_say_duration(ms < 1000 ? ms : (ms + 500) / 1000 * 1000, text);
+    if (!json_is_integer(v))
+        buf_add_str(out, "-");
+    else if (ms >= 1000 && ms < 10000)
+        buf_printf(out, "%.1fs", (double)ms / 1000);
+    else
+        buf_add_str(out, text);
 }
 
 static void put_number(struct buf *out, const json_t *o, const char *name)
@@ -389,7 +395,7 @@ void report_text(const json_t *report, struct buf *out)
     put_still(out, json_object_get(report, "still"));
     put_rounds(out, json_object_get(report, "guards"));
     put_alerts(out, report);
-    put_events(out, "What people did", json_object_get(report, "interventions"));
+    put_events(out, "Holds, aborts, kills", json_object_get(report, "interventions"));
     put_overrides(out, json_object_get(report, "overrides"));
     put_drills(out, json_object_get(report, "drills"));
     put_events(out, "Feedback, incidents, hotfixes", json_object_get(report, "notes"));
