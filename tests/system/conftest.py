@@ -1,7 +1,14 @@
+import signal
+
 import pytest
 
 from faults import FIGURES
 from hoist import Lab
+
+
+# What is started in the background without a terminal ignores SIGINT, and so would all that the tests start and end by it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
