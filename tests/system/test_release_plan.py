@@ -125,7 +125,8 @@ def test_the_hash_is_made_of_the_canonical_form(lab):
 
 
 def test_a_plan_is_explained_with_nobody_there(lab):
-    shown = lab.flagctl("release", "plan", PLAN, "--from", FROM)
+    nobody = "--primary", f"ipc://{lab.dir}/nobody.sock"
+    shown = lab.flagctl("release", "plan", PLAN, "--from", FROM, *nobody)
     assert shown.code == 0, shown
     for text in ("DEPLOY-001", "DEPLOY-005", "2026-12-07T12:30Z  50 % of production", "2026-12-08T09:00Z  100 % of production",
                  "Finished 2026-12-11T10:00Z at the earliest", "signature of qa_lead (qadir, quinn): staging checklist passed",
@@ -133,7 +134,7 @@ def test_a_plan_is_explained_with_nobody_there(lab):
                  "flagctl release abort marketplace-github-ingestion -m WHY"):
         assert text in shown.out, text
     assert "nobody is there for all of the watch" not in shown.out
-    late = lab.ok("release", "plan", PLAN, "--from", "2026-12-14T08:00:00Z")
+    late = lab.ok("release", "plan", PLAN, "--from", "2026-12-14T08:00:00Z", *nobody)
     has(late, {"covered": False, "from": TIME, "finish": TIME, "hash": HEX64, "environments": [], "rollback": list})
 
 
