@@ -61,7 +61,8 @@ void command_judge_by(struct command *c, struct gate *gate);
 
 struct releases;
 
-/* The releases that it may be about, or whose flags it may not change; they stay the caller's. */
+/* The releases that it may be about, or whose flags it may not change; they stay the caller's. A command
+ * about releases needs them. */
 void command_release_with(struct command *c, struct releases *rs);
 
 /* What its change is to be signed with; NULL: it is not. `key` stays the caller's. */

@@ -244,7 +244,7 @@ enum hoist_err command_release_start(struct command *c, struct store_write *w, s
     struct release_plan *plan = NULL;
     struct problems problems = {0}, warnings = {0};
     bool kept = false;
-    if (!c->releases || !has_author(c, a) || !needs(c, "plan", RELEASE_PLAN_MAX, a) ||
+    if (!has_author(c, a) || !needs(c, "plan", RELEASE_PLAN_MAX, a) ||
         !needs(c, "commit", RELEASE_COMMIT_MAX, a))
         return HOIST_OK;
     enum hoist_err err = release_plan_read(text_of(c, "plan"), &plan, &problems, &warnings);
@@ -324,7 +324,7 @@ enum hoist_err command_release_say(struct command *c, struct store_write *w, str
     struct release_event e;
     struct release_effects fx;
     struct release_work work = work_of(c, w, a);
-    if (!c->releases || !has_author(c, a) || !needs(c, "release", RELEASE_NAME_MAX, a))
+    if (!has_author(c, a) || !needs(c, "release", RELEASE_NAME_MAX, a))
         return HOIST_OK;
     struct release *r = releases_find(c->releases, text_of(c, "release"));
     if (!r) {

@@ -1,7 +1,7 @@
-/* Any bytes as commands, one after another on a small store: a line with a name, lines of a body, an
+/* Any bytes as commands, one after another on a small store with a release under way: a line with a name, lines of a body, an
  * empty line. Whatever comes of one is said in JSON; what is refused has changed nothing, what is
  * done is a change that can be read. In the end nothing is committed. */
-#include "../unit/primary_kit.h"
+#include "../unit/stage_kit.h"
 
 #include <assert.h>
 
@@ -9,21 +9,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { COMMANDS_MAX = 8 };
 
-static struct kit kit;
+static struct stage *stage;
 
 static void end(void)
 {
-    kit_done(&kit);
+    stage_teardown((void **)&stage);
 }
 
 static void begin(void)
 {
-    kit_init(&kit, 0);
+    stage_setup((void **)&stage);
     atexit(end);
-    kit_do(&kit, "env_create", "{\"env\":\"production\"}", "changed");
-    kit_do(&kit, "set", "{\"key\":\"a\",\"value\":\"on\"}", "changed");
-    kit_do(&kit, "set", "{\"key\":\"b\",\"value\":\"5\",\"type\":\"number\"}", "changed");
-    kit_do(&kit, "set", "{\"key\":\"a\",\"value\":\"off\"}", "changed");
+    kit_do(stage->kit, "set", "{\"env\":\"production\",\"key\":\"a\",\"value\":\"on\"}", "changed");
+    kit_do(stage->kit, "set",
+           "{\"env\":\"production\",\"key\":\"b\",\"value\":\"5\",\"type\":\"number\"}", "changed");
+    kit_do(stage->kit, "set", "{\"env\":\"production\",\"key\":\"a\",\"value\":\"off\"}",
+           "changed");
+    tell_ok(stage, "release_start", "mara", start_body());
 }
 
 /* The bytes up to `mark`, taken off the front of *rest; all of them where there is none. */
@@ -57,10 +59,11 @@ static bool run(struct store_write *w, struct slice name, struct slice body)
     struct frame_command f = {.name = name, .body = body};
     struct answer a = ANSWER_INIT;
     struct command *c;
-    f.request[0] = ++kit.next_request;
+    f.request[0] = ++stage->kit->next_request;
     enum hoist_err err = command_new(&f, "ana", &c);
     assert(err == HOIST_OK);
-    err = command_run(c, w, kit.fleet, 1700000000000, &a);
+    command_release_with(c, stage->releases);
+    err = command_run(c, w, stage->kit->fleet, 1700000000000, &a);
     if (err == HOIST_OK)
         check_answer(&a);
     answer_done(&a);
@@ -72,10 +75,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice rest = {data, size};
     struct store_write *w;
-    if (!kit.store)
+    if (!stage)
         begin();
-    enum hoist_err err = store_write_begin(kit.store, &w);
+    enum hoist_err err = store_write_begin(stage->kit->store, &w);
     assert(err == HOIST_OK);
+    releases_begin(stage->releases);
     for (int i = 0; i < COMMANDS_MAX && rest.len; i++) {
         struct slice body = take(&rest, "\n\n"), name = take(&body, "\n");
         if (!run(w, name, body))
