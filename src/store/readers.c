@@ -42,6 +42,7 @@ struct watch {
     pthread_mutex_t lock; /* for all below, except what only the thread uses */
     pthread_cond_t wake, ended_cond;
     bool stop, ended;
+    bool left; /* nobody waits for its end any more: then it is the thread that frees it */
     bool wants_probe;
     struct store_reader_info stuck[16];
     uint32_t stuck_count;
@@ -183,6 +184,14 @@ static struct timespec in_ms(int ms)
     return t;
 }
 
+static void free_watch(struct watch *w)
+{
+    pthread_cond_destroy(&w->wake);
+    pthread_cond_destroy(&w->ended_cond);
+    pthread_mutex_destroy(&w->lock);
+    mem_free(w);
+}
+
 static void *run(void *arg)
 {
     struct watch *w = arg;
@@ -198,17 +207,12 @@ static void *run(void *arg)
             ;
     }
     w->ended = true;
+    bool left = w->left;
     pthread_cond_signal(&w->ended_cond);
     pthread_mutex_unlock(&w->lock);
+    if (left)
+        free_watch(w);
     return NULL;
-}
-
-static void free_watch(struct watch *w)
-{
-    pthread_cond_destroy(&w->wake);
-    pthread_cond_destroy(&w->ended_cond);
-    pthread_mutex_destroy(&w->lock);
-    mem_free(w);
 }
 
 enum hoist_err watch_start(struct store *s)
@@ -246,6 +250,7 @@ bool watch_stop(struct store *s)
     while (!w->ended && rc == 0)
         rc = pthread_cond_timedwait(&w->ended_cond, &w->lock, &until);
     bool ended = w->ended;
+    w->left = !ended;
     pthread_mutex_unlock(&w->lock);
     s->writer->watch = NULL;
     if (!ended) {
