@@ -299,6 +299,13 @@ static bool is_refused(int rc, const mbedtls_ssl_context *ssl)
            (rc != MBEDTLS_ERR_SSL_TIMEOUT && ssl->state > MBEDTLS_SSL_CLIENT_CERTIFICATE);
 }
 
+/* As by who takes the first bytes of TLS for rubbish, and has said nothing. */
+static bool is_cut_off(int rc, const mbedtls_ssl_context *ssl)
+{
+    return (rc == MBEDTLS_ERR_NET_RECV_FAILED || rc == MBEDTLS_ERR_NET_CONN_RESET) &&
+           ssl->state <= MBEDTLS_SSL_SERVER_HELLO;
+}
+
 static void put_why(int rc, const mbedtls_ssl_context *ssl, const char *name, struct buf *out)
 {
     char words[WORDS_MAX];
@@ -312,6 +319,8 @@ static void put_why(int rc, const mbedtls_ssl_context *ssl, const char *name, st
                          "signed it that is not in the other's --tls-ca?");
     } else if (rc == MBEDTLS_ERR_SSL_INVALID_RECORD) {
         buf_add_str(out, "no TLS is spoken there: is tcp:// meant?");
+    } else if (is_cut_off(rc, ssl)) {
+        buf_add_str(out, "the connection was cut before TLS began: is tcp:// meant?");
     } else {
         mbedtls_strerror(rc, words, sizeof words);
         buf_printf(out, "the TLS handshake failed: %s", words);

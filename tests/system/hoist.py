@@ -40,7 +40,7 @@ def wait_until(condition, limit_ms=PATIENCE_MS, every_ms=10, what=""):
 
 _given, _giving = set(), threading.Lock()
 # Each of the workers of tests/run has ports of its own, below those that the kernel gives out.
-PORTS = 10000 + int(os.environ.get("HOIST_WORKER", 0)) * 11000
+PORTS, PORTS_EACH = 10000 + int(os.environ.get("HOIST_WORKER", 0)) * 7500, 7500
 
 
 def free_port(count=1):
@@ -50,7 +50,7 @@ def free_port(count=1):
 
 
 def next_port(count):
-    for first in range(PORTS + os.getpid() % 1000 * 4, PORTS + 11000, 2):
+    for first in range(PORTS + os.getpid() % 1000 * 2, PORTS + PORTS_EACH, 2):
         ports = range(first, first + count)
         if _given.intersection(ports):
             continue

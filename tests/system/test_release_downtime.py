@@ -307,6 +307,7 @@ class Scene:
         self.prometheus.values["errors_total"] = 0.0
         events = self.events()
         self.check_strikes(events, HALF)
+        self.let_ask()
         self.keep(events)
         self.check_baseline()
 
@@ -315,7 +316,11 @@ class Scene:
             now = self.status()
             return now["step"] == step and now["state"] == "moving"
         wait_until(well, 60000, every_ms=20, what=f"all is well at step {step}")
-        time.sleep(1 if SOAK else 0.3)  # so that many ask while it is so
+        self.let_ask()
+
+    def let_ask(self):
+        """So that many ask while it is as it is."""
+        time.sleep(1 if SOAK else 0.3)
 
     def by_hand(self):
         code, answer = self.client.command("release_abort", 60, release=self.name, message="it burns")
