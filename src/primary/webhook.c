@@ -23,8 +23,7 @@ enum {
     STATUS_AGAIN = 503,
 };
 
-struct
-    waiting { /* for what one message brings about; shared by who waits and by the writer's thread */
+struct waiting { /* for what one message brings about; shared by its thread and the writer's */
     pthread_mutex_t lock;
     pthread_cond_t done;
     uint32_t holders, left;
