@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/textfile.h"
 
 static const char secret_word[] = "hoist-sign-1", public_word[] = "hoist-trust-1";
 
@@ -38,36 +39,13 @@ static bool read_line(const char *line, const char *word, uint8_t ret[SIGN_PUBLI
            text_unhex(slice_of(hex, HEX_SIZE), ret, SIGN_PUBLIC_SIZE) == HOIST_OK;
 }
 
-static bool write_all(int fd, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, text, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        text += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-/* A new file with one line, of mode `mode`, synced. */
 static enum hoist_err write_line(const char *path, const char *word,
-                                 const uint8_t bytes[SIGN_PUBLIC_SIZE], mode_t mode)
+                                 const uint8_t bytes[SIGN_PUBLIC_SIZE], mode_t mode, bool replace)
 {
     char line[LINE_SIZE], hex[HEX_SIZE + 1];
     text_hex(hex, slice_of(bytes, SIGN_PUBLIC_SIZE));
     int len = snprintf(line, sizeof line, "%s %s\n", word, hex);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd < 0)
-        return file_err(path, "make");
-    enum hoist_err err = HOIST_OK;
-    if (fchmod(fd, mode) != 0 || !write_all(fd, line, (size_t)len) || fsync(fd) != 0)
-        err = file_err(path, "write");
-    close(fd);
-    if (err)
-        unlink(path);
+    enum hoist_err err = textfile_write(path, slice_of(line, (size_t)len), mode, replace);
     sodium_memzero(line, sizeof line);
     sodium_memzero(hex, sizeof hex);
     return err;
@@ -115,10 +93,9 @@ static enum hoist_err make_key(const char *path, const char *trust_path, struct 
     uint8_t seed[SIGN_PUBLIC_SIZE];
     randombytes_buf(seed, sizeof seed);
     sign_key_from_seed(seed, ret);
-    unlink(trust_path); /* of a key that is gone */
-    enum hoist_err err = write_line(trust_path, public_word, ret->public, 0644);
+    enum hoist_err err = write_line(trust_path, public_word, ret->public, 0644, true);
     if (!err)
-        err = write_line(path, secret_word, seed, 0600);
+        err = write_line(path, secret_word, seed, 0600, false);
     sodium_memzero(seed, sizeof seed);
     return err;
 }
@@ -127,7 +104,7 @@ enum hoist_err sign_key_make(const char *path, struct sign_key *ret)
 {
     uint8_t seed[SIGN_PUBLIC_SIZE];
     randombytes_buf(seed, sizeof seed);
-    enum hoist_err err = write_line(path, secret_word, seed, 0600);
+    enum hoist_err err = write_line(path, secret_word, seed, 0600, false);
     if (!err)
         sign_key_from_seed(seed, ret);
     sodium_memzero(seed, sizeof seed);

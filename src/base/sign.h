@@ -46,7 +46,8 @@ MUST_USE enum hoist_err sign_key_open(const char *path, bool make, const char *t
 
 /* The public key that `text` is: 64 hex digits, or the path of a trust file with one key. EINVAL. */
 MUST_USE enum hoist_err public_key_read(const char *text, uint8_t ret[SIGN_PUBLIC_SIZE]);
-/* Make a new key in file `path`, which must not be there yet. EIO (it is), EACCES, ENOSPC, ENOTFOUND. */
+
+/* Make a new key in file `path`. EINVAL (it is there already), EACCES, ENOSPC, ENOTFOUND, EIO, ENOMEM. */
 MUST_USE enum hoist_err sign_key_make(const char *path, struct sign_key *ret);
 
 /* The keys in trust file `path`. EINVAL (names the line), ENOTFOUND, EACCES, EIO. */

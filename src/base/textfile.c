@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,7 +19,6 @@ static enum hoist_err file_err(const char *doing, const char *path)
     int number = errno;
     enum hoist_err err = number == ENOENT                      ? HOIST_ENOTFOUND
                          : number == EACCES || number == EPERM ? HOIST_EACCES
-                         : number == EEXIST                    ? HOIST_EINVAL
                          : number == ENOSPC                    ? HOIST_ENOSPC
                                                                : HOIST_EIO;
     return err_set(err, "cannot %s %s: %s", doing, path, strerror(number));
@@ -92,22 +92,6 @@ static bool put(int fd, struct slice text, mode_t mode)
     return n > 0 && fsync(fd) == 0;
 }
 
-static enum hoist_err make(const char *path, struct slice text, mode_t mode,
-                           const struct stat *owner)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode & 0600);
-    if (fd < 0)
-        return file_err("make", path);
-    enum hoist_err err = HOIST_OK;
-    bool other = owner && (owner->st_uid != geteuid() || owner->st_gid != getegid());
-    if (!put(fd, text, mode) || (other && fchown(fd, owner->st_uid, owner->st_gid) != 0))
-        err = file_err("write", path);
-    close(fd);
-    if (err)
-        unlink(path);
-    return err;
-}
-
 /* The name of a file is kept when the directory is. */
 static enum hoist_err sync_directory(const char *path)
 {
@@ -127,27 +111,35 @@ static enum hoist_err sync_directory(const char *path)
     return err;
 }
 
-static enum hoist_err follow(const char *path, struct slice text, mode_t mode,
-                             const struct stat *old)
+/* Give the whole file `beside` its name. */
+static enum hoist_err name_it(const char *beside, const char *path, bool replace)
 {
-    char beside[PATH_BYTES_MAX];
-    if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
-        return err_set(HOIST_EINVAL, "%.80s…: the path is too long", path);
-    unlink(beside); /* of somebody who died over it */
-    enum hoist_err err = make(beside, text, mode, old);
-    if (!err && rename(beside, path) != 0) {
-        err = file_err("write", path);
-        unlink(beside);
-    }
-    return err;
+    if ((replace ? rename(beside, path) : link(beside, path)) != 0)
+        return errno == EEXIST ? err_set(HOIST_EINVAL, "%s is there already", path)
+                               : file_err("write", path);
+    return replace || unlink(beside) == 0 ? HOIST_OK : file_err("write", path);
 }
 
 enum hoist_err textfile_write(const char *path, struct slice text, mode_t mode, bool replace)
 {
     struct stat old;
+    char beside[PATH_BYTES_MAX];
     bool is_there = lstat(path, &old) == 0;
     if (is_there && !replace)
         return err_set(HOIST_EINVAL, "%s is there already", path);
-    enum hoist_err err = is_there ? follow(path, text, mode, &old) : make(path, text, mode, NULL);
+    if (snprintf(beside, sizeof beside, "%s.XXXXXX", path) >= (int)sizeof beside)
+        return err_set(HOIST_EINVAL, "%.80s…: the path is too long", path);
+    int fd = mkostemp(beside, O_CLOEXEC);
+    if (fd < 0)
+        return file_err("make", path);
+    enum hoist_err err = HOIST_OK;
+    bool other = is_there && (old.st_uid != geteuid() || old.st_gid != getegid());
+    if (!put(fd, text, mode) || (other && fchown(fd, old.st_uid, old.st_gid) != 0))
+        err = file_err("write", path);
+    close(fd);
+    if (!err)
+        err = name_it(beside, path, replace);
+    if (err)
+        unlink(beside);
     return err ? err : sync_directory(path);
 }

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum counted { WRITES = 1, SYNCS = 2, SENDS = 3 };
+enum counted { WRITES = 1, SYNCS = 2, SENDS = 3, NAMES = 4 /* given to a file, or taken away */ };
 
 struct order {
     _Atomic uint32_t counted;
@@ -44,29 +45,52 @@ static int is_file(int fd)
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static void count(enum counted what, int fd)
+static int is_counted(enum counted what)
 {
-    if (!order || order->counted != what || order->left <= 0 || (what == WRITES && !is_file(fd)))
-        return;
+    return order && order->counted == what && order->left > 0;
+}
+
+static void count(void)
+{
     if (atomic_fetch_sub(&order->left, 1) == 1)
         kill(getpid(), SIGKILL);
 }
 
-#define COUNTED(what, type, name, parameters, arguments)                                           \
+#define COUNTED(what, when, type, name, parameters, arguments)                                     \
     __attribute__((visibility("default"))) type name parameters                                    \
     {                                                                                              \
         static type(*real) parameters;                                                             \
         if (!real)                                                                                 \
             *(void **)&real = dlsym(RTLD_NEXT, #name);                                             \
         type done = real arguments;                                                                \
-        count(what, fd);                                                                           \
+        if (is_counted(what) && (when))                                                            \
+            count();                                                                               \
         return done;                                                                               \
     }
 
-COUNTED(WRITES, ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
-COUNTED(WRITES, ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
-COUNTED(WRITES, ssize_t, writev, (int fd, const struct iovec *v, int n), (fd, v, n))
-COUNTED(SYNCS, int, fsync, (int fd), (fd))
-COUNTED(SYNCS, int, fdatasync, (int fd), (fd))
-COUNTED(SENDS, ssize_t, send, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags))
-COUNTED(SENDS, ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags))
+COUNTED(WRITES, is_file(fd), ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
+COUNTED(WRITES, is_file(fd), ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at),
+        (fd, p, n, at))
+COUNTED(WRITES, is_file(fd), ssize_t, writev, (int fd, const struct iovec *v, int n), (fd, v, n))
+COUNTED(SYNCS, 1, int, fsync, (int fd), (fd))
+COUNTED(SYNCS, 1, int, fdatasync, (int fd), (fd))
+COUNTED(SENDS, 1, ssize_t, send, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags))
+COUNTED(SENDS, 1, ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags))
+COUNTED(NAMES, 1, int, link, (const char *from, const char *to), (from, to))
+COUNTED(NAMES, 1, int, rename, (const char *from, const char *to), (from, to))
+COUNTED(NAMES, 1, int, unlink, (const char *path), (path))
+
+__attribute__((visibility("default"))) int open(const char *path, int flags, ...)
+{
+    static int (*real)(const char *, int, ...);
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "open");
+    int fd = real(path, flags, mode);
+    if (is_counted(NAMES) && flags & O_CREAT)
+        count();
+    return fd;
+}

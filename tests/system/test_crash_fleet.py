@@ -6,12 +6,15 @@ import signal
 import struct
 import time
 
+import pytest
+
 from faults import Load, check_history, figures, seeded
-from hoist import BUILD, SANITIZED, SOAK, clean_env, wait_until
+from hoist import BUILD, SANITIZED, SOAK, clean_env, free_port, wait_until
 
 KILLS = 512 if SOAK else 20
 AGENTS = 20 if SOAK else 6  # every second one behind a relay
-POINTS = {"write": 1, "sync": 2, "send": 3}  # as in kill_at.c
+CALLS = {"write": 1, "sync": 2, "send": 3, "name": 4}  # as in kill_at.c
+POINTS = ["write", "sync", "send"]  # what a fleet at work does all the time
 POINT_LIMIT_S = 2  # an agent that is told nothing writes nothing: it is killed then as it stands
 
 
@@ -25,7 +28,7 @@ class Order:
         self.env = clean_env() if SANITIZED else clean_env(LD_PRELOAD=(BUILD / "tests/system/kill_at.so").resolve(), KILL_AT=path)
 
     def give(self, point, nth):
-        self.map[:] = struct.pack("<Ii", POINTS[point], nth)
+        self.map[:] = struct.pack("<Ii", CALLS[point], nth)
 
     def take_back(self):
         self.map[:] = bytes(8)
@@ -143,3 +146,27 @@ def test_kill_9_of_a_whole_fleet_soak(lab):
     points = ", ".join(f"{killer.done[what]} {what}" for what in ("at once", *POINTS))
     figures(f"crash: {killer.count()} kills in {took:.0f} s ({each}; {points}), {AGENTS} agents, {acknowledged:,} changes acknowledged, "
             f"{unknown} with unknown outcome, lost 0, invented 0, versions 1 to {total:,} without a hole")
+
+
+@pytest.mark.skipif(SANITIZED, reason="kill_at.so is not loaded beside a sanitizer")
+@pytest.mark.parametrize("point", ["write", "sync", "name"])
+def test_a_first_start_that_is_killed_is_followed_by_one_that_comes_up(lab, point):
+    """After its n-th write or sync, or file that it made: what there is of its store, its key and its trust file is no obstacle."""
+    killed = 0
+    for nth in range(1, 13):
+        order, store = Order(lab.dir / f"{nth}.kill"), lab.dir / f"primary{nth}"
+        order.give(point, nth)
+        first = lab.process([BUILD / "hoistd", "primary", "--store", store, "--listen", f"tcp://127.0.0.1:{free_port(2)}", "--http", "off"],
+                            f"first{nth}", env=order.env)
+        try:
+            wait_until(lambda: not first.alive(), POINT_LIMIT_S * 1000)
+        except AssertionError:
+            first.kill()
+            break
+        assert first.p.returncode == -signal.SIGKILL, first.text()
+        killed += 1
+        primary = lab.primary(name=f"primary{nth}")
+        lab.ok("set", "k", "on")
+        assert lab.ok("audit", "verify", "--trust", store / "trust.key")["ok"]
+        primary.stop()
+    assert killed >= 3, "the start makes fewer calls than it used to"

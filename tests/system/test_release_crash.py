@@ -131,7 +131,7 @@ def definitions(lab, store, name):
 def abort_while_it_dies(wave, primary, killer, dice):
     aborting = threading.Thread(target=wave.abort, daemon=True)
     aborting.start()
-    killer.die(primary, dice.choice(list(POINTS)), dice.randint(1, 8))
+    killer.die(primary, dice.choice(POINTS), dice.randint(1, 8))
     primary.order.take_back()
     primary.restart()
     aborting.join(120)

@@ -296,7 +296,7 @@ class Scene:
         stopped.signal(signal.SIGSTOP)
         causing = threading.Thread(target=cause, daemon=True)
         causing.start()
-        self.strike(self.primary, (self.dice.choice(list(POINTS)), self.dice.randint(1, 8)))
+        self.strike(self.primary, (self.dice.choice(POINTS), self.dice.randint(1, 8)))
         causing.join(60)
         assert not causing.is_alive()
         self.wait_state("rolling_back")
