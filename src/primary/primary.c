@@ -319,7 +319,7 @@ static enum hoist_err start_server(struct primary *p, struct store *s,
                                    .id = p->id,
                                    .software = p->software,
                                    .heartbeat_ms = config->heartbeat_ms,
-                                   .quota = config->quota,
+                                   .shared_quota = p->quota,
                                    .key = config->key,
                                    .command = on_command,
                                    .told = on_told,
@@ -341,6 +341,8 @@ static enum hoist_err start_servers(struct primary *p, struct store *s,
         return err_set(HOIST_ENOMEM, "out of memory");
     err = downloads_new(s, &p->downloads);
     if (err == HOIST_OK)
+        err = quota_new(&config->quota, &p->quota);
+    if (err == HOIST_OK)
         err = start_server(p, s, config, NULL);
     for (uint32_t i = 0; i < p->privates.listener_count && err == HOIST_OK; i++)
         err = start_server(p, s, config, &p->privates.listeners[i]);
@@ -355,6 +357,7 @@ static void stop_servers(struct primary *p)
     for (uint32_t i = 0; i < p->server_count; i++)
         server_stop(p->servers[i]);
     mem_free(p->servers);
+    quota_free(p->quota);
     downloads_free(p->downloads);
     privates_done(&p->privates);
 }

@@ -63,6 +63,7 @@ struct primary {
     uint32_t server_count;
     struct privates privates;
     struct downloads *downloads; /* at all of them */
+    struct quota *quota;         /* over all of them */
     _Atomic uint32_t beats;
     struct fleet *fleet;
     char *id, *software, *role;

@@ -424,15 +424,23 @@ enum hoist_err quota_new(const struct quota_limits *limits, struct quota **ret)
     q->limits = *limits;
     fill_in(&q->limits);
     hash_random(&q->seed, sizeof q->seed);
+    q->owners = 1;
+    pthread_mutex_init(&q->tick_lock, NULL);
     pthread_mutex_init(&q->lock, NULL);
     quota_metrics_begin(q);
     *ret = q;
     return HOIST_OK;
 }
 
+struct quota *quota_ref(struct quota *q)
+{
+    q->owners++;
+    return q;
+}
+
 void quota_free(struct quota *q)
 {
-    if (!q)
+    if (!q || --q->owners > 0)
         return;
     quota_metrics_end(q);
     for (int i = 0; i < QUOTA_PIPES; i++)
@@ -446,5 +454,6 @@ void quota_free(struct quota *q)
             mem_free(p);
         }
     pthread_mutex_destroy(&q->lock);
+    pthread_mutex_destroy(&q->tick_lock);
     mem_free(q);
 }

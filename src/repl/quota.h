@@ -51,7 +51,9 @@ bool quota_fit(struct quota_limits *l, uint64_t descriptors);
 uint32_t quota_share(uint64_t descriptors, uint32_t sixteenths);
 
 MUST_USE enum hoist_err quota_new(const struct quota_limits *limits, struct quota **ret);
-/* The sockets whose connections it counted are closed. NULL is fine. */
+/* One more owner, a server beside others: each frees it, the last one in earnest. */
+struct quota *quota_ref(struct quota *q);
+/* The sockets whose connections it counted for this owner are closed. NULL is fine. */
 void quota_free(struct quota *q);
 
 /* A connection comes: it is counted, or closed when it is beyond. It went. */

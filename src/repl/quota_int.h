@@ -58,6 +58,8 @@ struct quota_pipe {
 
 struct quota {
     struct quota_limits limits;
+    _Atomic uint32_t owners;
+    pthread_mutex_t tick_lock; /* the owners' ticks: one of them looks */
     pthread_mutex_t lock;
     struct quota_peer *peers[QUOTA_PEERS];
     struct quota_pipe *pipes[QUOTA_PIPES], *ends[QUOTA_PIPES];

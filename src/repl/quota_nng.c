@@ -75,9 +75,12 @@ void quota_go(struct quota *q, nng_pipe pipe)
 
 void quota_tick(struct quota *q, int64_t now_ms)
 {
+    if (pthread_mutex_trylock(&q->tick_lock) != 0)
+        return;
     uint32_t idle = quota_sweep(q, now_ms);
     uint32_t beyond = quota_look_unread(q, now_ms) ? quota_beyond(q, now_ms) : 0;
     metric_add(q->idle, idle);
     if (idle + beyond > 0)
         quota_cut(q);
+    pthread_mutex_unlock(&q->tick_lock);
 }

@@ -489,7 +489,9 @@ static enum hoist_err prepare(struct server *v)
     if (!v->id || !v->software)
         return err_set(HOIST_ENOMEM, "repl: out of memory");
     enum hoist_err err = v->config.downloads ? HOIST_OK : downloads_new(v->store, &v->downloads);
-    if (err == HOIST_OK)
+    if (err == HOIST_OK && v->config.shared_quota)
+        v->quota = quota_ref(v->config.shared_quota);
+    else if (err == HOIST_OK)
         err = quota_new(&v->config.quota, &v->quota);
     if (err == HOIST_OK)
         err = late_start(QUOTA_WAIT_MS, give_late, on_tick, v, &v->late);

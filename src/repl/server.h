@@ -34,7 +34,7 @@ struct server_config {
     const char *software;
     struct net_tls *tls;        /* for the tls+tcp addresses; NULL: there are none */
     uint32_t heartbeat_ms;      /* 0: 200 */
-    struct quota_limits quota;  /* what a peer may take */
+    struct quota_limits quota;  /* what a peer may take; not of a server that shares one */
     const struct sign_key *key; /* the primary's, for its heartbeats; NULL: they are not signed */
     standing_fn *standing;      /* a relay's; NULL: this is the primary */
     void *standing_arg;
@@ -45,6 +45,7 @@ struct server_config {
     uint32_t hidden_count;
     /* What all servers of a primary have in common; NULL: this one has its own. */
     struct downloads *downloads;
+    struct quota *shared_quota;
     _Atomic uint32_t *beats; /* heartbeats sent */
     /* NULL: this server takes none, and says to ask the primary. A command came; `peer` is as net_peer() says. Called on any thread, must not block:
      * queue it. Returns an error when it cannot be taken (EBUSY): the asker is told so. What it

@@ -12,10 +12,10 @@ ENV, VALUE = b"hidden-env", b"hidden-value"
 
 
 class Place:
-    def __init__(self, lab):
+    def __init__(self, lab, *args):
         self.lab, self.port = lab, free_port(2)
         self.url = f"tcp://127.0.0.1:{self.port}"
-        self.primary = lab.primary("--env", "production", "--env", ENV.decode(), "--private", f"{ENV.decode()}={self.url}")
+        self.primary = lab.primary("--env", "production", "--env", ENV.decode(), "--private", f"{ENV.decode()}={self.url}", *args)
         lab.ok("set", "open", "seen", "--type", "string", env="production")
         lab.ok("set", "k", VALUE.decode(), "--type", "string", env=ENV.decode())
         self.epoch = int(lab.head(ENV.decode())["epoch"], 16)
@@ -80,3 +80,16 @@ def test_what_cannot_be_is_refused_at_the_start(lab, text, says):
     done = subprocess.run([BUILD / "hoistd", "primary", "--store", lab.dir / "s", "--http", "off", "--listen", f"ipc://{lab.dir}/s.sock",
                            "--private", text], env=clean_env(), capture_output=True, text=True, timeout=20)
     assert done.returncode == 2 and "--private" in done.stderr and says in done.stderr, done
+
+
+def test_its_listener_and_the_ordinary_one_count_together(lab):
+    """Two subscriptions of a peer, one at each, are as many as it may have."""
+    place = Place(lab, "--peer-subscriptions", "2")
+    ratio = lambda: place.primary.metric('hoist_limit_ratio{limit="peer_subscriptions"}')
+    lab.agent("--trust", trust_of(place.primary), name="ordinary")
+    wait_until(lambda: ratio() == 0.5)
+    lab.agent("--trust", trust_of(place.primary), name="granted", upstream=place.url)
+    wait_until(lambda: ratio() == 1)
+    lab.agent("--trust", trust_of(place.primary), name="third", upstream=place.url, ready=None)
+    wait_until(lambda: place.primary.metric('hoist_refused_total{limit="peer_subscriptions"}') > 0)
+    assert ratio() == 1 and "--peer-subscriptions" in place.primary.text()
