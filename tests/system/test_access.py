@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from hoist import BUILD, Lab, wait_until
+from hoist import BUILD, SANITIZED, Lab, wait_until
 
 
 @pytest.fixture
@@ -161,6 +161,7 @@ def test_a_bad_key_is_named(lab):
     assert lab.ok("log", "--env", "production")["changes"][0]["by"] == {"key": own}
 
 
+@pytest.mark.skipif(SANITIZED, reason="a preloaded clock does not go with a preloaded sanitizer")
 def test_a_clock_that_is_off_does_not_matter(lab):
     site(lab)
     ana = Person(lab, "ana")

@@ -594,11 +594,14 @@ int daemon_run(struct settings *s, int argc, char **argv)
         err = make_tls(s, &d.tls, &d.private_tls);
     if (!err && s->tls.cert)
         err = expiry_set(s->tls.cert);
-    if (err)
-        return start_err(err);
-    d.files = s->tls;
-    s->tls = (struct tls_files){0};
-    int exit = run(&d, argc, argv);
+    int exit = EXIT_FAILURE;
+    if (err) {
+        exit = start_err(err);
+    } else {
+        d.files = s->tls;
+        s->tls = (struct tls_files){0};
+        exit = run(&d, argc, argv);
+    }
     sums_free(d.sums);
     net_tls_drop(d.tls);
     net_tls_drop(d.private_tls);
