@@ -26,7 +26,7 @@ static bool read_names(struct arena *arena, const json_t *list, struct slice **r
     size_t i, count = json_array_size(list);
     json_t *v;
     struct slice *names = arena_alloc(arena, count + 1, sizeof *names);
-    if (!names || count > ACCESS_SCOPES_MAX || (list && !json_is_array(list)))
+    if (!names || count > ACCESS_SCOPES_MAX || !json_is_array(list))
         return false;
     json_array_foreach(list, i, v)
     {
@@ -221,6 +221,8 @@ static bool reaches(const struct access_given *given, enum access_reach reach, s
         return is_for_env(given, env);
     case REACH_FLAGS:
         return is_for_env(given, env) && is_for_key(given, key);
+    case REACH_WHOLE:
+        return is_for_env(given, env) && given->prefix_count == 0;
     case REACH_ALL:
         return given->env_count == 0 && given->prefix_count == 0;
     }

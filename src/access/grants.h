@@ -6,7 +6,7 @@
  *   {"hash": HEX, "expires_ms": 1790000000000, "roles": […]}
  *
  * So they are signed, chained, replicated, backed up and audited like every other flag. An empty
- * list of environments or prefixes stands for all.
+ * list of environments or prefixes stands for all, one that is missing for none.
  */
 #ifndef ACCESS_GRANTS_H
 #define ACCESS_GRANTS_H

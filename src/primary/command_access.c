@@ -183,8 +183,8 @@ static size_t role_at(const json_t *roles, const char *role)
     return i;
 }
 
-/* The role with what it is for, in place of what that role was for. */
-static void put_role(const struct command *c, json_t *value)
+/* The role with what it is for, in place of what that role was for. ENOMEM: nothing of it counts. */
+static enum hoist_err put_role(const struct command *c, json_t *value)
 {
     json_t *roles = json_object_get(value, "roles");
     json_t *envs = json_object_get(c->body, "envs"),
@@ -192,13 +192,13 @@ static void put_role(const struct command *c, json_t *value)
     json_t *role = json_pack("{ss}", "role", text(c, "role"));
     if (!roles)
         json_object_set_new(value, "roles", roles = json_array());
-    json_object_set_new(role, "envs", envs ? json_incref(envs) : json_array());
-    json_object_set_new(role, "prefixes", prefixes ? json_incref(prefixes) : json_array());
+    bool whole =
+        json_object_set_new(role, "envs", envs ? json_incref(envs) : json_array()) == 0 &&
+        json_object_set_new(role, "prefixes", prefixes ? json_incref(prefixes) : json_array()) == 0;
     size_t at = role_at(roles, text(c, "role"));
-    if (at < json_array_size(roles))
-        json_array_set_new(roles, at, role);
-    else
-        json_array_append_new(roles, role);
+    int failed = at < json_array_size(roles) ? json_array_set_new(roles, at, role)
+                                             : json_array_append_new(roles, role);
+    return whole && failed == 0 ? HOIST_OK : err_set(HOIST_ENOMEM, "out of memory");
 }
 
 /* A key, or a user, is one person's. */
@@ -253,7 +253,9 @@ enum hoist_err command_access_grant(struct command *c, struct store_write *w, st
     for (size_t i = 0; i < 2; i++)
         if (json_object_get(c->body, own[i]))
             json_object_set(e.value, own[i], json_object_get(c->body, own[i]));
-    put_role(c, e.value);
+    err = put_role(c, e.value);
+    if (err != HOIST_OK)
+        goto out;
     if (json_object_get(e.value, "key") || json_object_get(e.value, "uid")) {
         err = entry_put(&e, a);
     } else {
@@ -331,10 +333,11 @@ enum hoist_err command_token_create(struct command *c, struct store_write *w, st
     if (err != HOIST_OK)
         goto out;
     e.value = json_pack("{ss}", "hash", text(c, "hash"));
-    if (expires)
-        json_object_set(e.value, "expires_ms", expires);
-    put_role(c, e.value);
-    err = entry_put(&e, a);
+    err = put_role(c, e.value);
+    if (err == HOIST_OK && expires && json_object_set(e.value, "expires_ms", expires) != 0)
+        err = err_set(HOIST_ENOMEM, "out of memory");
+    if (err == HOIST_OK)
+        err = entry_put(&e, a);
 out:
     json_decref(e.value);
     return err;

@@ -74,6 +74,7 @@ def test_grants_from_the_first_one_on(lab):
     bob.denied("set", "c.one", "on", "--env", "production", role="editor")
     bob.denied("set", "a.one", "on", "--env", "staging", role="editor")
     assert bob.flagctl("set", "a.one", "on", "--env", "production", "--author", "ana").code == 5
+    wait_until(lambda: any("cannot sign as 'ana'" in json.dumps(d) for d in ana.ok("access", "denied")["denied"]))
 
     listed = {g["name"]: g for g in bob.ok("access", "list")["grants"]}
     assert listed["ana"]["key"] == ana.key
@@ -83,6 +84,10 @@ def test_grants_from_the_first_one_on(lab):
     bob.denied("set", "a.one", "off", "--env", "production", role="editor")
     ana.ok("access", "revoke", "bob")
     bob.denied("kill", "a.one", "--env", "production", role="operator")
+    for more in ("grant", "bob", "editor", "--key", bob.key, "--prefix", "gr\udcf6\udcdfe."), ("token", "create", "t", "viewer", "--env", "\udcff"):
+        answer = ana.flagctl("access", *more)
+        assert answer.code == 2 and "UTF-8" in answer.err, answer  # a scope that is no text is not left out
+    assert [g["name"] for g in ana.ok("access", "list")["grants"]] == ["ana"] and not ana.ok("access", "token", "list")["tokens"]
     assert lab.flagctl("set", "x", "on", "--env", "hoist-access", primary=lab.root).code == 2
     assert lab.flagctl("env", "create", "hoist-more", primary=lab.root).code == 2
 

@@ -102,6 +102,7 @@ static int list_denied(struct call *c)
 
 /* ------------------------------------------------------------------ changing */
 
+/* NULL where a name is no text: a scope that were left out would be all there is. */
 static json_t *names_of(const struct call *c, const char *option)
 {
     const char *const *names;
@@ -110,16 +111,23 @@ static json_t *names_of(const struct call *c, const char *option)
     /* An environment that is somebody's usual one is no scope. */
     bool said = origin && strcmp(origin, "argument") == 0;
     size_t count = said ? options_list(c->options, option, &names) : 0;
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_string(names[i]));
+    for (size_t i = 0; list && i < count; i++)
+        if (json_array_append_new(list, json_string(names[i])) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
     return list;
 }
 
-/* A role, and what it is for. */
+/* A role, and what it is for; NULL, and it was said, where that is no text. */
 static json_t *role_args(const struct call *c, const char *name, const char *role)
 {
-    return json_pack("{ss ss so so}", "name", name, "role", role, "envs", names_of(c, "env"),
-                     "prefixes", names_of(c, "prefix"));
+    json_t *args = json_pack("{ss ss so so}", "name", name, "role", role, "envs",
+                             names_of(c, "env"), "prefixes", names_of(c, "prefix"));
+    if (!args)
+        show_failure(c, EXIT_INPUT, "input", "nothing was granted: say it in UTF-8",
+                     "NAME, ROLE, --env and --prefix are no text that can be sent");
+    return args;
 }
 
 /* Takes over `args`. *ret_done, unless NULL: whether it was done. */
@@ -140,14 +148,14 @@ static int make_change(struct call *c, const char *command, json_t *args, bool *
 
 static int grant(struct call *c, const char *name, const char *role)
 {
-    json_t *args = role_args(c, name, role);
     const char *key = options_get(c->options, "key"), *uid = options_get(c->options, "uid");
     uint64_t number;
-    if (uid && (text_u64(uid, &number) != HOIST_OK || number > UINT32_MAX)) {
-        json_decref(args);
+    if (uid && (text_u64(uid, &number) != HOIST_OK || number > UINT32_MAX))
         return show_failure(c, EXIT_INPUT, "input", "id -u NAME prints it",
                             "--uid %s is no user's number", uid);
-    }
+    json_t *args = role_args(c, name, role);
+    if (!args)
+        return EXIT_INPUT;
     if (key)
         json_object_set_new(args, "key", json_string(key));
     if (uid)
@@ -204,9 +212,14 @@ static int token_create(struct call *c, const char *name, const char *role)
                             "--expires %s is no time", expires);
     make_token(token, hash);
     json_t *args = role_args(c, name, role);
+    if (!args)
+        return EXIT_INPUT;
     json_object_set_new(args, "hash", json_string(hash));
-    if (expires)
-        json_object_set_new(args, "expires_ms", json_integer(clock_wall_ms() + ms));
+    if (expires &&
+        json_object_set_new(args, "expires_ms", json_integer(clock_wall_ms() + ms)) != 0) {
+        json_decref(args);
+        return show_failure(c, EXIT_NO, "failed", NULL, "out of memory");
+    }
     int exit = make_change(c, "token_create", args, &done);
     if (done)
         show_token(c, name, token);
