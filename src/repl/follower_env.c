@@ -100,9 +100,26 @@ static bool is_diverged(const struct follower *f, const struct fenv *e, const st
     return h->version == e->asked.version && memcmp(h->hash, e->asked.hash, HASH_SIZE) != 0;
 }
 
-void env_hop(struct follower *f, struct fenv *e, const struct env_head *h, enum heard how)
+/* Whether the history here is upstream's, as far as one can tell. Nobody has signed a hello, so there may
+ * be a better upstream than one that is at odds with it; and one that is not ends that trouble. */
+static bool agrees(struct follower *f, struct fenv *e, const struct env_head *h, enum heard how)
 {
     const char *why;
+    bool was_diverged = e->trouble == TROUBLE_DIVERGED;
+    if (how != HEARD_HELLO)
+        return !was_diverged;
+    bool diverged = is_diverged(f, e, h, &why);
+    if (diverged && !was_diverged) {
+        env_diverge(f, e, why);
+        f->leave = true;
+    } else if (was_diverged && !diverged) {
+        env_end_trouble(f, e);
+    }
+    return !diverged;
+}
+
+void env_hop(struct follower *f, struct fenv *e, const struct env_head *h, enum heard how)
+{
     proof_hop(e, h);
     if (h->version == 0) { /* a relay that waits for its first snapshot */
         if (how != HEARD_OLD)
@@ -130,13 +147,13 @@ void env_hop(struct follower *f, struct fenv *e, const struct env_head *h, enum 
     raise_hop(e, h->epoch, h->version);
     if (e->phase != PHASE_LIVE && env_is_idle(f, e)) /* upstream was at another epoch in between */
         env_ask(f, e, f->now + follower_random(f, FOLLOWER_FETCH_JITTER_MS));
-    if (e->phase != PHASE_LIVE || e->trouble == TROUBLE_DIVERGED)
+    if (e->phase != PHASE_LIVE)
         return;
-    if (e->resync)
+    if (e->resync && e->trouble != TROUBLE_DIVERGED) {
         load_want(f, e, "its flags are not those of this version (another state digest)");
-    else if (how == HEARD_HELLO && is_diverged(f, e, h, &why))
-        env_diverge(f, e, why);
-    else if (h->version > e->issued.version) {
+    } else if (!agrees(f, e, h, how)) {
+        return;
+    } else if (h->version > e->issued.version) {
         e->hole = e->hole || (how != HEARD_HELLO && env_is_idle(f, e));
         env_ask(f, e, f->now + follower_random(f, FOLLOWER_FETCH_JITTER_MS));
     } else if (how == HEARD_HEARTBEAT && f->distance == 0 && h->version < e->committed.version)

@@ -1122,6 +1122,27 @@ static void a_host_ahead_of_the_primary_has_diverged(void **state)
     (void)state;
 }
 
+/* A hello is not signed: whoever calls itself the primary can say that. */
+static void what_one_hello_says_of_divergence_another_upstream_ends(void **state)
+{
+    struct rig r;
+    rig_init(&r, 10, 10);
+    r.host.upstreams = 2;
+    r.s.behind[0] = 2;
+    connect_up(&r);
+    live(&r, 100);
+    assert_int_equal(r.host.counts[COUNT_DIVERGED], 1);
+    assert_int_equal(r.host.upstream, 1);
+    r.s.behind[0] = 0;
+    write_some(&r.h, 1);
+    connect_up(&r);
+    live(&r, 3000);
+    assert_true(host_equals(&r.host, 0, &r.h));
+    assert_int_equal(state_of(&r), ENV_CURRENT);
+    rig_done(&r);
+    (void)state;
+}
+
 static void an_upstream_that_says_it_is_behind_is_left_after_5_s_if_there_is_another(void **state)
 {
     struct rig r;
@@ -2231,6 +2252,7 @@ int main(void)
         cmocka_unit_test(an_older_epoch_is_never_taken),
         cmocka_unit_test(an_upstream_at_an_older_epoch_is_left_and_asked_again_later),
         cmocka_unit_test(a_host_ahead_of_the_primary_has_diverged),
+        cmocka_unit_test(what_one_hello_says_of_divergence_another_upstream_ends),
         cmocka_unit_test(an_upstream_that_says_it_is_behind_is_left_after_5_s_if_there_is_another),
         cmocka_unit_test(an_upstream_that_is_behind_is_kept_when_there_is_no_other),
         cmocka_unit_test(a_relay_passes_the_newest_origin_on_as_it_came),
