@@ -32,6 +32,7 @@ enum access_reach {
     REACH_NONE,  /* … nothing: whatever it is for will do */
     REACH_ENV,   /* … the command's environment */
     REACH_FLAGS, /* … that, and each flag that it asks for or changes */
+    REACH_WHOLE, /* … that, and all of its flags */
     REACH_ALL,   /* … everything: it must be for all environments and flags */
 };
 

@@ -34,6 +34,15 @@ static inline bool slice_eq(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Whether `s` is one of the texts. */
+static inline bool slice_is_among(const char *const *texts, uint32_t count, struct slice s)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (slice_eq(slice_str(texts[i]), s))
+            return true;
+    return false;
+}
+
 /* As slice_eq(), for short texts in a hot loop: a call of memcmp() costs more than they do. */
 static inline bool slice_same(struct slice a, struct slice b)
 {

@@ -193,7 +193,7 @@ static enum tokens_answer judge(const struct ofrep *o, const struct ofrep_reques
                                 const struct place *p)
 {
     static const struct access_need one = {"eval", RIGHT_EVAL, REACH_FLAGS};
-    static const struct access_need events = {"eval", RIGHT_EVAL, REACH_ENV};
+    static const struct access_need events = {"eval", RIGHT_EVAL, REACH_WHOLE};
     const char *authorization = q->header(q->arg, "Authorization");
     const char *api_key = q->header(q->arg, "X-API-Key");
     const char *ticket = p->route == ROUTE_EVENTS ? q->query(q->arg, "ticket") : NULL;

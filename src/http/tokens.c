@@ -71,7 +71,7 @@ enum tokens_answer tokens_judge(struct tokens *t, struct slice token,
 
 bool tokens_take_ticket(struct tokens *t, struct slice env, const char *ticket)
 {
-    static const struct access_need need = {"eval", RIGHT_EVAL, REACH_ENV};
+    static const struct access_need need = {"eval", RIGHT_EVAL, REACH_WHOLE};
     char name[STORE_ENV_NAME_MAX + 1];
     struct slice asked = env; /* as it stands in the address, which the ticket is made of */
     bool known = false;

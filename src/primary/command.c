@@ -428,9 +428,12 @@ static enum hoist_err settle_author(struct command *c, struct answer *a)
 {
     char key[sizeof "key " + 16];
     if (*c->person.author && c->author_said && !slice_eq(c->author, slice_str(c->person.author))) {
+        char why[GATE_NAME_SIZE + CHANGE_AUTHOR_MAX + 32];
+        snprintf(why, sizeof why, "%s cannot sign as '%.*s'", c->person.author,
+                 SLICE_ARG(c->author));
         a->exit = query_error(&a->body, EXIT_REFUSED, "denied", "author",
-                              "leave --author out: the key says who it is by", NULL,
-                              "%s cannot sign as '%.*s'", c->person.author, SLICE_ARG(c->author));
+                              "leave --author out: the key says who it is by", NULL, "%s", why);
+        gate_tell_denied(c->gate, &c->person, c->need, (struct slice){0}, (struct slice){0}, why);
         return HOIST_OK;
     }
     if (*c->person.author)

@@ -19,6 +19,7 @@
 
 struct command;
 struct gate;
+struct claim;
 
 /* What came of a command. */
 struct answer {
@@ -51,10 +52,9 @@ MUST_USE enum hoist_err command_new(const struct frame_command *frame, const cha
                                     struct command **ret);
 void command_free(struct command *c);
 
-/* Who gave it: `frame` as in command_new(), `peer` as net_peer() has it. Looks at its signature.
- * Errors: ENOMEM. */
+/* Who gave it, as claim_read() has read it of `frame`, which is command_new()'s. Errors: ENOMEM. */
 MUST_USE enum hoist_err command_claim(struct command *c, const struct frame_command *frame,
-                                      const char *peer);
+                                      const struct claim *claim);
 
 /* Let `gate` judge who may; it stays the caller's. NULL: nobody is asked who they are. */
 void command_judge_by(struct command *c, struct gate *gate);

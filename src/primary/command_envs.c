@@ -21,7 +21,7 @@ enum hoist_err command_make_env(struct store_write *w, const struct sign_key *ke
 {
     struct store_env env;
     uint64_t above =
-        gate_epoch(store_write_read(w)); /* so no command signed before it is about it */
+        gate_epoch(store_write_read(w), NULL, 0); /* so no command signed before it is about it */
     enum hoist_err err = store_env_create(w, name, &env);
     if (err != HOIST_OK)
         return err;
@@ -140,7 +140,8 @@ enum hoist_err command_begin_epoch(struct store_write *w, const struct sign_key 
 }
 
 /* A history ends here and another begins, above every epoch that was ever heard of: the way on for
- * a primary that was set back, since hosts follow a greater epoch and never a smaller one. */
+ * a primary that was set back, since hosts follow a greater epoch and never a smaller one. It is the
+ * greatest of all environments, so no command signed before it holds. */
 enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a)
 {
     if (!c->args.new_epoch) {
@@ -148,10 +149,12 @@ enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struc
                               NULL, "'env_epoch' begins a new epoch, and wants to be told so");
         return HOIST_OK;
     }
+    uint64_t above = gate_epoch(store_write_read(w), NULL, 0);
     uint64_t heard = c->fleet ? fleet_epoch(c->fleet, c->env.name) : 0;
     struct store_env now = c->env;
     struct change_header head = header_of(c);
-    enum hoist_err err = command_begin_epoch(w, c->key, &head, heard, &now, &a->change);
+    enum hoist_err err =
+        command_begin_epoch(w, c->key, &head, heard > above ? heard : above, &now, &a->change);
     if (err != HOIST_OK)
         return err;
     a->changed = a->announce = true;

@@ -232,9 +232,10 @@ enum hoist_err command_new(const struct frame_command *frame, const char *author
     return HOIST_OK;
 }
 
-enum hoist_err command_claim(struct command *c, const struct frame_command *frame, const char *peer)
+enum hoist_err command_claim(struct command *c, const struct frame_command *frame,
+                             const struct claim *claim)
 {
-    claim_read(frame, peer, &c->claim);
+    c->claim = *claim;
     return c->claim.is_signed && !c->claim.forged ? proof_put(frame, &c->proof) : HOIST_OK;
 }
 

@@ -84,12 +84,16 @@ void gate_person(const struct gate *g, const struct claim *c, struct person *ret
     /* Who can write the store's files needs nobody's leave. */
     if (is_user && (c->uid == 0 || c->uid == geteuid()))
         ret->subject = &an_admin;
+    if (ret->subject == &a_viewer) {
+        ret->hidden = c->hidden;
+        ret->hidden_count = c->hidden_count;
+    }
 }
 
 /* ------------------------------------------------------------------ refusing */
 
-static void tell_denials(struct gate *g, const struct person *p, const struct access_need *need,
-                         struct slice env, struct slice key, const char *why)
+void gate_tell_denied(struct gate *g, const struct person *p, const struct access_need *need,
+                      struct slice env, struct slice key, const char *why)
 {
     denials_add(g->denials, &(struct denial){.who = p->name,
                                              .command = need->command,
@@ -107,6 +111,8 @@ static void say_reach(const struct access_need *need, struct slice env, struct s
         buf_add_str(out, " for all environments and flags");
     else if (need->reach != REACH_NONE && env.ptr)
         buf_printf(out, " for %.*s", SLICE_ARG(env));
+    if (need->reach == REACH_WHOLE)
+        buf_add_str(out, " and all of its flags");
     if (need->reach == REACH_FLAGS && key.ptr)
         buf_printf(out, ", where flag '%.*s' is", SLICE_ARG(key));
 }
@@ -114,7 +120,8 @@ static void say_reach(const struct access_need *need, struct slice env, struct s
 bool gate_allows(struct gate *g, const struct person *p, const struct access_need *need,
                  struct slice env, struct slice key, struct buf *out, uint32_t *ret_exit)
 {
-    if (access_allows(p->subject, need, env, key))
+    if (access_allows(p->subject, need, env, key) &&
+        !slice_is_among(p->hidden, p->hidden_count, env))
         return true;
     const char *role = access_role_name(access_role_for(need->right));
     struct buf why = BUF_INIT(2048), mend = BUF_INIT(1024);
@@ -128,18 +135,18 @@ bool gate_allows(struct gate *g, const struct person *p, const struct access_nee
         buf_add_str(&mend, " --key PUB (flagctl key show)");
     *ret_exit =
         query_error(out, EXIT_REFUSED, "denied", NULL, buf_str(&mend), NULL, "%s", buf_str(&why));
-    tell_denials(g, p, need, env, key, buf_str(&why));
+    gate_tell_denied(g, p, need, env, key, buf_str(&why));
     buf_done(&why);
     buf_done(&mend);
     return false;
 }
 
-uint64_t gate_epoch(struct store_read *r)
+uint64_t gate_epoch(struct store_read *r, const char *const *hidden, uint32_t hidden_count)
 {
     struct store_env env;
     uint64_t epoch = 0;
     for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++)
-        if (env.epoch > epoch)
+        if (env.epoch > epoch && !slice_is_among(hidden, hidden_count, slice_str(env.name)))
             epoch = env.epoch;
     return epoch;
 }
@@ -154,7 +161,7 @@ static bool check_forged(struct gate *g, const struct claim *c, const struct acc
     name_stranger(c, &p);
     *ret_exit = query_error(out, EXIT_REFUSED, "denied", NULL,
                             "sign it with that key: flagctl --identity FILE", NULL, "%s", why);
-    tell_denials(g, &p, need, (struct slice){0}, (struct slice){0}, why);
+    gate_tell_denied(g, &p, need, (struct slice){0}, (struct slice){0}, why);
     return false;
 }
 
@@ -167,7 +174,7 @@ bool gate_check_signature(struct gate *g, const struct claim *c, const struct ac
         return true;
     if (!check_forged(g, c, need, out, ret_exit))
         return false;
-    uint64_t epoch = gate_epoch(r);
+    uint64_t epoch = gate_epoch(r, c->hidden, c->hidden_count);
     int64_t age_ms;
     if (c->epoch != epoch)
         *ret_exit = query_error(out, EXIT_CONFLICT, GATE_OLD_SIGNATURE, NULL, mend, NULL,

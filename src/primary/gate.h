@@ -28,6 +28,8 @@ struct claim { /* what a command says of who gave it */
     uint8_t key[SIGN_PUBLIC_SIZE];
     uint64_t epoch;
     int64_t time_ms;
+    const char *const *hidden; /* what the listener that it came by does not give out; borrowed */
+    uint32_t hidden_count;
 };
 
 enum { GATE_NAME_SIZE = 160 };
@@ -37,8 +39,10 @@ enum { GATE_NAME_SIZE = 160 };
 
 struct person {
     const struct access_subject *subject; /* the roles; borrowed from the gate */
-    char name[GATE_NAME_SIZE];            /* for sentences */
-    char author[ACCESS_NAME_MAX + 1];     /* the grant's name; "": there is none */
+    const char *const *hidden;            /* environments of which nothing is for them */
+    uint32_t hidden_count;
+    char name[GATE_NAME_SIZE];        /* for sentences */
+    char author[ACCESS_NAME_MAX + 1]; /* the grant's name; "": there is none */
 };
 
 /* `peer` is as net_peer() gives it. Looks at the signature: not for a thread that must not wait. */
@@ -48,8 +52,9 @@ void claim_read(const struct frame_command *frame, const char *peer, struct clai
 MUST_USE enum hoist_err gate_look(struct gate *g, struct store_read *r);
 void gate_done(struct gate *g);
 
-/* What a command is to be signed for: the greatest epoch of the primary's environments. */
-uint64_t gate_epoch(struct store_read *r);
+/* The greatest epoch of the primary's environments, but for those that are hidden. A command is to be
+ * signed for that of those that it could be told of. */
+uint64_t gate_epoch(struct store_read *r, const char *const *hidden, uint32_t hidden_count);
 
 void gate_person(const struct gate *g, const struct claim *c, struct person *ret);
 
@@ -57,6 +62,10 @@ void gate_person(const struct gate *g, const struct claim *c, struct person *ret
 bool gate_check_signature(struct gate *g, const struct claim *c, const struct access_need *need,
                           struct store_read *r, int64_t wall_ms, struct buf *out,
                           uint32_t *ret_exit);
+
+/* Count, log and keep it. */
+void gate_tell_denied(struct gate *g, const struct person *p, const struct access_need *need,
+                      struct slice env, struct slice key, const char *why);
 
 /* Whether `p` may, in `env` and for `key`; ptr NULL: not known yet, or none. False: likewise, and
  * it is counted, logged and kept. */

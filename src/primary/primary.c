@@ -46,8 +46,16 @@ static void user_name(struct primary *p, uid_t uid, char out[CHANGE_AUTHOR_MAX +
     pthread_mutex_unlock(&p->user_lock);
 }
 
+void job_claim(const struct job *j, struct claim *ret)
+{
+    claim_read(&j->frame, j->peer, ret);
+    if (j->request)
+        ret->hidden = server_hidden(j->request, &ret->hidden_count);
+}
+
 enum hoist_err job_read(struct primary *p, struct job *j)
 {
+    struct claim claim;
     char author[CHANGE_AUTHOR_MAX + 1] = "unknown";
     uint64_t uid;
     if (j->command)
@@ -55,7 +63,10 @@ enum hoist_err job_read(struct primary *p, struct job *j)
     if (strncmp(j->peer, "uid:", 4) == 0 && text_u64(j->peer + 4, &uid) == HOIST_OK)
         user_name(p, (uid_t)uid, author);
     enum hoist_err err = command_new(&j->frame, author, &j->command);
-    return err == HOIST_OK ? command_claim(j->command, &j->frame, j->peer) : err;
+    if (err != HOIST_OK)
+        return err;
+    job_claim(j, &claim);
+    return command_claim(j->command, &j->frame, &claim);
 }
 
 static void job_free(struct job *j)

@@ -98,6 +98,8 @@ struct primary {
     int64_t usage_took_ns; /* what was written of evaluations since the last pause */
 };
 
+/* Who gave it, and by which listener. */
+void job_claim(const struct job *j, struct claim *ret);
 /* The job's command, read (once). */
 MUST_USE enum hoist_err job_read(struct primary *p, struct job *j);
 /* Send the answer; the job is gone. */

@@ -21,6 +21,22 @@ static bool may_ask_of(struct gate *g, const struct person *who, const struct ac
                        &a->exit);
 }
 
+/* What is shown of one release is of all its environments. */
+static bool may_see_release(struct primary *p, const struct person *who, const json_t *args,
+                            struct answer *a)
+{
+    static const struct access_need need = {"see a release", RIGHT_READ, REACH_ENV};
+    const char *name = json_string_value(json_object_get(args, "release"));
+    struct release *r = name ? releases_borrow(p->releases, slice_str(name)) : NULL;
+    bool may = true;
+    for (uint32_t e = 0; r && may && e < r->plan->env_count; e++)
+        may = gate_allows(&p->reader_gate, who, &need, r->plan->envs[e], (struct slice){0},
+                          &a->body, &a->exit);
+    if (r)
+        releases_give_back(p->releases, r);
+    return may;
+}
+
 static bool may_ask(struct primary *p, const struct job *j, struct store_read *r,
                     const json_t *args, struct answer *a)
 {
@@ -34,12 +50,13 @@ static bool may_ask(struct primary *p, const struct job *j, struct store_read *r
         a->exit = query_fail(&a->body, err, NULL);
         return false;
     }
-    claim_read(&j->frame, j->peer, &claim);
+    job_claim(j, &claim);
     if (!gate_check_signature(g, &claim, need, r, clock_wall_ms(), &a->body, &a->exit))
         return false;
     gate_person(g, &claim, &who);
     return may_ask_of(g, &who, need, r, args, json_string_value(json_object_get(args, "env")), a) &&
-           (!other || may_ask_of(g, &who, need, r, args, other, a));
+           (!other || may_ask_of(g, &who, need, r, args, other, a)) &&
+           (!release_is_question(j->frame.name) || may_see_release(p, &who, args, a));
 }
 
 static void answer(struct primary *p, struct job *j, struct store_read *r, const json_t *args)

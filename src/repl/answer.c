@@ -14,18 +14,10 @@ static uint32_t bounded_budget(uint32_t budget)
     return budget == 0 || budget > FRAME_PAGE ? FRAME_PAGE : budget;
 }
 
-static bool is_among(const char *const *names, uint32_t count, struct slice env)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (slice_eq(slice_str(names[i]), env))
-            return true;
-    return false;
-}
-
 bool answer_gives(const struct answerer *a, struct slice env)
 {
-    return (!a->envs || is_among(a->envs, a->env_count, env)) &&
-           !is_among(a->hidden, a->hidden_count, env);
+    return (!a->envs || slice_is_among(a->envs, a->env_count, env)) &&
+           !slice_is_among(a->hidden, a->hidden_count, env);
 }
 
 static struct env_head head_of(const struct store_env *e, struct slice name)

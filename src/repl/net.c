@@ -309,10 +309,11 @@ static bool is_same_host(const nng_sockaddr *a, const nng_sockaddr *b)
            memcmp(a->s_in6.sa_addr, b->s_in6.sa_addr, sizeof a->s_in6.sa_addr) == 0;
 }
 
+/* What cannot be told came by TLS: from afar one may do less. */
 static bool came_by_tls(nng_pipe pipe)
 {
     char *url = NULL;
-    bool is = nng_listener_get_string(nng_pipe_listener(pipe), NNG_OPT_URL, &url) == 0 &&
+    bool is = nng_listener_get_string(nng_pipe_listener(pipe), NNG_OPT_URL, &url) != 0 ||
               strncmp(url, "tls", 3) == 0;
     nng_strfree(url);
     return is;

@@ -311,6 +311,12 @@ void server_drop(struct server_request *q)
     await_request(q);
 }
 
+const char *const *server_hidden(const struct server_request *q, uint32_t *ret_count)
+{
+    *ret_count = q->server->config.hidden_count;
+    return q->server->config.hidden;
+}
+
 /* ---------------------------------------------------------------- who asks too often */
 
 static void give_late(void *item)

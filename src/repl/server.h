@@ -84,4 +84,7 @@ void server_reply(struct server_request *request, uint32_t exit, struct slice bo
 /* It will never be answered (shutdown). */
 void server_drop(struct server_request *request);
 
+/* The environments that the listener by which it came does not give out; borrowed. */
+const char *const *server_hidden(const struct server_request *request, uint32_t *ret_count);
+
 #endif

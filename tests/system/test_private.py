@@ -93,3 +93,29 @@ def test_its_listener_and_the_ordinary_one_count_together(lab):
     lab.agent("--trust", trust_of(place.primary), name="third", upstream=place.url, ready=None)
     wait_until(lambda: place.primary.metric('hoist_refused_total{limit="peer_subscriptions"}') > 0)
     assert ratio() == 1 and "--peer-subscriptions" in place.primary.text()
+
+
+def test_questions_by_the_ordinary_listener_say_nothing_of_it_to_who_has_no_grant(lab):
+    root = f"ipc://{lab.dir}/p.sock"
+    place = Place(lab, "--listen", root)
+    lab.ok("access", "grant", "ana", "viewer", "--uid", "4242", primary=root)  # from now on others only read
+    questions = (("export",), ("get", "k"), ("list",), ("log",), ("history", "k"), ("show", "1"), ("audit", "export"), ("usage", "k"))
+    for words in questions:
+        answer = lab.flagctl(*words, "--json", env=ENV.decode())
+        assert answer.code == 5 and VALUE.decode() not in answer.out + answer.err and answer.error["code"] == "denied", (words, answer)
+        assert lab.flagctl(*words, env="production").code != 5
+    assert lab.flagctl("env", "diff", "production", ENV.decode()).code == 5
+    assert VALUE.decode() in lab.flagctl("export", env=ENV.decode(), primary=place.url).out
+    assert VALUE.decode() in lab.flagctl("export", env=ENV.decode(), primary=root).out  # who runs hoistd
+
+
+def test_its_epoch_is_not_needed_to_sign(lab):
+    """It was made last, and has the greatest; the ordinary listener does not tell it."""
+    root = f"ipc://{lab.dir}/p.sock"
+    place = Place(lab, "--listen", root)
+    key = lab.ok("key", "new", lab.dir / "ana.key")["key"]
+    lab.ok("access", "grant", "ana", "admin", "--key", key, primary=root)
+    lab.ok("env", "epoch", "--new", "--env", ENV.decode(), primary=root)
+    assert max(lab.ok("env", "list", primary=root)["environments"], key=lambda e: e["epoch"])["env"] == ENV.decode()
+    for url in lab.url, place.url, root:
+        assert lab.ok("set", "open", url, "--identity", lab.dir / "ana.key", env="production", primary=url)["result"] == "changed"

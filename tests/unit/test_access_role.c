@@ -108,7 +108,12 @@ static void a_role_is_for_its_flags_alone(void **state)
 {
     struct slice prefix = SLICE("checkout.");
     struct access_subject s = given(ACCESS_EDITOR, NULL, &prefix);
+    struct access_subject admin = given(ACCESS_ADMIN, NULL, &prefix);
     (void)state;
+    assert_true(may(&s, "release_abort", "production", "checkout.new"));
+    assert_false(may(&s, "release_abort", "production", "search"));
+    assert_false(may(&admin, "env_set", "production", NULL));
+    assert_false(may(&admin, "env_epoch", "production", NULL));
     assert_true(may(&s, "set", "production", "checkout.new"));
     assert_true(may(&s, "kill", "production", "checkout."));
     assert_true(may(&s, "list", "production", NULL));

@@ -68,6 +68,7 @@ static struct command *command_of(struct site *s, const struct asker *who, const
 {
     uint8_t signature[SIGNATURE_SIZE];
     struct command *c;
+    struct claim claim;
     struct frame_command f = {.name = slice_str(name),
                               .author = slice_str(who->author),
                               .body = slice_str(body),
@@ -78,7 +79,8 @@ static struct command *command_of(struct site *s, const struct asker *who, const
     if (who->key)
         assert_int_equal(frame_command_sign(&f, who->key, signature), HOIST_OK);
     assert_int_equal(command_new(&f, "unknown", &c), HOIST_OK);
-    assert_int_equal(command_claim(c, &f, who->peer ? who->peer : ""), HOIST_OK);
+    claim_read(&f, who->peer ? who->peer : "", &claim);
+    assert_int_equal(command_claim(c, &f, &claim), HOIST_OK);
     command_judge_by(c, &s->gate);
     return c;
 }
@@ -333,6 +335,7 @@ static void a_forged_signature_is_denied(void **state)
     struct command *c;
     uint8_t signature[SIGNATURE_SIZE];
     bool wrote;
+    struct claim claim;
     struct frame_command f = {.name = SLICE("set"), .body = slice_str(set_b), .time_ms = now_ms};
     grant(s, "ana", "editor", &s->ana, "");
     f.request[0] = 99;
@@ -340,7 +343,8 @@ static void a_forged_signature_is_denied(void **state)
     assert_int_equal(frame_command_sign(&f, &s->bob, signature), HOIST_OK);
     f.key = slice_of(s->ana.public, sizeof s->ana.public);
     assert_int_equal(command_new(&f, "x", &c), HOIST_OK);
-    assert_int_equal(command_claim(c, &f, "uid:0"), HOIST_OK);
+    claim_read(&f, "uid:0", &claim);
+    assert_int_equal(command_claim(c, &f, &claim), HOIST_OK);
     command_judge_by(c, &s->gate);
     assert_int_equal(store_write_begin(s->kit.store, &w), HOIST_OK);
     struct told t = kit_carry_out(&s->kit, w, "set", c, &wrote);
