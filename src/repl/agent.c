@@ -176,6 +176,8 @@ void agent_turn(struct agent *a, int64_t wait)
     if (now >= a->counter_ms && !a->broken) {
         a->counter_ms = now + AGENT_COUNTER_MS;
         agent_keep_counter(a);
+        if (!a->broken)
+            agent_keep_unkept_keys(a);
     }
 }
 
@@ -345,6 +347,7 @@ void agent_free(struct agent *a)
     pthread_mutex_destroy(&a->lock);
     mem_free(a->reports);
     mem_free(a->committed);
+    buf_done(&a->unkept_keys);
     arena_done(&a->own);
     mem_free(a);
 }
@@ -357,6 +360,7 @@ enum hoist_err agent_new(struct store *s, const struct agent_config *config, str
     struct agent *a = mem_zalloc(1, sizeof *a);
     if (!a)
         return err_set(HOIST_ENOMEM, "repl: out of memory");
+    a->unkept_keys = BUF_INIT(CERTIFICATES_BYTES_MAX);
     err = queue_init(&a->queue, AGENT_QUEUE, AGENT_QUEUE_BYTES);
     if (err != HOIST_OK) {
         mem_free(a);

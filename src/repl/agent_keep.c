@@ -1,5 +1,6 @@
 /* agent_keep.c - keeps what is known of the primary across a start: the certificates of its keys, and
- * the greatest counter of its heartbeats. What cannot be kept is learnt again. */
+ * the greatest counter of its heartbeats. What cannot be kept is kept later: a revocation must outlive
+ * this process. */
 #include "base/log.h"
 #include "repl/agent_int.h"
 
@@ -20,7 +21,7 @@ enum hoist_err agent_kept(struct agent *a, struct arena *arena, struct follower_
 }
 
 /* The end of a transaction in which `err` came of putting. */
-static void finish(struct agent *a, struct store_write *w, enum hoist_err err, const char *what)
+static bool finish(struct agent *a, struct store_write *w, enum hoist_err err, const char *what)
 {
     if (err == HOIST_OK)
         err = store_write_commit(w);
@@ -30,15 +31,30 @@ static void finish(struct agent *a, struct store_write *w, enum hoist_err err, c
         agent_break(a, err_last());
     else if (err != HOIST_OK)
         log_warn("repl: %s cannot be kept in the store: %s", what, err_last());
+    return err == HOIST_OK;
+}
+
+static bool put_keys(struct agent *a, struct slice certificates)
+{
+    static const char what[] = "the certificates of signing keys";
+    struct store_write *w;
+    if (store_write_begin(a->store, &w) == HOIST_OK)
+        return finish(a, w, store_keys_put(w, certificates), what);
+    log_warn("repl: %s cannot be kept in the store: %s", what, err_last());
+    return false;
 }
 
 void agent_keep_keys(struct agent *a, struct slice certificates)
 {
-    struct store_write *w;
-    if (store_write_begin(a->store, &w) == HOIST_OK)
-        finish(a, w, store_keys_put(w, certificates), "the certificates of signing keys");
-    else
-        log_warn("repl: the certificates of signing keys cannot be kept: %s", err_last());
+    buf_clear(&a->unkept_keys);
+    if (!put_keys(a, certificates))
+        buf_add_slice(&a->unkept_keys, certificates);
+}
+
+void agent_keep_unkept_keys(struct agent *a)
+{
+    if (a->unkept_keys.len > 0 && put_keys(a, buf_slice(&a->unkept_keys)))
+        buf_clear(&a->unkept_keys);
 }
 
 void agent_keep_counter(struct agent *a)
