@@ -73,20 +73,21 @@ static bool read_value(struct arena *arena, const json_t *value, struct access_s
 }
 
 /* The value of a grant's one variant. */
-static json_t *value_of(struct slice key, struct slice record)
+static enum hoist_err value_of(struct slice key, struct slice record, json_t **ret)
 {
     struct flag *f;
-    json_t *value = NULL;
     struct buf text = BUF_INIT(GRANT_TEXT_MAX);
     struct json_writer w = JSON_WRITER(&text, 0);
-    if (record_decode(key, record, &f, NULL) != HOIST_OK)
-        return NULL;
+    enum hoist_err err = record_decode(key, record, &f, NULL);
+    if (err != HOIST_OK)
+        return err;
     json_put_tree(&w, f->variants[0].value);
-    if (buf_err(&text) != HOIST_OK || json_read(buf_slice(&text), &value) != HOIST_OK)
-        value = NULL;
+    err = buf_err(&text);
+    if (err == HOIST_OK)
+        err = json_read(buf_slice(&text), ret);
     flag_free(f);
     buf_done(&text);
-    return value;
+    return err;
 }
 
 /* Its name without the prefix; false: it is neither a grant nor a token. */
@@ -101,15 +102,17 @@ static bool name_of(struct slice key, struct access_subject *s)
     return true;
 }
 
-static bool read_one(struct arena *arena, struct slice key, struct slice record,
-                     struct access_subject *s)
+static enum hoist_err read_one(struct arena *arena, struct slice key, struct slice record,
+                               struct access_subject *s)
 {
-    if (!name_of(key, s) || arena_own(arena, &s->name) != HOIST_OK)
-        return false;
-    json_t *value = value_of(key, record);
-    bool ok = value && read_value(arena, value, s);
+    json_t *value = NULL;
+    enum hoist_err err = name_of(key, s) ? arena_own(arena, &s->name) : HOIST_EINVAL;
+    if (err == HOIST_OK)
+        err = value_of(key, record, &value);
+    if (err == HOIST_OK && !read_value(arena, value, s))
+        err = HOIST_EINVAL;
     json_decref(value);
-    return ok;
+    return err;
 }
 
 /* ------------------------------------------------------------------ reading all */
@@ -123,7 +126,11 @@ static enum hoist_err read_all(struct grants *g, struct store_read *r, const str
         return err_set(HOIST_ENOMEM, "out of memory");
     while ((err = store_record_next(r, env->id, key, &key, &record)) == HOIST_OK) {
         struct access_subject *s = &g->subjects[g->count];
-        if (g->count < env->flags && read_one(&g->arena, key, record, s)) {
+        enum hoist_err bad =
+            g->count < env->flags ? read_one(&g->arena, key, record, s) : HOIST_EINVAL;
+        if (bad == HOIST_ENOMEM)
+            return bad;
+        if (bad == HOIST_OK) {
             g->count++;
             continue;
         }

@@ -87,9 +87,9 @@ struct agent {
     int64_t counter_ms; /* when the heartbeat counter is kept next */
     uint64_t counter;   /* what was kept */
     struct buf unkept_keys;
-    bool changed;       /* since the status was last left in the store */
-    bool tick_fails;    /* and that was logged */
-    int64_t usage_ms;   /* when it is told of evaluations next */
+    bool changed;     /* since the status was last left in the store */
+    bool tick_fails;  /* and that was logged */
+    int64_t usage_ms; /* when it is told of evaluations next */
 
     struct metric *faults[COUNT_END - COUNT_FAULTS];
     struct metric *bad_frames, *bad_changes, *forged, *stale, *switches, *keys;
@@ -121,7 +121,7 @@ MUST_USE enum hoist_err agent_kept(struct agent *a, struct arena *arena,
                                    struct follower_config *ret);
 void agent_keep_keys(struct agent *a, struct slice certificates);
 void agent_keep_unkept_keys(struct agent *a); /* that could not be written before */
-void agent_keep_counter(struct agent *a); /* if it has moved */
+void agent_keep_counter(struct agent *a);     /* if it has moved */
 
 /* Send what was counted, if it is time and nothing else is asked. */
 void agent_usage_turn(struct agent *a, int64_t now);
