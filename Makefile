@@ -156,8 +156,11 @@ tsan:  ## the unit tests with threads, under the thread sanitizer
 	$(MAKE) unit CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),store|usage|client|repl|primary|http|queue|metrics)'
 # Which of the system tests: those in which threads of ours meet, but for what takes too long ten times
 # slower, and lengths that are only claimed, whose shadow the sanitizer would touch. Each report is a file of its own.
-TSAN_SYSTEM := (test_trust or test_relay or test_fleet or test_host.py or test_hostile or test_lifecycle or test_network or test_change or test_succession) \
-               and not (100000_flags or under_a_stuck_reader or 30_seconds_during or long_lengths)
+TSAN_SYSTEM := (test_access or test_backup or test_bad_relay or test_certs or test_change or test_fleet or test_host.py or test_hostile or \
+                test_lifecycle or test_linear or test_net_faults or test_network or test_notify or test_ofrep or test_private or test_relay or \
+                test_release.py or test_release_guards or test_release_plan or test_release_status or test_rotation or test_set_back or \
+                test_succession or test_tls or test_trust or test_usage or test_webhook) \
+               and not (soak or 100000_flags or under_a_stuck_reader or 30_seconds_during or long_lengths)
 tsan-system:  ## system tests with threads, under the thread sanitizer (ONLY=a pytest -k expression)
 	@rm -rf build/tsan/races && mkdir -p build/tsan/races
 	TSAN_OPTIONS='die_after_fork=0 suppressions=$(CURDIR)/tests/tsan.supp log_path=$(CURDIR)/build/tsan/races/race' \
