@@ -94,7 +94,7 @@ def test_a_role_in_staging_alone_reaches_releases_of_staging_alone(lab):
     mara, _, _, _, stan = people(lab)
     for name, everywhere in (("both", True), ("one", False)):
         mara.ok("release", "start", plan(lab, name, everywhere), "--commit", "c")
-    stan.denied("release", "sign", "both", "qa", "--yes", role="approver")
+    stan.denied("release", "sign", "both", "qa", "--yes", role="viewer")
     stan.denied("release", "abort", "both", *WHY, role="operator")
     stan.ok("release", "sign", "one", "qa", "--yes")
     assert stan.flagctl("release", "check", "one", "tests", "--commit", "c").code == 0
