@@ -368,6 +368,23 @@ def test_soak_a_run_that_is_killed_at_a_step_is_mended_by_the_next(fleet, step):
     mended(fleet, *args)
 
 
+@pytest.mark.parametrize("step", ["switch", "restart"] if SOAK else ["switch"])
+def test_a_way_back_that_is_killed_goes_the_same_way_again(fleet, step):
+    set_flag(fleet, "k", "on")
+    for name in ("other", "package"):
+        fleet.done("web1", "agent", "--package", getattr(fleet, name))
+    there = fleet.agent.ok("readlink /usr/local/lib/hoist/previous")
+    with subprocess.Popen([*map(str, fleet.argv("web1", "agent", "--previous"))], env=fleet.env(), stdout=subprocess.PIPE, text=True,
+                          start_new_session=True) as install:
+        assert any(line.startswith(f"  {step}") for line in iter(install.stdout.readline, ""))
+        os.killpg(install.pid, 9)
+    is_whole(fleet)
+    fleet.done("web1", "agent", "--previous")
+    assert fleet.agent.ok("readlink /usr/local/lib/hoist/current") == there and runs_what_is_there(fleet)
+    fleet.done("web1", "agent", "--previous")  # the next one is another way
+    assert fleet.agent.ok("readlink /usr/local/lib/hoist/current") != there
+
+
 def broken(place):
     """A program that says its version, and then does nothing but fail."""
     source = place / "broken.c"
@@ -387,6 +404,9 @@ def test_a_bad_program_is_noticed_and_previous_brings_back_the_one_before(fleet)
     assert fleet.agent.ok("hoistd --version") == "hoistd 0.9.9"
     again = fleet.install("web1", "agent", "--package", bad, "--wait", "2")
     assert again.returncode == 1 and "does not start" in again.stderr, "a second run does not take it for done"
+    worse = package(fleet.dir / "worse.tar", {**fleet.files, "usr/local/bin/hoistd": broken(fleet.dir) + b"worse"})
+    said = fleet.install("web1", "agent", "--package", worse, "--wait", "2")
+    assert said.returncode == 1 and "does not start" in said.stderr, "the release before is still the one that ran"
     before = fleet.agent.ok("readlink /usr/local/lib/hoist/current")
     assert len(steps(fleet.done("web1", "agent", "--previous", "--dry-run"))) == 2
     assert fleet.agent.ok("readlink /usr/local/lib/hoist/current") == before
