@@ -46,7 +46,8 @@ bool files_parse_number(const char *name, uint32_t *ret);
 /* Where DIR/current leads. ENOTFOUND: nowhere; ECORRUPT: to what is no number. */
 MUST_USE enum hoist_err files_current(const char *dir, uint32_t *ret_number);
 
-/* Make DIR/current lead to N, at once, and last. */
+/* Make DIR/current lead to N, at once, and last. EUNKNOWN: it does, perhaps not after a crash of the
+ * machine. After any other error it leads where it did. */
 MUST_USE enum hoist_err files_set_current(const char *dir, uint32_t number);
 
 /* Remove DIR/N with its files. What cannot be removed stays, for the next start. */

@@ -134,13 +134,21 @@ enum hoist_err files_set_current(const char *dir, uint32_t number)
     char link[PATH_MAX], fresh[PATH_MAX], target[16];
     if (!path_join(link, dir, "current") || !path_join(fresh, dir, "current.new"))
         return err_set(HOIST_EINVAL, "%s: the path is too long", dir);
+    int fd = open(dir, O_RDONLY | O_CLOEXEC); /* once the link is moved, only the sync can fail */
+    if (fd < 0)
+        return files_err(errno, "open", dir);
+    enum hoist_err err = HOIST_OK;
     snprintf(target, sizeof target, "%u", number);
     unlink(fresh);
     if (symlink(target, fresh) != 0)
-        return files_err(errno, "make the link", fresh);
-    if (rename(fresh, link) != 0)
-        return files_err(errno, "move the link to", link);
-    return files_sync(dir);
+        err = files_err(errno, "make the link", fresh);
+    else if (rename(fresh, link) != 0)
+        err = files_err(errno, "move the link to", link);
+    else if (fsync(fd) != 0)
+        err = err_set(HOIST_EUNKNOWN, "cannot sync %s: %s: it is not known whether %s stays at %u",
+                      dir, strerror(errno), link, number);
+    close(fd);
+    return err;
 }
 
 /* ------------------------------------------------------------------ files */

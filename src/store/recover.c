@@ -128,12 +128,14 @@ enum hoist_err store_recover_begin(const char *dir, const struct store_options *
 void store_recover_abort(struct store *s)
 {
     char dir[PATH_MAX];
+    uint32_t current;
     if (!s)
         return;
     uint32_t number = atomic_load(&s->db)->number;
     snprintf(dir, sizeof dir, "%s", s->dir);
     store_close(s);
-    files_remove_number(dir, number);
+    if (files_current(dir, &current) == HOIST_ENOTFOUND)
+        files_remove_number(dir, number);
 }
 
 enum hoist_err store_recover_finish(struct store *s)

@@ -85,7 +85,11 @@ enum hoist_err rotate(struct store *s)
         err = number_finish(s->writer, s->dir, to);
     if (err) {
         db_free(to);
-        files_remove_number(s->dir, number);
+        if (err ==
+            HOIST_EUNKNOWN) /* the link leads there: whoever opens the store anew goes on there */
+            s->writer->broken = true;
+        else
+            files_remove_number(s->dir, number);
         return err_prefix(err, "store: cannot move to a new file");
     }
     copy_status(from, to);

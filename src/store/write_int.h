@@ -18,7 +18,7 @@ struct writer {
     struct store_options options; /* without zeros */
     bool memory;
     struct lmdb_os lock; /* hoistd.lock */
-    bool broken;         /* a commit failed in the middle */
+    bool broken;         /* a commit, or the move to a new file, failed in the middle */
     bool busy;           /* a transaction is open */
     pthread_mutex_t pin_lock;
     struct pin pins[ENVS_MAX];
@@ -125,7 +125,8 @@ MUST_USE enum hoist_err release_rows_forget(struct store_write *w);
 
 /* ------------------------------------------------------------------ rotate.c */
 
-/* Copy what is live into another directory, and go on there. */
+/* Copy what is live into another directory, and go on there. EUNKNOWN: the link leads there, perhaps
+ * not for good; the writer is broken. After any other error all is as it was. */
 MUST_USE enum hoist_err rotate(struct store *s);
 
 /* ------------------------------------------------------------------ recover.c */
@@ -151,7 +152,7 @@ struct db_options writer_db_options(const struct writer *wr);
 /* Make DIR/`number` with its counters, for LMDB's files to come. */
 MUST_USE enum hoist_err number_prepare(const char *dir, uint32_t number, bool primary,
                                        const uint8_t id[STORE_ID_SIZE]);
-/* Sync what is there now, and make it the current one. */
+/* Sync what is there now, and make it the current one. Errors as files_set_current(). */
 MUST_USE enum hoist_err number_finish(const struct writer *wr, const char *dir, struct db *db);
 
 /* ------------------------------------------------------------------ verify.c */

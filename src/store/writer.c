@@ -147,7 +147,6 @@ static enum hoist_err open_current(const struct writer *wr, const char *dir, str
     }
     if (err)
         return err;
-    files_each_other(dir, number, files_remove_number);
     const struct db_options o = writer_db_options(wr);
     err = wr->options.check ? verify_pages(dir, number) : HOIST_OK;
     if (!err)
@@ -307,6 +306,16 @@ static enum hoist_err verify(struct store *s, int64_t begun_ms)
     return err;
 }
 
+/* What a crash left of a rotation. Not before the current one is known to be whole, and to be where the
+ * link leads after a crash as well: until then the other may be all that there is. */
+static enum hoist_err remove_others(const char *dir, uint32_t number)
+{
+    enum hoist_err err = files_sync(dir);
+    if (!err)
+        files_each_other(dir, number, files_remove_number);
+    return err;
+}
+
 enum hoist_err writer_open(const char *dir, const struct store_options *options,
                            struct backup_source *from, struct store **ret)
 {
@@ -347,6 +356,8 @@ enum hoist_err writer_open(const char *dir, const struct store_options *options,
     s->env_flags = wr->options.env_flags;
     if (wr->options.check && !from)
         err = verify(s, begun_ms);
+    if (!err)
+        err = remove_others(dir, db->number);
     /* Readers may have mapped the counters that are missing now: only another directory makes them
      * look for new ones. */
     if (!err && !db->counters.head)
