@@ -430,7 +430,8 @@ void store_log_pin(struct store *s, uint16_t env, uint64_t version); /* UINT64_M
 /*
  * Work to be done now and then (say each 100 ms), a bounded piece a call: cut the log, delete old
  * environments' rows, forget old answers, try held records again, rotate when a stuck reader made
- * the file grow past twice its live size and 256 MiB (the limits can be set for tests).
+ * the file grow past twice its live size and 256 MiB (the limits can be set for tests); a rotation that
+ * fails is logged, and tried again a minute later, then after twice as long each time, up to an hour.
  * *ret_more: there is more to do at once.
  */
 MUST_USE enum hoist_err store_tick(struct store *s, int64_t now_wall_ms, bool *ret_more);

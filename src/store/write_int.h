@@ -26,6 +26,8 @@ struct writer {
     struct store_load *loads;
     struct watch *watch;
     uint64_t rotate_limit;
+    int64_t rotate_not_before_ms; /* after one that failed; clock_mono_ms() */
+    int64_t rotate_pause_ms;      /* how long it waits then; 0: the last one went well */
     bool retry_held;        /* this program may read what the one before could not: not all of */
     uint32_t retry_env;     /* the held flags were tried again; here is the next of them, */
     uint8_t retry_key[256]; /* behind this key */

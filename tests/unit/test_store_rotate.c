@@ -18,6 +18,16 @@ int fsync(int fd)
     return (int)syscall(SYS_fsync, fd);
 }
 
+static _Atomic time_t ahead_s; /* what clock_mono_ms() is ahead */
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    int rc = (int)syscall(SYS_clock_gettime, clock, ret);
+    if (clock == CLOCK_BOOTTIME)
+        ret->tv_sec += ahead_s;
+    return rc;
+}
+
 static const struct store_options plain = {.write = true}, checked = {.write = true, .check = true};
 
 static bool has(const char *dir, const char *name)
@@ -122,12 +132,97 @@ static void a_backup_that_was_taken_in_and_not_synced_stays(void **state)
     (void)state;
 }
 
+/* ------------------------------------------------------------------ without room */
+
+/* A store whose file has grown under a reader that never ends. */
+static struct store *make_grown(const char *dir, struct store **ret_reader, struct store_read **ret)
+{
+    static char big[20000];
+    struct store *s = kit_open(dir);
+    struct store_stats stats = {0};
+    store_set_rotate_limit(s, 1 << 20);
+    memset(big, 'x', sizeof big - 1);
+    kit_set(s, "production", "big", big);
+    *ret_reader = kit_open_reader(dir);
+    OK(store_read_begin(*ret_reader, true, ret));
+    for (char c = 'a'; c <= 'z'; c++)
+        for (int i = 0; i < 10; i++) {
+            big[i] = c;
+            kit_set(s, "production", "big", big);
+        }
+    for (int i = 0; stats.stuck_count == 0 && i < 300; i++) {
+        kit_sleep(100);
+        store_stats(s, &stats);
+    }
+    assert_int_equal(stats.stuck_count, 1);
+    assert_true(stats.file_bytes > 2 * stats.used_bytes);
+    return s;
+}
+
+/* How many warnings are logged in `times` ticks that have `word`. */
+static int warnings(struct store *s, int times, const char *word)
+{
+    char line[2048];
+    int count = 0;
+    bool more;
+    FILE *f = tmpfile();
+    int kept = dup(STDERR_FILENO);
+    assert_true(f && dup2(fileno(f), STDERR_FILENO) >= 0);
+    for (int i = 0; i < times; i++)
+        IS(store_tick(s, clock_wall_ms(), &more), HOIST_OK);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    rewind(f);
+    while (fgets(line, sizeof line, f))
+        count += strstr(line, "level=warn") && strstr(line, word);
+    fclose(f);
+    return count;
+}
+
+static uint64_t rotations(struct store *s)
+{
+    struct store_stats stats;
+    store_stats(s, &stats);
+    return stats.rotations;
+}
+
+static void a_rotation_that_fails_is_put_off_and_says_what_mends_it(void **state)
+{
+    static const int pauses_s[] = {60, 120, 240, 480, 960, 1920, 3600, 3600};
+    char *dir = kit_dir();
+    struct store *reader;
+    struct store_read *r;
+    struct store *s = make_grown(dir, &reader, &r);
+    int fd = open(kit_path(dir, "2"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600); /* in the way */
+    close(fd);
+    assert_int_equal(warnings(s, 20, "flagctl status --store"), 1);
+    for (size_t i = 0; i < sizeof pauses_s / sizeof *pauses_s; i++) {
+        ahead_s += pauses_s[i] - 10;
+        assert_int_equal(warnings(s, 20, "store"), 0);
+        ahead_s += 11;
+        assert_int_equal(warnings(s, 20, "flagctl status --store"), 1);
+    }
+    unlink(kit_path(dir, "2"));
+    assert_int_equal(warnings(s, 20, "store"), 0);
+    assert_int_equal(rotations(s), 0);
+    ahead_s += 3601;
+    assert_int_equal(warnings(s, 1, "in a new file"), 1);
+    assert_int_equal(rotations(s), 1);
+    assert_int_equal(kit_env(s, "production").head, 261);
+    store_read_end(r);
+    store_close(reader);
+    store_close(s);
+    kit_remove(dir);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_move_that_is_not_synced_loses_nothing),
         cmocka_unit_test(a_start_that_finds_no_whole_store_removes_no_other),
         cmocka_unit_test(a_backup_that_was_taken_in_and_not_synced_stays),
+        cmocka_unit_test(a_rotation_that_fails_is_put_off_and_says_what_mends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
