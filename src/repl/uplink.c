@@ -26,8 +26,12 @@ struct uplink {
     void (*where)(void *arg, struct uplink_end *ret);
     void *arg;
     pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t ended_cond;
+    bool ended; /* the receive is over; under `lock` while one goes on */
 
     /* of the thread */
+    nng_aio *receive;
     nng_socket req;
     struct uplink_end end; /* where `req` leads to; without a URL: it is not open */
     int64_t told_ms;       /* when a failure was last logged; 0: not since it last went well */
@@ -55,8 +59,6 @@ static enum hoist_err set_up(nng_socket req, const struct uplink_end *end)
     int rc = nng_socket_set_ms(req, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
     if (rc == 0)
         rc = nng_socket_set_ms(req, NNG_OPT_SENDTIMEO, SLICE_MS);
-    if (rc == 0)
-        rc = nng_socket_set_ms(req, NNG_OPT_RECVTIMEO, SLICE_MS);
     if (rc != 0)
         return net_err(rc, "repl: the socket for what hosts tell");
     return net_dial(req, end->url, NET_REPLY_MAX, end->tls, NULL);
@@ -129,6 +131,47 @@ static enum hoist_err read_answer(struct slice in)
     return err;
 }
 
+static void on_received(void *uplink)
+{
+    struct uplink *u = uplink;
+    pthread_mutex_lock(&u->lock);
+    u->ended = true;
+    pthread_cond_signal(&u->ended_cond);
+    pthread_mutex_unlock(&u->lock);
+}
+
+/* Whether the receive is over, after SLICE_MS at most. */
+static bool await_end(struct uplink *u)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += SLICE_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&u->lock);
+    int rc = 0;
+    while (!u->ended && rc == 0)
+        rc = pthread_cond_timedwait(&u->ended_cond, &u->lock, &until);
+    bool ended = u->ended;
+    pthread_mutex_unlock(&u->lock);
+    return ended;
+}
+
+/* One receive, however long it takes: one that is given up takes the request with it (nng's REQ). */
+static int receive(struct uplink *u, int64_t until_ms, nng_msg **ret)
+{
+    u->ended = false;
+    nng_recv_aio(u->req, u->receive);
+    while (!await_end(u))
+        if (!goes_on(u, until_ms))
+            nng_aio_abort(u->receive, NNG_ETIMEDOUT);
+    nng_aio_wait(u->receive);
+    int rc = nng_aio_result(u->receive);
+    if (rc == 0)
+        *ret = nng_aio_get_msg(u->receive);
+    return rc;
+}
+
 static enum hoist_err ask(struct uplink *u, struct slice frame)
 {
     int64_t until_ms = clock_mono_ms() + DEADLINE_MS;
@@ -142,8 +185,7 @@ static enum hoist_err ask(struct uplink *u, struct slice frame)
         nng_msg_free(m);
         return net_err(rc, "not sent");
     }
-    while ((rc = nng_recvmsg(u->req, &m, 0)) == NNG_ETIMEDOUT && goes_on(u, until_ms))
-        ;
+    rc = receive(u, until_ms, &m);
     if (rc != 0)
         return net_err(rc, "no answer");
     enum hoist_err err = read_answer(net_msg_bytes(m));
@@ -199,6 +241,24 @@ static void *run(void *arg)
     return NULL;
 }
 
+static void begin_waiting(struct uplink *u)
+{
+    pthread_condattr_t mono;
+    pthread_mutex_init(&u->lock, NULL);
+    pthread_condattr_init(&mono);
+    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    pthread_cond_init(&u->ended_cond, &mono);
+    pthread_condattr_destroy(&mono);
+}
+
+static void free_uplink(struct uplink *u)
+{
+    nng_aio_free(u->receive);
+    pthread_cond_destroy(&u->ended_cond);
+    pthread_mutex_destroy(&u->lock);
+    mem_free(u);
+}
+
 static struct metric *frames(const char *labels)
 {
     return metric_series(METRIC_COUNTER, "hoist_relayed_status_frames_total",
@@ -212,16 +272,24 @@ enum hoist_err uplink_start(struct subtree *s, void (*where)(void *arg, struct u
     if (!u)
         return err_set(HOIST_ENOMEM, "repl: out of memory");
     *u = (struct uplink){.subtree = s, .where = where, .arg = arg};
+    int rc = nng_aio_alloc(&u->receive, on_received, u);
+    if (rc != 0) {
+        mem_free(u);
+        return net_err(rc, "repl: the socket for what hosts tell");
+    }
+    /* its time is ours to measure: nng's is by the wall clock */
+    nng_aio_set_timeout(u->receive, NNG_DURATION_INFINITE);
+    begin_waiting(u);
     u->passed = frames("result=\"taken\"");
     u->failed = frames("result=\"failed\"");
 
     sigset_t all, before; /* signals are for the program's own thread */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&u->thread, NULL, run, u);
+    rc = pthread_create(&u->thread, NULL, run, u);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
-        mem_free(u);
+        free_uplink(u);
         return err_set(HOIST_EIO, "repl: no thread for what hosts tell: %s", strerror(rc));
     }
     *ret = u;
@@ -234,5 +302,5 @@ void uplink_stop(struct uplink *u)
         return;
     subtree_close(u->subtree);
     pthread_join(u->thread, NULL);
-    mem_free(u);
+    free_uplink(u);
 }

@@ -18,10 +18,11 @@ LOG = 65536
 
 class FaultyLink:
     """`faults`: fault → how often among pieces. Bytes of a `spoils` direction ("down": to whoever dialled, "up", or both)
-    may be altered; where nobody checks them that is no fair fault. `calm()` ends the faults: bytes pass from then on."""
+    may be altered; where nobody checks them that is no fair fault. `calm()` ends the faults: bytes pass from then on.
+    A delay is between `delays` seconds."""
 
-    def __init__(self, port, seed, faults, spoils=("down",), name="link"):
-        self.target, self.faults, self.spoils = port, faults, spoils
+    def __init__(self, port, seed, faults, spoils=("down",), name="link", delays=(0, 0.2)):
+        self.target, self.faults, self.spoils, self.delays = port, faults, spoils, delays
         self.dice = random.Random(f"{seed} {name}")
         self.done = collections.Counter()
         self.wild = True
@@ -87,7 +88,7 @@ class FaultyLink:
     async def spoil(self, fault, data, sink, back):
         """The bytes to pass on; None: none, this direction is over."""
         if fault == "delay":
-            await asyncio.sleep(self.dice.uniform(0, 0.2))
+            await asyncio.sleep(self.dice.uniform(*self.delays))
         elif fault == "stall":
             await asyncio.sleep(self.dice.uniform(0.5, 2.5))
         elif fault == "drop":

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from faulty_link import FaultyLink
 from hoist import BUILD, SANITIZED, SOAK, Writer, wait_until
 from test_network import Distant, root_only, two_hosts  # noqa: F401, a fixture
 
@@ -58,6 +59,28 @@ def test_a_change_goes_down_the_tree_and_its_landing_comes_up(lab):
     assert upstream(kids[0])["distance"] == 1
     refused = lab.flagctl("set", "k", "on", primary=a.url)
     assert refused.code == 1 and "ask the primary" in refused.err and lab.ok("get", "k")["variant"] == "off"
+
+
+def test_a_relay_far_away_passes_on_what_its_hosts_tell(lab):
+    """300 ms there and back: each answer is waited for."""
+    frames = 'hoist_relayed_status_frames_total{result="%s"}'
+    primary = lab.primary()
+    link = FaultyLink(primary.port, 1, {"delay": 1}, delays=(0.15, 0.15))
+    try:
+        far = lab.relay(name="far", upstream=link.url)
+        kids = [lab.agent(name=n, upstream=far.url) for n in ("a1", "a2")]
+        wait_ways(lab, far="", a1="far", a2="far")
+        done = lab.ok("set", "k", "on", "--wait", "--timeout", "20s")
+        assert done["wait"]["have"] == 3
+        lab.wait_equal(primary, far, *kids)
+        wait_until(lambda: far.metric(frames % "taken") >= 5, what="what repeats goes up, too")
+        assert far.metric(frames % "failed") == 0
+        assert "does not take what the hosts" not in far.text()
+        began = time.monotonic()
+        far.stop()
+        assert time.monotonic() - began < 5
+    finally:
+        link.close()
 
 
 def test_the_log_behind_a_relay_is_the_primarys_byte_for_byte(lab):
