@@ -177,7 +177,7 @@ class Fleet:
         services = ", ".join(f"'127.0.0.1:{self.port[env]}'" for env in ENVS)
         text = (TOP / "deploy/prometheus/prometheus.yml").read_text()
         for was, now in (("_interval: 15s", "_interval: 1s"), ("127.0.0.1:9093", f"127.0.0.1:{self.port['alertmanager']}"),
-                         ("'127.0.0.1:7495'", services), ("'127.0.0.1:7480', '127.0.0.1:8016'", hoistds)):
+                         ("'127.0.0.1:7501', '127.0.0.1:7502'", services), ("'127.0.0.1:7480', '127.0.0.1:8016'", hoistds)):
             text = shortened.sub(re.escape(was), now, text)
         (here / "prometheus.yml").write_text(text)
         text = (TOP / "deploy/alertmanager/alertmanager.yml").read_text()

@@ -83,7 +83,7 @@ class Scene:
         """A journalctl that knows the processes of this scene."""
         self.bin = self.lab.dir / "bin"
         self.bin.mkdir()
-        for unit, process in ("hoistd-primary", self.primary), ("hoistd-agent", self.host), ("marketplace", self.service):
+        for unit, process in ("hoistd-primary", self.primary), ("hoistd-agent", self.host), ("marketplace@*", self.service):
             (self.bin / f"{unit}.log").symlink_to(process.log)
         (self.bin / "journalctl").write_text(JOURNAL)
         (self.bin / "journalctl").chmod(0o755)

@@ -297,6 +297,7 @@ def test_the_units_are_as_systemd_wants_them(tmp_path):
     shutil.copy(here / "marketplace.socket", tmp_path)
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *tmp_path.iterdir()], capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr, done.stderr
+    assert "--store /var/lib/hoist " in service and "--store /var/lib/hoist\n" in (TOP / "deploy/hoistd-agent.service").read_text()
 
 
 def test_what_is_handed_on_must_be_a_listening_socket(lab):

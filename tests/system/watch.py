@@ -24,7 +24,7 @@ class Watch:
         alertmanager = self.start_alertmanager(lab, here, hoistds[0], secret) if secret else free_port()
         prometheus = (TOP / "deploy/prometheus/prometheus.yml").read_text().replace("_interval: 15s", f"_interval: {int(interval_s * 1000)}ms")
         targets = ", ".join(f"'127.0.0.1:{d.http}'" for d in hoistds)
-        for was, now in ("127.0.0.1:9093", f"127.0.0.1:{alertmanager}"), ("7495", str(service.port)), \
+        for was, now in ("127.0.0.1:9093", f"127.0.0.1:{alertmanager}"), ("'127.0.0.1:7501', '127.0.0.1:7502'", f"'127.0.0.1:{service.port}'"), \
                         ("'127.0.0.1:7480', '127.0.0.1:8016'", targets):
             assert was in prometheus, was
             prometheus = prometheus.replace(was, now)
