@@ -6,7 +6,11 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TIMEOUT_S = 30, AGAIN_PART = 60 /* of the wait after a limit: a second */ };
+enum {
+    TIMEOUT_S = 30,
+    HEADER_MAX = 16384,
+    AGAIN_PART = 60 /* of the wait after a limit: a second */
+};
 
 struct github {
     CURL *curl;
@@ -57,7 +61,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 }
 
 /* The URL before `; rel="next"`, as it stands: it is not ours to build. */
-static void read_link(const char *text, char next[GITHUB_URL_MAX])
+static void read_link(const char *text, struct github_reply *r)
 {
     const char *rel = strstr(text, "rel=\"next\"");
     if (!rel)
@@ -66,8 +70,11 @@ static void read_link(const char *text, char next[GITHUB_URL_MAX])
     while (open > text && *open != '<')
         open--;
     const char *shut = strchr(open, '>');
-    if (*open == '<' && shut && shut < rel && shut - open <= GITHUB_URL_MAX)
-        snprintf(next, GITHUB_URL_MAX, "%.*s", (int)(shut - open - 1), open + 1);
+    if (*open != '<' || !shut || shut > rel)
+        return;
+    r->lost_header = shut - open > GITHUB_URL_MAX;
+    if (!r->lost_header)
+        snprintf(r->next, sizeof r->next, "%.*s", (int)(shut - open - 1), open + 1);
 }
 
 static void read_number(const char *text, int64_t *ret)
@@ -98,22 +105,25 @@ static void read_header(struct github_reply *r, const char *name, const char *te
     if (strcasecmp(name, "x-ratelimit-resource") == 0)
         snprintf(r->resource, sizeof r->resource, "%s", text);
     if (strcasecmp(name, "link") == 0)
-        read_link(text, r->next);
+        read_link(text, r);
 }
 
 static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
 {
-    char line[4096];
+    char line[HEADER_MAX];
+    struct github_reply *r = arg;
     size_t n = size * count;
-    if (n >= sizeof line)
+    if (n >= sizeof line) {
+        r->lost_header = true;
         return n;
+    }
     memcpy(line, bytes, n);
     line[n] = '\0';
     line[strcspn(line, "\r\n")] = '\0';
     char *colon = strchr(line, ':');
     if (colon) {
         *colon = '\0';
-        read_header(arg, line, colon + 1 + strspn(colon + 1, " \t"));
+        read_header(r, line, colon + 1 + strspn(colon + 1, " \t"));
     }
     return n;
 }
@@ -156,7 +166,9 @@ void github_get(struct github *g, const char *url, const char *etag, struct gith
     curl_easy_setopt(c, CURLOPT_HEADERDATA, ret);
     CURLcode rc = curl_easy_perform(c);
     curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &ret->status);
-    ret->truncated = rc != CURLE_OK;
+    ret->truncated = rc != CURLE_OK || ret->lost_header;
+    if (ret->lost_header)
+        snprintf(ret->error, sizeof ret->error, "a header that is too long");
     if (rc != CURLE_OK)
         snprintf(ret->error, sizeof ret->error, "%s", curl_easy_strerror(rc));
     curl_slist_free_all(headers);

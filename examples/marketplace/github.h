@@ -20,7 +20,8 @@ struct github_reply {
     long status; /* 0: none came */
     char *body;  /* owned, ended by a NUL */
     size_t length;
-    bool truncated;   /* it ended before its length, or the connection broke */
+    bool truncated; /* it ended before its length, or the connection broke, or a header was lost */
+    bool lost_header; /* it was longer than there is room for */
     bool conditional; /* the request had an ETag: 304 is an answer to it */
     char etag[256], next[GITHUB_URL_MAX], location[GITHUB_URL_MAX], resource[32];
     int64_t retry_after_s, remaining, limit, reset_s, poll_interval_s; /* -1: not said */

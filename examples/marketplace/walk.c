@@ -118,6 +118,8 @@ static enum step move_to(struct sync *s, struct walk *w, const char *where)
 
 static enum step take_move(struct sync *s, struct walk *w, const struct github_reply *r)
 {
+    if (!sync_may_call())
+        return STEP_STOPPED;
     event(EVENT_MOVED, "%.200s is now %.200s", w->url, r->location);
     if ((r->status == 301 || r->status == 308) && is_of_github(s, r->location))
         remember_move(s, w->url, r->location);
@@ -189,6 +191,8 @@ static enum step ask(struct sync *s, struct walk *w, int tries)
     enum github_verdict verdict =
         github_judge(&r, tries, time(NULL), s->config.first_wait_ms, jitter, &wait_ms);
     enum step step = STEP_FAILED;
+    if (*r.next) /* a page that is as it was may have one behind it now */
+        snprintf(known.next, sizeof known.next, "%s", r.next);
     if (sync_take_reply(s, &r, took_ms, wait_ms))
         step = take_answer(s, w, verdict, &r, &known, wait_ms);
     if (step == STEP_AGAIN && verdict == GITHUB_GOOD) { /* it said 200, and was no page */
@@ -201,17 +205,19 @@ static enum step ask(struct sync *s, struct walk *w, int tries)
     return step;
 }
 
-static void first_url(struct sync *s, char url[GITHUB_URL_MAX])
+static bool first_url(struct sync *s, char url[GITHUB_URL_MAX])
 {
-    if (!s->config.search) {
-        snprintf(url, GITHUB_URL_MAX, "%s/orgs/%s/repos?per_page=100", s->config.github,
-                 s->config.org);
-        return;
-    }
-    char *text = curl_easy_escape(NULL, s->config.search, 0);
-    snprintf(url, GITHUB_URL_MAX, "%s/search/repositories?q=%s&per_page=100", s->config.github,
-             text ? text : "");
+    const char *github = s->config.github;
+    char *text = s->config.search ? curl_easy_escape(NULL, s->config.search, 0) : NULL;
+    int len = text ? snprintf(url, GITHUB_URL_MAX, "%s/search/repositories?q=%s&per_page=100",
+                              github, text)
+                   : snprintf(url, GITHUB_URL_MAX, "%s/orgs/%s/repos?per_page=100", github,
+                              s->config.org);
     curl_free(text);
+    if (len < GITHUB_URL_MAX)
+        return true;
+    event(EVENT_REFUSED, "what is asked for is too long for a URL: %d bytes", len);
+    return false;
 }
 
 /* All there is was seen: let go what is no more. */
@@ -237,7 +243,8 @@ static enum step settle(struct sync *s, struct walk *w)
 enum step sync_walk(struct sync *s, struct walk *w)
 {
     enum step step;
-    first_url(s, w->url);
+    if (!first_url(s, w->url))
+        return STEP_FAILED;
     for (int pages = 0, tries = 0; pages < RUN_PAGES_MAX; pages++) {
         if (!sync_hold(s))
             return STEP_STOPPED;

@@ -278,6 +278,22 @@ def test_a_bad_answer_is_waited_out(lab):
     assert state["violations"] == [] and state["most_at_once"] == 1
 
 
+def test_a_page_that_is_as_it_was_may_have_one_behind_it_now(site):
+    site.stub.tell("/repos", {"count": 100})
+    site.on().service.sync("success")
+    site.stub.tell("/repos", {"count": 101})
+    site.stub.mode("304", times=1)
+    site.service.sync("success")
+    assert site.stub.tell("/state")["requests"] == {"/orgs/ORG/repos 200": 2, "/orgs/ORG/repos 304": 1}
+
+
+def test_what_is_too_long_for_a_url_is_no_run_that_went_well(site, lab):
+    site.on()
+    long = Marketplace(lab, site.stub, site.primary.store, "--search", "\u0436" * 400, name="long")
+    long.sync("failure")
+    assert "too long for a URL" in long.text()
+
+
 def test_a_304_to_a_request_without_an_etag_is_no_answer(site):
     site.stub.mode("304")
     site.on().service.sync("failure")
