@@ -53,9 +53,11 @@ MUST_USE enum hoist_err files_set_current(const char *dir, uint32_t number);
 /* Remove DIR/N with its files. What cannot be removed stays, for the next start. */
 void files_remove_number(const char *dir, uint32_t number);
 
-/* Call `each` for each numbered directory in `dir` but `keep`. */
-void files_each_other(const char *dir, uint32_t keep,
-                      void (*each)(const char *dir, uint32_t number));
+/* The numbered directory in `dir` that comes after `after`; 0: the first. False: there is none. */
+bool files_next_number(const char *dir, uint32_t after, uint32_t *ret);
+
+/* Remove each numbered directory in `dir` but `keep`; 0: all. */
+void files_remove_others(const char *dir, uint32_t keep);
 
 /* A file of `size` bytes that are really there, of `mode`; one that is longer is left as it is.
  * *ret_fd is to be closed. */

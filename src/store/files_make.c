@@ -113,18 +113,26 @@ enum hoist_err files_make_number(const char *dir, uint32_t number, mode_t mode)
     return HOIST_OK;
 }
 
-void files_each_other(const char *dir, uint32_t keep,
-                      void (*each)(const char *dir, uint32_t number))
+bool files_next_number(const char *dir, uint32_t after, uint32_t *ret)
 {
+    uint32_t least = UINT32_MAX;
     DIR *d = opendir(dir);
-    if (!d)
-        return;
-    for (struct dirent *e; (e = readdir(d));) {
+    for (struct dirent *e; d && (e = readdir(d));) {
         uint32_t number;
-        if (files_parse_number(e->d_name, &number) && number != keep)
-            each(dir, number);
+        if (files_parse_number(e->d_name, &number) && number > after && number < least)
+            least = number;
     }
-    closedir(d);
+    if (d)
+        closedir(d);
+    *ret = least;
+    return least != UINT32_MAX;
+}
+
+void files_remove_others(const char *dir, uint32_t keep)
+{
+    for (uint32_t number = 0; files_next_number(dir, number, &number);)
+        if (number != keep)
+            files_remove_number(dir, number);
 }
 
 /* ------------------------------------------------------------------ the link */

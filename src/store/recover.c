@@ -100,7 +100,7 @@ enum hoist_err recover_fill(const struct writer *wr, const char *dir, int fd,
         return err;
     hash_random(id, sizeof id);
     o.create = id;
-    files_each_other(dir, 0, files_remove_number);
+    files_remove_others(dir, 0);
     err = number_prepare(dir, NUMBER, wr->options.primary, id);
     if (!err)
         err = db_open(dir, NUMBER, &o, &db);

@@ -137,12 +137,29 @@ static enum hoist_err make_store(const struct writer *wr, const char *dir, struc
 
 /* ------------------------------------------------------------------ start */
 
+/* Nothing leads to a store: what a crash left of making one goes, and what was in use does not. */
+static enum hoist_err check_unused(const struct writer *wr, const char *dir)
+{
+    const struct db_options o = writer_db_options(wr);
+    for (uint32_t number = 0; files_next_number(dir, number, &number);) {
+        struct db *db = NULL;
+        bool was_used = db_open(dir, number, &o, &db) == HOIST_OK && db->starts > 0;
+        db_free(db);
+        if (was_used)
+            return err_set(HOIST_ECORRUPT,
+                           "store: %s/%u was in use, and the link %s/current is missing; where a "
+                           "copy has lost it: ln -s %u %s/current",
+                           dir, number, dir, number, dir);
+    }
+    return HOIST_OK;
+}
+
 static enum hoist_err open_current(const struct writer *wr, const char *dir, struct db **ret)
 {
     uint32_t number;
     enum hoist_err err = files_current(dir, &number);
-    if (err == HOIST_ENOTFOUND) {
-        files_each_other(dir, 0, files_remove_number);
+    if (err == HOIST_ENOTFOUND && (err = check_unused(wr, dir)) == HOIST_OK) {
+        files_remove_others(dir, 0);
         return make_store(wr, dir, ret);
     }
     if (err)
@@ -312,7 +329,7 @@ static enum hoist_err remove_others(const char *dir, uint32_t number)
 {
     enum hoist_err err = files_sync(dir);
     if (!err)
-        files_each_other(dir, number, files_remove_number);
+        files_remove_others(dir, number);
     return err;
 }
 

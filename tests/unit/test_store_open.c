@@ -225,6 +225,24 @@ static void a_file_that_was_cut_short_is_refused(void **state)
     (void)state;
 }
 
+static void a_store_that_lost_its_link_is_refused_and_left_as_it_is(void **state)
+{
+    char *dir = kit_dir();
+    struct store *s = kit_open(dir);
+    struct store_options write = {.write = true};
+    (void)state;
+    kit_set(s, "production", "a", "here");
+    store_close(s);
+    assert_int_equal(unlink(kit_path(dir, "current")), 0);
+    IS(store_open(dir, &write, &s), HOIST_ECORRUPT);
+    assert_non_null(strstr(err_last(), "ln -s 1 "));
+    assert_int_equal(symlink("1", kit_path(dir, "current")), 0);
+    s = kit_open(dir);
+    assert_string_equal(kit_get(s, "production", "a"), "here");
+    store_close(s);
+    kit_remove(dir);
+}
+
 static void a_link_that_leads_nowhere_is_refused(void **state)
 {
     char *dir = kit_dir();
@@ -382,6 +400,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_no_store_is_refused_and_left_as_it_is),
         cmocka_unit_test(a_file_that_was_cut_short_is_refused),
         cmocka_unit_test(a_link_that_leads_nowhere_is_refused),
+        cmocka_unit_test(a_store_that_lost_its_link_is_refused_and_left_as_it_is),
         cmocka_unit_test(a_reader_goes_without_counters_that_are_missing_or_wrong),
         cmocka_unit_test(less_address_space_is_taken_where_there_is_less),
         cmocka_unit_test(open_survives_every_failing_allocation),
