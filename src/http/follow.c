@@ -146,16 +146,28 @@ static enum hoist_err keep_done(struct follow *f)
 
 /* ------------------------------------------------------------------ events */
 
-/* What somebody is told of, of all that the engine says: where it moves, whoever stops it, and pages. */
-static bool is_news(const struct release_record *before, const struct release_record *after,
-                    const struct release_event *e, const struct release_effects *fx)
+/* The watch has lasted for as long as its step asks: people read the report before they sign. */
+static bool is_report_due(const struct release_plan *plan, const struct release_record *before,
+                          const struct release_record *after)
+{
+    const struct release_step *s = &plan->steps[after->step];
+    return s->phase == RELEASE_WATCH && before->step == after->step &&
+           before->soak_ms < s->soak_ms && after->soak_ms >= s->soak_ms;
+}
+
+/* What somebody is told of, of all that the engine says: where it moves, which report is due, whoever
+ * stops it, and pages. */
+static bool is_news(const struct release_plan *plan, const struct release_record *before,
+                    const struct release_record *after, const struct release_event *e,
+                    const struct release_effects *fx)
 {
     bool pages = false;
     for (uint32_t i = 0; i < fx->line_count; i++)
         pages |= fx->lines[i].page;
     return fx->line_count > 0 &&
            (pages || before->state != after->state || before->step != after->step ||
-            e->kind == RELEASE_HELD || e->kind == RELEASE_RESUMED);
+            is_report_due(plan, before, after) || e->kind == RELEASE_HELD ||
+            e->kind == RELEASE_RESUMED);
 }
 
 /* The next event. ENOTFOUND: there is none yet. */
@@ -184,7 +196,7 @@ static enum hoist_err look_once(struct follow *f, struct followed *d, struct cur
         return err;
     release_step(d->plan, &after, &e, fx);
     uint64_t sequence = d->sequence + 1;
-    if (sequence > at->version && is_news(&d->record, &after, &e, fx)) {
+    if (sequence > at->version && is_news(d->plan, &d->record, &after, &e, fx)) {
         *ret = (struct release_news){d->plan, d->id, sequence, e.wall_ms, fx};
         return HOIST_OK;
     }

@@ -25,6 +25,27 @@
 static const char plan_text[] = PLAN("{name: team, url_ref: ops}", "demo");
 static const char other_plan_text[] = PLAN("", "other");
 
+static const char watched_plan_text[] =
+    "release: watched\n"
+    "title: A demonstration\n"
+    "owner: mara\n"
+    "author: mara\n"
+    "flags: [a.enabled]\n"
+    "interval: 1s\n"
+    "roles: {boss: [rita]}\n"
+    "guards: [{name: freshness, query: 'time() - min(timestamp(up) and up == 1)', pass: '<= "
+    "30'}]\n"
+    "sinks: [{name: team, url_ref: ops}]\n"
+    "announce: {contact: olga}\n"
+    "phases:\n"
+    "  flags: {steps: []}\n"
+    "  monitoring: {steps: []}\n"
+    "  staging: {steps: []}\n"
+    "  production: {env: production, steps: [{percent: 100, soak: 3s, exposed: 5}]}\n"
+    "  watch:\n"
+    "    coverage: [{from: 2023-11-14T00:00:00Z, to: 2023-11-16T00:00:00Z, who: olga}]\n"
+    "    steps: [{soak: 3s, sign: {boss: launched}}]\n";
+
 /* ------------------------------------------------------------------ releases */
 
 static void put_row(struct kit *k, uint32_t id, uint64_t sequence, struct slice row)
@@ -222,6 +243,37 @@ static void a_sink_that_is_new_hears_what_happens_from_then_on(void **state)
     sink_end(&ops);
 }
 
+static struct release_event good_round(uint32_t step)
+{
+    return (struct release_event){.kind = RELEASE_TICK,
+                                  .step = step,
+                                  .exposed = 5,
+                                  .asked = 1,
+                                  .answers = {{RELEASE_PASS, 1}},
+                                  .fleet_count = 1,
+                                  .fleet = {{.version = 4, .live = 1}}};
+}
+
+/* A signature is missing still: nothing else moves. */
+static void it_hears_that_a_report_is_due_before_anybody_signs(void **state)
+{
+    struct kit *k = *state;
+    struct heard ops;
+    sink_begin(k, dir, "ops", &ops);
+    start(k, 1, watched_plan_text);
+    for (uint64_t sequence = 3; sequence <= 7; sequence++)
+        put_event(k, 1, sequence, good_round(0));
+    assert_string_equal(hears(k, &ops), "1/1 started by mara; 1/7 step 2 of 2, watch; ");
+    for (uint64_t sequence = 8; sequence <= 10; sequence++)
+        put_event(k, 1, sequence, good_round(1));
+    assert_string_equal(hears(k, &ops), "");
+    for (uint64_t sequence = 11; sequence <= 13; sequence++)
+        put_event(k, 1, sequence, good_round(1));
+    assert_string_equal(hears(k, &ops), "1/11 watched for 3s: its report is flagctl release report "
+                                        "watched --at 3s; ");
+    sink_end(&ops);
+}
+
 static uint64_t place(struct heard *h, const char *name)
 {
     for (size_t i = 0; i < h->cursor.count; i++)
@@ -326,6 +378,7 @@ int main(void)
         FOLLOW_TEST(it_hears_what_moves_a_release_and_who_stops_it),
         FOLLOW_TEST(what_was_not_told_is_after_a_restart_and_what_was_is_not),
         FOLLOW_TEST(a_sink_that_is_new_hears_what_happens_from_then_on),
+        FOLLOW_TEST(it_hears_that_a_report_is_due_before_anybody_signs),
         FOLLOW_TEST(a_release_that_has_ended_leaves_the_cursor),
         FOLLOW_TEST(what_cannot_be_read_is_counted_and_holds_up_no_other),
         FOLLOW_TEST(a_damaged_plan_is_passed_and_holds_up_no_other),
