@@ -224,6 +224,12 @@ static enum hoist_err look_at(struct follow *f, struct followed *d, struct curso
     return err ? err : HOIST_EAGAIN;
 }
 
+/* It stays so, however often it is read. What else keeps an event from being read may pass. */
+static bool is_damage(enum hoist_err err)
+{
+    return err == HOIST_ECORRUPT || err == HOIST_ELIMIT || err == HOIST_EVERSION;
+}
+
 bool follow_look(struct follow *f, struct store_read *r,
                  void (*offer)(void *arg, size_t at, const struct release_news *news), void *arg)
 {
@@ -243,10 +249,9 @@ bool follow_look(struct follow *f, struct store_read *r,
         more |= err == HOIST_EAGAIN;
         if (!err)
             offer(arg, (size_t)(at - f->cursor->envs), &news);
-        else if (err != HOIST_EAGAIN && err != HOIST_ENOTFOUND)
+        else if (is_damage(err))
             lose(f, d->id);
-        bool over =
-            err == HOIST_ENOTFOUND ? d->record.state == RELEASE_ENDED : err && err != HOIST_EAGAIN;
+        bool over = err == HOIST_ENOTFOUND ? d->record.state == RELEASE_ENDED : is_damage(err);
         if (over)
             let_go(f, i);
         else

@@ -117,11 +117,14 @@ static const struct release_event noted = {
 
 /* ------------------------------------------------------------------ a sink */
 
+enum { NO_DBI = 1 << 16 }; /* LMDB refuses it */
+
 struct heard {
     struct cursor cursor;
     struct follow follow;
-    struct buf said; /* "NUMBER/SEQUENCE its first line; " */
-    bool told;       /* the next is taken, else it stays */
+    struct buf said;   /* "NUMBER/SEQUENCE its first line; " */
+    bool told;         /* the next is taken, else it stays */
+    struct db *breaks; /* this store cannot be read any more once something is heard */
 };
 
 static void hear(void *arg, size_t at, const struct release_news *n)
@@ -131,6 +134,8 @@ static void hear(void *arg, size_t at, const struct release_news *n)
         return;
     buf_printf(&h->said, "%u/%u %s; ", n->id, (unsigned)n->sequence, n->said->lines[0].text);
     h->cursor.envs[at].version = n->sequence;
+    if (h->breaks)
+        h->breaks->dbi[DB_RELEASES] = NO_DBI;
 }
 
 static void sink_begin(struct kit *k, const char *dir, const char *name, struct heard *ret)
@@ -320,6 +325,25 @@ static void what_cannot_be_read_is_counted_and_holds_up_no_other(void **state)
     sink_end(&ops);
 }
 
+/* As when memory is out: the next look finds it again. */
+static void a_release_that_cannot_be_read_for_a_moment_is_told_later(void **state)
+{
+    struct kit *k = *state;
+    struct heard ops;
+    sink_begin(k, dir, "ops", &ops);
+    start(k, 1, plan_text);
+    start(k, 2, plan_text);
+    struct db *db = k->store->db;
+    MDB_dbi dbi = db->dbi[DB_RELEASES];
+    ops.breaks = db;
+    assert_string_equal(hears(k, &ops), "1/1 started by mara; ");
+    ops.breaks = NULL;
+    db->dbi[DB_RELEASES] = dbi;
+    assert_int_equal(ops.follow.lost, 0);
+    assert_string_equal(hears(k, &ops), "2/1 started by mara; ");
+    sink_end(&ops);
+}
+
 static void a_damaged_plan_is_passed_and_holds_up_no_other(void **state)
 {
     struct kit *k = *state;
@@ -381,6 +405,7 @@ int main(void)
         FOLLOW_TEST(it_hears_that_a_report_is_due_before_anybody_signs),
         FOLLOW_TEST(a_release_that_has_ended_leaves_the_cursor),
         FOLLOW_TEST(what_cannot_be_read_is_counted_and_holds_up_no_other),
+        FOLLOW_TEST(a_release_that_cannot_be_read_for_a_moment_is_told_later),
         FOLLOW_TEST(a_damaged_plan_is_passed_and_holds_up_no_other),
         FOLLOW_TEST(a_damaged_plan_among_what_needs_no_telling_keeps_no_sink_from_its_begin),
         FOLLOW_TEST(a_store_that_was_set_back_is_followed_from_there),
