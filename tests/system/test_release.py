@@ -54,13 +54,15 @@ class Prometheus(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.values, self.away = {"errors_total": 0.0, "timestamp": 1.0}, False
+        self.values, self.away, self.slow_s, self.asked_by = {"errors_total": 0.0, "timestamp": 1.0}, False, 0, None
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 query = urllib.parse.parse_qs(body)["query"][0]
+                outer.asked_by = self.headers["Authorization"]
+                time.sleep(outer.slow_s)
                 value = next(v for word, v in outer.values.items() if word in query)
                 result = [] if value is None else [{"metric": {}, "value": [time.time(), str(value)]}]
                 answer = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()

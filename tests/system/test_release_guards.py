@@ -1,4 +1,5 @@
 """Guards over a real Prometheus: those of the marketplace's plan on its own stack, and questions that have no answer."""
+import base64
 import contextlib
 import http.server
 import json
@@ -10,9 +11,10 @@ import urllib.request
 
 import pytest
 
-from hoist import TOP, free_port, wait_until
+from hoist import BUILD, TOP, Process, free_port, wait_until
 from test_json import has
 from test_marketplace import Site
+from test_release import pytestmark as with_programs, stage  # noqa: F401
 
 PLAN = TOP / "examples/marketplace/release.yaml"
 GUARDS = ["api_error_ratio", "api_p99_against_control", "error_log_rate", "freshness", "github_headroom", "github_secondary_limits",
@@ -129,6 +131,44 @@ def test_a_primary_is_not_needed_and_a_prometheus_is(lab):
         assert lab.flagctl("release", "plan", PLAN, "--prometheus", url).code == 2
     said = lab.flagctl("release", "guards", PLAN, "--prometheus", "http://127.0.0.1:1", "--prometheus-timeout", "soon", "--json")
     assert said.code == 2 and "--prometheus-timeout" in said.error["message"]
+
+
+@with_programs
+def test_a_primary_asks_as_flagctl_does_and_logs_once_why_there_is_no_answer(stage, lab):  # noqa: F811
+    user = lab.file("user", "scraper:hush-hush\n")
+    user.chmod(0o600)
+    s = stage(1, "--prometheus-user-file", user, "--prometheus-timeout", "700ms")
+    s.start()
+    s.sign()
+    s.wait("live", 2)
+    lab.ok("release", "hold", "demo", "-m", "while the log is read", "--author", "rita")
+    told = lambda why: [line for line in s.primary.text().splitlines() if "release demo, guard errors: " + why in line]
+    passes = lambda: wait_until(lambda: any(g["guard"] == "errors" and g["verdict"] == "PASS" for g in s.status()["guards"]))
+    passes()
+    assert s.prometheus.asked_by == "Basic " + base64.b64encode(b"scraper:hush-hush").decode()
+    s.prometheus.values["errors_total"] = None
+    wait_until(lambda: told("NODATA: no series"), what="the log says why there is no data")
+    s.prometheus.values["errors_total"] = 0.0
+    passes()
+    s.prometheus.slow_s = 2
+    wait_until(lambda: told("ERROR: no whole answer within 700 ms"), what="the log says what was waited for")
+    rounds = lambda: len(lab.flagctl("release", "log", "demo", "--ticks").out.splitlines())
+    after = rounds() + 3
+    wait_until(lambda: rounds() >= after, what="some rounds more")
+    assert len(told("NODATA")) == len(told("ERROR")) == 1
+    assert "hush-hush" not in s.primary.text()
+
+
+def test_what_a_primary_is_not_given_whole_it_names(lab):
+    for n, (words, why) in enumerate([
+            (["--prometheus-cert", "x.pem"], "--prometheus URL is missing"),
+            (["--prometheus", "http://127.0.0.1:1", "--prometheus-cert", "x.pem"], "--prometheus-cert and --prometheus-key belong together"),
+            (["--prometheus", "http://127.0.0.1:1", "--prometheus-key", "x.key"], "--prometheus-cert and --prometheus-key belong together"),
+            (["--prometheus", "http://127.0.0.1:1", "--prometheus-user-file", lab.dir / "none"], "--prometheus-user-file"),
+            (["--prometheus", "http://127.0.0.1:1", "--prometheus-timeout", "soon"], "--prometheus-timeout soon"),
+            (["--prometheus", "http://127.0.0.1:1", "--prometheus-timeout", "61s"], "at most 1m")]):
+        p = Process([BUILD / "hoistd", "primary", "--store", lab.dir / f"p{n}", "--http", "off", *words], lab.dir / f"p{n}.log")
+        assert p.p.wait(20) != 0 and why in p.text(), (words, p.text())
 
 
 @contextlib.contextmanager

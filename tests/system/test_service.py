@@ -232,7 +232,9 @@ def test_the_example_configuration_is_true(lab):
     for words in (["init", "ca"], ["issue", "host", "--dir", "ca"]):
         subprocess.run([BUILD / "hoistd", "certs", *words], cwd=lab.dir / "signs", check=True, capture_output=True)
     lab.file("signs/prometheus-token", "t0ken\n").chmod(0o600)
-    shutil.copy(lab.dir / "signs/ca.pem", lab.dir / "signs/prometheus-ca.pem")
+    lab.file("signs/prometheus-user", "hoist:pa55word\n").chmod(0o600)
+    for name, copy in (("ca.pem", "prometheus-ca.pem"), ("host.pem", "prometheus.pem"), ("host.key", "prometheus.key")):
+        shutil.copy(lab.dir / "signs" / name, lab.dir / "signs" / copy)
     lab.file("signs/slack-url", "https://hooks.example.com/services/x\n").chmod(0o600)
     for role, section in (("agent", follow), ("relay", follow + relay), ("primary", primary)):
         more = [] if role == "agent" else ["--listen", f"tcp://127.0.0.1:{free_port(2)}"]

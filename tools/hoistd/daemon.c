@@ -49,8 +49,8 @@ struct daemon {
     struct relay *relay;
     struct sums *sums; /* of evaluations; also while the store is opened anew */
     struct gather *gather;
-    struct notifier *notifier;     /* a primary's; NULL: nobody is notified */
-    struct prometheus *prometheus; /* likewise; NULL: no guard is asked */
+    struct notifier *notifier; /* a primary's; NULL: nobody is notified */
+    struct guards *guards;     /* likewise; NULL: no guard is asked */
     struct ofrep_config ofrep;
     struct http *http[HTTP_COUNT];
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
@@ -136,7 +136,7 @@ static enum hoist_err start_primary(struct daemon *d)
         .privates = s->privates,
         .private_tls = d->private_tls,
         .kill_on_alert = s->kill_on_alert,
-        .guards = guards_of(d->prometheus),
+        .guards = guards_of(d->guards),
         .kill_count = (uint32_t)s->kill_count,
         .private_count = (uint32_t)s->private_count,
         .id = s->id,
@@ -262,7 +262,7 @@ static void stop(struct daemon *d)
     for (int i = 0; i < HTTP_COUNT; i++)
         http_stop(d->http[i]);
     gather_stop(d->gather); /* what it takes over last goes up, or is written, when the role ends */
-    prometheus_stop(d->prometheus);
+    guards_stop(d->guards);
     primary_stop(d->primary);
     notifier_stop(d->notifier);
     if (d->relay)
@@ -339,7 +339,7 @@ static enum hoist_err start(struct daemon *d)
     if (!err)
         err = start_notifier(d);
     if (!err)
-        err = guards_start(d->settings, &d->prometheus);
+        err = guards_start(d->settings, &d->guards);
     if (!err)
         err = start_role(d);
     if (!err)

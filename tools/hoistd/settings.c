@@ -13,6 +13,8 @@
 #include "http/listen.h"
 #include "repl/net.h"
 
+enum { PROMETHEUS_TIMEOUT_MAX_MS = 60000 };
+
 /* ------------------------------------------------------------------ the tables */
 
 /* clang-format off */
@@ -89,11 +91,19 @@
     {.name = "prometheus", .arg = "URL", \
      .help = "who answers the guards of releases, as in\n" \
              "http://127.0.0.1:9090; without it none ever passes"}, \
+    {.name = "prometheus-timeout", .arg = "TIME", FALLBACK("5s"), \
+     .help = "how long to wait for the answer to a guard; at most 1m"}, \
     {.name = "prometheus-token-file", .arg = "FILE", \
-     .help = "the bearer token that it wants"}, \
+     .help = "a bearer token for it, which its owner alone may read;\n" \
+             "this and the files below are read anew each round"}, \
+    {.name = "prometheus-user-file", .arg = "FILE", \
+     .help = "USER:PASSWORD for it, likewise"}, \
     {.name = "prometheus-ca", .arg = "FILE", \
      .help = "the CA that signed its certificate, in PEM; by default\n" \
              "those that the system believes"}, \
+    {.name = "prometheus-cert", .arg = "FILE", \
+     .help = "this host's certificate for it, in PEM"}, \
+    {.name = "prometheus-key", .arg = "FILE", .help = "its secret key, mode 0600"}, \
     {.name = "anonymous", .arg = "ROLE", \
      .help = "what they may do who sign nothing: viewer or none. By\n" \
              "default everything until the first flagctl access\n" \
@@ -480,7 +490,30 @@ static enum hoist_err check_words(const struct settings *s)
     if (s->kill_count && !s->webhook_tokens)
         return err_set(HOIST_EINVAL, "--kill-on-alert takes --webhook-token-file FILE: whoever can "
                                      "say that an alert fires can kill those flags");
-    if (!s->prometheus && (s->prometheus_token || s->prometheus_ca))
+    return HOIST_OK;
+}
+
+static enum hoist_err read_prometheus(struct settings *s)
+{
+    struct prometheus_config *c = &s->prometheus;
+    *c = (struct prometheus_config){
+        .url = options_get(s->options, "prometheus"),
+        .token_file = options_get(s->options, "prometheus-token-file"),
+        .user_file = options_get(s->options, "prometheus-user-file"),
+        .ca = options_get(s->options, "prometheus-ca"),
+        .cert = options_get(s->options, "prometheus-cert"),
+        .key = options_get(s->options, "prometheus-key"),
+        .insecure = options_on(s->options, "insecure"),
+    };
+    enum hoist_err err = duration(s->options, "prometheus-timeout", &c->timeout_ms);
+    if (err)
+        return err;
+    if (c->timeout_ms > PROMETHEUS_TIMEOUT_MAX_MS)
+        return err_set(HOIST_EINVAL,
+                       "--prometheus-timeout %s: at most 1m is meant: the primary waits "
+                       "no longer; a recording rule makes a query cheap",
+                       options_get(s->options, "prometheus-timeout"));
+    if (!c->url && (c->token_file || c->user_file || c->ca || c->cert || c->key))
         return err_set(HOIST_EINVAL, "--prometheus URL is missing: the other --prometheus options "
                                      "say how to ask it");
     return HOIST_OK;
@@ -643,9 +676,6 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     s.sign_key = options_get(s.options, "sign-key");
     s.kill_count = options_list(s.options, "kill-on-alert", &s.kill_on_alert);
     s.notify_count = options_list(s.options, "notify", &s.notify);
-    s.prometheus = options_get(s.options, "prometheus");
-    s.prometheus_token = options_get(s.options, "prometheus-token-file");
-    s.prometheus_ca = options_get(s.options, "prometheus-ca");
     s.webhook_tokens = options_get(s.options, "webhook-token-file");
     s.ofrep.context_count = options_list(s.options, "context", &s.ofrep.context);
     s.ofrep.header_count = options_list(s.options, "context-from-header", &s.ofrep.headers);
@@ -657,6 +687,8 @@ enum hoist_err settings_read(enum role role, int argc, char **argv, struct setti
     err = read_bundle(&s);
     if (!err)
         err = check_words(&s);
+    if (!err)
+        err = read_prometheus(&s);
     if (!err)
         err = read_trust(&s);
     if (!err)

@@ -11,6 +11,7 @@
 #include "base/options.h"
 #include "base/sign.h"
 #include "http/ofrep.h"
+#include "http/prometheus.h"
 #include "primary/primary.h"
 #include "repl/quota.h"
 #include "store/store.h"
@@ -60,8 +61,8 @@ struct settings { /* text belongs to `options`, but for store and id */
     const char *webhook_tokens; /* NULL: there is no webhook */
     const char *const *notify;  /* "NAME=KIND:FILE" */
     size_t notify_count;
-    const char *prometheus, *prometheus_token, *prometheus_ca; /* NULL: none */
-    const char *sign_key; /* NULL: the one in the store's directory */
+    struct prometheus_config prometheus; /* its url NULL: none */
+    const char *sign_key;                /* NULL: the one in the store's directory */
     struct trust trust;
     struct quota_limits quota; /* of all but an agent, as it was said */
     struct store_options store_options;
