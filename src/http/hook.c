@@ -58,7 +58,8 @@ bool hook_begin(const struct hook *k, const struct ofrep_request *q, struct ofre
     return true;
 }
 
-void hook_finish(const struct hook *k, const struct ofrep_request *q, struct ofrep_answer *a)
+void hook_finish(const struct hook *k, const struct ofrep_request *q, bool too_long,
+                 struct ofrep_answer *a)
 {
-    a->status = k->take(k->arg, q->body, &a->body);
+    a->status = k->take(k->arg, too_long ? SLICE("") : q->body, too_long, &a->body);
 }

@@ -326,10 +326,10 @@ static enum MHD_Result answer(struct http *h, struct request *q)
     if (q->preflight)
         return send_preflight(h, q->connection, ROUTE_FLAGS);
     q->asked.body = buf_slice(&q->body);
-    if (q->too_long)
+    if (!q->answered && q->too_long)
         ofrep_too_long(&q->asked, &q->a);
     else if (!q->answered && q->is_hook)
-        hook_finish(h->hook, &q->asked, &q->a);
+        hook_finish(h->hook, &q->asked, false, &q->a);
     else if (!q->answered)
         ofrep_finish(h->ofrep, &q->asked, &q->a);
     if (q->a.stream)
@@ -353,11 +353,21 @@ static enum MHD_Result begin(struct http *h, struct request *q)
     return body && q->answered ? answer(h, q) : MHD_YES;
 }
 
-/* Keep the body up to what may be sent; throw away what is beyond, but not for ever. */
-static enum MHD_Result take(struct request *q, const char *body, size_t len)
+/* The hook hears of it at once: its sender may be cut off before it has an answer. */
+static void take_too_long(const struct http *h, struct request *q)
 {
-    if (q->too_long || q->body.len + len > OFREP_BODY_MAX) {
-        q->too_long = true;
+    q->too_long = true;
+    if (q->is_hook)
+        hook_finish(h->hook, &q->asked, true, &q->a);
+    q->answered = q->is_hook;
+}
+
+/* Keep the body up to what may be sent; throw away what is beyond, but not for ever. */
+static enum MHD_Result take(const struct http *h, struct request *q, const char *body, size_t len)
+{
+    if (!q->too_long && q->body.len + len > q->body.max)
+        take_too_long(h, q);
+    if (q->too_long) {
         q->thrown_away += len;
         return q->thrown_away > THROW_AWAY_MAX ? MHD_NO : MHD_YES;
     }
@@ -377,10 +387,10 @@ static struct request *request_new(struct http *h, struct MHD_Connection *connec
                                       .header = look_up_header,
                                       .query = look_up_query,
                                       .arg = connection};
-    q->body = BUF_INIT(OFREP_BODY_MAX);
     q->a = OFREP_ANSWER_INIT;
     q->is_ofrep = h->ofrep && ofrep_is(q->asked.path);
     q->is_hook = h->hook && slice_eq(q->asked.path, SLICE(HOOK_PATH));
+    q->body = BUF_INIT(q->is_hook ? h->config.alerts_max : OFREP_BODY_MAX);
     return q;
 }
 
@@ -398,7 +408,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
     }
     if (*body_len == 0)
         return answer(h, q);
-    enum MHD_Result rc = take(q, body, *body_len);
+    enum MHD_Result rc = take(h, q, body, *body_len);
     *body_len = 0;
     return rc;
 }

@@ -26,6 +26,7 @@ struct http_config {
     const struct tls_files *tls; /* NULL: none; needed until http_start() returns */
     bool any_client;             /* HTTPS asks for no certificate of its clients */
     hook_fn *alerts;             /* Alertmanager's webhook; NULL: none */
+    size_t alerts_max;           /* bytes of its message */
     const char *alerts_tokens;   /* the file with the tokens that it takes */
     uint32_t connections_max;    /* 0: HTTP_CONNECTIONS_MAX */
     uint32_t streams_max;        /* 0: STREAMS_MAX */

@@ -156,14 +156,17 @@ static int64_t began_ms(const json_t *alert)
     return text_time_read(text, &ms) == HOIST_OK ? ms : 0;
 }
 
-static enum hoist_err put_name(const json_t *alert, struct arena *arena, struct alerts_said *said)
+static enum hoist_err put_name(const json_t *alert, struct arena *arena, struct alerts_said *said,
+                               bool *left_out)
 {
     struct slice name = text_of(json_object_get(alert, "labels"), "alertname");
     for (uint32_t i = 0; i < said->name_count; i++)
         if (slice_eq(said->names[i].name, name))
             return HOIST_OK;
-    if (said->name_count == ALERTS_NAMES_MAX)
-        return err_set(HOIST_ELIMIT, "more than %d alerts of different names", ALERTS_NAMES_MAX);
+    if (said->name_count == ALERTS_NAMES_MAX) {
+        *left_out = true;
+        return HOIST_OK;
+    }
     said->names[said->name_count++] = (struct alert_name){name, began_ms(alert)};
     return arena_own(arena, &said->names[said->name_count - 1].name);
 }
@@ -179,18 +182,22 @@ static enum hoist_err take_alert(const struct alert_rules *r, const json_t *aler
         return HOIST_OK;
     }
     said->firing++;
-    err = put_name(alert, arena, said);
+    bool left_out = false;
+    err = put_name(alert, arena, said, &left_out);
     for (uint32_t i = 0; i < r->count && !err; i++) {
         if (!is_about(&r->rules[i], json_object_get(alert, "labels")))
             continue;
-        if (said->count == ALERTS_KILLS_MAX)
-            return err_set(HOIST_ELIMIT, "more than %d flags to kill at once", ALERTS_KILLS_MAX);
+        if (said->count == ALERTS_KILLS_MAX) {
+            left_out = true;
+            break;
+        }
         struct alert_kill *kill = &said->kills[said->count++];
         kill->rule = &r->rules[i];
         kill->began_ms = began_ms(alert);
         request_of(kill->rule, alert, kill->request);
         err = put_message(alert, arena, &kill->message);
     }
+    said->left_out += left_out;
     return err;
 }
 

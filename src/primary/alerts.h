@@ -56,15 +56,15 @@ struct alerts_said {
     uint32_t name_count;
     uint32_t firing, resolved; /* alerts, those that kill nothing among them */
     uint64_t truncated;        /* alerts that Alertmanager left out */
+    uint32_t left_out;         /* alerts of which not all is here: it would be beyond the limits */
 };
 
 /*
- * Read Alertmanager's webhook (version 4). What is resolved, not listed, or of another environment
+ * Read Alertmanager's webhook (version 4): up to ALERTS_KILLS_MAX kills and ALERTS_NAMES_MAX names. What is resolved, not listed, or of another environment
  * (by the alert's label `env`, if it has one) kills nothing.
  *
  * Gives:   *ret, in `arena`; its rules belong to `r`.
  * Errors:  EINVAL  not JSON, or not such a message, with what is wrong
- *          ELIMIT  more than ALERTS_KILLS_MAX kills, or ALERTS_NAMES_MAX names
  *          ENOMEM
  */
 MUST_USE enum hoist_err alerts_read(const struct alert_rules *r, struct slice body,

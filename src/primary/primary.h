@@ -79,10 +79,11 @@ MUST_USE enum hoist_err primary_status(struct primary *p, struct buf *out);
  * an alert, however often that is said. An alert that is resolved turns nothing on.
  *
  * Gives:   the HTTP status, and its body in `out`: 200 when all that is to be killed is, and
- *          committed; 400 where it is no such message; 503 to be asked again
+ *          committed; 400 where it is no such message; 413 where it was `too_long`, more than
+ *          ALERTS_BODY_MAX bytes; 503 to be asked again
  * Threads: any but the primary's own; waits for the commit, up to 5 s.
  */
-unsigned primary_alerts(struct primary *p, struct slice body, struct buf *out);
+unsigned primary_alerts(struct primary *p, struct slice body, bool too_long, struct buf *out);
 
 /* A commit ended with an outcome that nobody knows (the disk failed in the middle): its commands
  * were told so, and no change is taken any more. Stop it, close the store, open it again, and start

@@ -20,6 +20,7 @@ enum {
     PAST_MAX = 1000, /* changes of a flag among which an alert's kill is looked for */
     STATUS_OK = 200, /* HTTP's */
     STATUS_BAD = 400,
+    STATUS_TOO_LONG = 413,
     STATUS_AGAIN = 503,
 };
 
@@ -44,7 +45,9 @@ enum hoist_err webhook_begin(struct primary *p, const struct primary_config *con
     }
     p->detect = primary_metrics_detect("alert");
     p->truncated = metric_series(METRIC_COUNTER, "hoist_alertmanager_truncated_alerts_total",
-                                 "Alerts that Alertmanager left out of its messages.", "", NULL);
+                                 "Alerts that were left out of messages of Alertmanager, or of "
+                                 "what was done for one.",
+                                 "", NULL);
     enum hoist_err err =
         alert_rules_read(config->kill_on_alert, config->kill_count, &p->alert_rules);
     return err ? err_prefix(HOIST_EINVAL, "--kill-on-alert") : HOIST_OK;
@@ -262,7 +265,8 @@ static unsigned take_back(struct primary *p, const struct alerts_said *said, str
 
 static void tell_rest(struct primary *p, const struct alerts_said *said)
 {
-    metric_add(p->truncated, (double)said->truncated); /* HoistAlertsTruncated calls somebody */
+    /* HoistAlertsTruncated calls somebody. */
+    metric_add(p->truncated, (double)said->truncated + said->left_out);
     if (said->resolved)
         log_info("primary: %" PRIu32 " alerts are resolved; what they killed stays off until "
                  "somebody restores it",
@@ -271,9 +275,27 @@ static void tell_rest(struct primary *p, const struct alerts_said *said)
         log_error("primary: Alertmanager left %" PRIu64 " alerts out of a message: what they would "
                   "kill or abort goes on; set max_alerts to 0",
                   said->truncated);
+    if (said->left_out)
+        log_error("primary: a message of Alertmanager has more than %d flags to kill, or names of "
+                  "alerts: left %" PRIu32 " alerts out, and what they would kill or abort goes on; "
+                  "group_by: ['...'] makes a message of each alert",
+                  ALERTS_KILLS_MAX, said->left_out);
 }
 
-unsigned primary_alerts(struct primary *p, struct slice body, struct buf *out)
+/* Of how many alerts nobody knows; it counts as one. */
+static unsigned refuse_too_long(struct primary *p, struct buf *out)
+{
+    metric_inc(p->truncated);
+    log_error(
+        "primary: a message of Alertmanager is longer than %d bytes: left all its alerts out, and "
+        "what they would kill or abort goes on; group_by: ['...'] makes a message of each",
+        ALERTS_BODY_MAX);
+    query_fail(out, err_set(HOIST_ELIMIT, "a message of %d bytes is the most", ALERTS_BODY_MAX),
+               "group_by: ['...'] makes a message of each alert");
+    return STATUS_TOO_LONG;
+}
+
+static unsigned take_message(struct primary *p, struct slice body, struct buf *out)
 {
     struct arena arena = {0};
     struct alerts_said said;
@@ -287,9 +309,15 @@ unsigned primary_alerts(struct primary *p, struct slice body, struct buf *out)
         tell_rest(p, &said);
         status = take_back(p, &said, out);
     }
-    metric_inc(p->webhooks[status == STATUS_OK    ? WEBHOOK_OK
-                           : status == STATUS_BAD ? WEBHOOK_REFUSED
-                                                  : WEBHOOK_FAILED]);
     arena_done(&arena);
+    return status;
+}
+
+unsigned primary_alerts(struct primary *p, struct slice body, bool too_long, struct buf *out)
+{
+    unsigned status = too_long ? refuse_too_long(p, out) : take_message(p, body, out);
+    metric_inc(p->webhooks[status == STATUS_OK      ? WEBHOOK_OK
+                           : status == STATUS_AGAIN ? WEBHOOK_FAILED
+                                                    : WEBHOOK_REFUSED]);
     return status;
 }

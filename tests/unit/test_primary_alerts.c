@@ -166,7 +166,31 @@ static void no_name_is_left_out_without_a_word(void **state)
     assert_int_equal(read_names(ALERTS_NAMES_MAX, &a, &said), HOIST_OK);
     assert_int_equal(said.name_count, ALERTS_NAMES_MAX);
     assert_true(slice_eq(said.names[ALERTS_NAMES_MAX - 1].name, SLICE("A4095")));
-    assert_int_equal(read_names(ALERTS_NAMES_MAX + 1, &a, &said), HOIST_ELIMIT);
+    assert_int_equal(said.left_out, 0);
+    assert_int_equal(read_names(ALERTS_NAMES_MAX + 2, &a, &said), HOIST_OK);
+    assert_int_equal(said.name_count, ALERTS_NAMES_MAX);
+    assert_true(slice_eq(said.names[ALERTS_NAMES_MAX - 1].name, SLICE("A4095")));
+    assert_int_equal(said.left_out, 2);
+    arena_done(&a);
+    (void)state;
+}
+
+/* Three flags each: of the last that has room still, one is killed. */
+static void so_many_flags_are_killed_and_the_rest_is_counted(void **state)
+{
+    enum { ALERTS = 1367 };
+    struct arena a = {0};
+    struct alerts_said said;
+    struct buf body = BUF_INIT(ALERTS_BODY_MAX);
+    buf_add_str(&body, "{\"version\":\"4\",\"alerts\":[");
+    for (int i = 0; i < ALERTS; i++)
+        buf_printf(&body, "%s%s", i ? "," : "", ALERT("firing", "ApiFails", ""));
+    buf_add_str(&body, "]}");
+    assert_int_equal(read_body(buf_str(&body), &a, &said), HOIST_OK);
+    assert_int_equal(said.count, ALERTS_KILLS_MAX);
+    assert_int_equal(said.firing, ALERTS);
+    assert_int_equal(said.left_out, 2);
+    buf_done(&body);
     arena_done(&a);
     (void)state;
 }
@@ -228,6 +252,7 @@ int main(void)
         cmocka_unit_test(what_is_no_webhook_is_refused),
         cmocka_unit_test(what_was_left_out_is_counted),
         cmocka_unit_test(no_name_is_left_out_without_a_word),
+        cmocka_unit_test(so_many_flags_are_killed_and_the_rest_is_counted),
         cmocka_unit_test(when_an_alert_began_is_read_to_the_millisecond),
         cmocka_unit_test(a_long_summary_is_cut_between_characters),
     };

@@ -22,6 +22,7 @@
 #include "http/http.h"
 #include "http/notify.h"
 #include "notify.h"
+#include "primary/alerts.h"
 #include "primary/primary.h"
 #include "repl/agent.h"
 #include "repl/net_tls.h"
@@ -80,10 +81,10 @@ static enum hoist_err status(void *arg, struct buf *out)
 }
 
 /* A primary's. */
-static unsigned on_alerts(void *arg, struct slice body, struct buf *out)
+static unsigned on_alerts(void *arg, struct slice body, bool too_long, struct buf *out)
 {
     struct daemon *d = arg;
-    return primary_alerts(d->primary, body, out);
+    return primary_alerts(d->primary, body, too_long, out);
 }
 
 /* ------------------------------------------------------------------ start */
@@ -233,6 +234,7 @@ static enum hoist_err start_http(struct daemon *d)
                                      .ready = is_ready,
                                      .status = status,
                                      .arg = d,
+                                     .alerts_max = ALERTS_BODY_MAX,
                                      .alerts_tokens = d->settings->webhook_tokens,
                                      .access = d->ofrep.access ? d->store : NULL,
                                      .connections_max = http_connections(d)};
