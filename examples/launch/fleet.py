@@ -112,6 +112,7 @@ class Fleet:
         self.dir, self.build, self.say = pathlib.Path(directory), pathlib.Path(build).resolve(), say
         self.processes, self.loads, self.people = {}, {}, {}
         self.commit = commit()
+        self.checkout = self.check_out()
         self.token = self.secret("github-token", secrets.token_hex(20))
         self.hook = self.secret("webhook-token", secrets.token_hex(20))
         self.port = {name: free_ports() for name in ("prometheus", "alertmanager", "http", "github", "control", "contract-github",
@@ -127,6 +128,15 @@ class Fleet:
         path.touch(0o600)
         path.write_text(text + "\n")
         return path
+
+    def check_out(self):
+        """Where the checks run: the commit as it is, whatever was altered here since."""
+        if self.commit == COMMIT:
+            return TOP
+        there = self.dir / "checkout"
+        subprocess.run(["git", "clone", "--quiet", "--shared", "--no-checkout", TOP, there], check=True)
+        subprocess.run(["git", "checkout", "--quiet", "--detach", self.commit], cwd=there, check=True)
+        return there
 
     def environ(self, home=None):
         env = {name: value for name, value in os.environ.items() if not name.startswith("HOIST_")}
@@ -240,9 +250,9 @@ class Fleet:
 
     # ---------------------------------------------------------------- people
 
-    def flagctl(self, who, *args, codes=(0,), timeout=300):
+    def flagctl(self, who, *args, codes=(0,), timeout=300, cwd=TOP):
         """As `who`, with that key; None: with none."""
-        done = subprocess.run([self.build / "flagctl", *map(str, args)], cwd=TOP, env=self.environ(self.people.get(who)),
+        done = subprocess.run([self.build / "flagctl", *map(str, args)], cwd=cwd, env=self.environ(self.people.get(who)),
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
         if codes and done.returncode not in codes:
             raise RuntimeError(f"flagctl {' '.join(map(str, args))}, by {who}: exit {done.returncode}\n{done.stdout}{done.stderr}")
@@ -371,7 +381,7 @@ class Fleet:
         """The checks and signatures that the step waits for, by whom the plan says; a signature after the checks."""
         if any(not check["passed"] for check in now["checks"]):
             done = self.flagctl("ci", "release", "check", name, "--commit", self.commit, "--timeout", "30s",
-                                "--github", f"http://127.0.0.1:{self.port['github']}", "--github-token-file", self.token, codes=(0, 4))
+                                "--github", f"http://127.0.0.1:{self.port['github']}", "--github-token-file", self.token, codes=(0, 4), cwd=self.checkout)
             if log:
                 self.say("\n".join(line for line in done.stdout.splitlines() if line))
             if done.returncode:

@@ -215,7 +215,7 @@ class Lab:
         self.all.append(p)
         return p
 
-    def flagctl(self, *args, store=None, primary=None, env=None, stdin=None, timeout=60, **variables):
+    def flagctl(self, *args, store=None, primary=None, env=None, stdin=None, timeout=60, cwd=None, **variables):
         """Run flagctl against the lab's primary, or a store; gives an Answer, whatever the exit code."""
         if store:
             variables["HOIST_STORE"] = store
@@ -224,7 +224,7 @@ class Lab:
         if env:
             variables["HOIST_ENV"] = env
         return Answer(subprocess.run([self.build / "flagctl", *map(str, args)], env=clean_env(HOME=self.dir, **variables),
-                                     input=stdin, capture_output=True, text=True, timeout=timeout))
+                                     input=stdin, capture_output=True, text=True, timeout=timeout, cwd=cwd))
 
     def ok(self, *args, **kwargs):
         """flagctl --json, which must succeed; its object."""

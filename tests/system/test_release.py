@@ -143,7 +143,7 @@ class Stage:
         return self.lab.ok("release", "start", self.plan, "--commit", "c0ffee", "--author", "mara")
 
     def sign(self):
-        assert self.lab.flagctl("release", "check", "demo", "--commit", "c0ffee", "--author", "ci").code == 0
+        assert self.lab.flagctl("release", "check", "demo", "--commit", "c0ffee", "--author", "ci", cwd=self.lab.dir).code == 0
         for role, who in (("qa", "quinn"), ("boss", "rita")):
             a = self.lab.flagctl("release", "sign", "demo", role, "--yes", "--author", who)
             assert a.code == 0, a
@@ -381,8 +381,8 @@ def test_what_people_say_is_refused_where_it_does_not_fit(stage, lab):
     assert again.code == 3 and "under way" in again.err
     assert lab.flagctl("release", "sign", "demo", "qa", "--yes", "--author", "mara").code == 3
     assert lab.flagctl("release", "sign", "demo", "cook", "--yes", "--author", "quinn").code == 3
-    assert lab.flagctl("release", "check", "demo", "--commit", "another").code == 3
-    assert lab.flagctl("release", "check", "demo", "fails", "--commit", "c0ffee").code == 3  # its step asks for it not
+    assert lab.flagctl("release", "check", "demo", "--commit", "another", cwd=lab.dir).code == 3
+    assert lab.flagctl("release", "check", "demo", "fails", "--commit", "c0ffee", cwd=lab.dir).code == 3  # its step asks for it not
     assert lab.flagctl("release", "hold", "demo").code == 2
     lab.ok("release", "hold", "demo", "-m", "a holiday", "--author", "olga")
     s.sign()

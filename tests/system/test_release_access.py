@@ -97,7 +97,7 @@ def test_a_role_in_staging_alone_reaches_releases_of_staging_alone(lab):
     stan.denied("release", "sign", "both", "qa", "--yes", role="viewer")
     stan.denied("release", "abort", "both", *WHY, role="operator")
     stan.ok("release", "sign", "one", "qa", "--yes")
-    assert stan.flagctl("release", "check", "one", "tests", "--commit", "c").code == 0
+    assert stan.flagctl("release", "check", "one", "tests", "--commit", "c", cwd=lab.dir).code == 0
     assert ("signed", "stan") in said_of(stan, "one")
 
 

@@ -1,10 +1,13 @@
 """What is said of a release: the chain from before its start to its end, silences, checks, what is wrong with its plan."""
 import json
+import pathlib
 import re
+import signal
+import subprocess
 
 import pytest
 
-from hoist import SANITIZED, wait_until
+from hoist import BUILD, SANITIZED, clean_env, wait_until
 from test_release import ENVS, PLAN, Stage, stage  # noqa: F401
 from test_top import Alertmanager
 
@@ -89,7 +92,7 @@ def test_checks_are_one_object(stage, lab):  # noqa: F811
     s.plan = lab.file("plan.yaml", PLAN.replace("check: [tests]", "check: [tests, fails, late]").replace("['false']", "[sh, -c, 'echo broken; exit 3']").replace(
         "checks: [", "checks: [{name: late, run: [sleep, '60'], timeout: 1s}, "))
     s.start()
-    check = lambda *words: lab.flagctl("release", "check", "demo", *words, "--commit", "c0ffee", "--json")
+    check = lambda *words: lab.flagctl("release", "check", "demo", *words, "--commit", "c0ffee", "--json", cwd=lab.dir)
     first = check()
     assert first.code == 4 and first.json["release"] == "demo" and first.json["step"] == 1
     fails, late, tests = first.json["checks"]
@@ -99,7 +102,58 @@ def test_checks_are_one_object(stage, lab):  # noqa: F811
     assert [x["check"] for x in check().json["checks"]] == ["fails", "late"]
     assert check("tests").json["checks"][0]["passed"] and check("nope").code == 3
     assert "production  not changed, baseline v" in lab.flagctl("release", "status", "demo").out
-    assert "fails                failed  exit 3" in lab.flagctl("release", "check", "demo", "--commit", "c0ffee").out
+    assert "fails                failed  exit 3" in lab.flagctl("release", "check", "demo", "--commit", "c0ffee", cwd=lab.dir).out
+
+
+def test_what_is_checked_is_the_commit_of_the_release(stage, lab):  # noqa: F811
+    here = lab.dir / "checkout"
+    here.mkdir()
+    git = lambda *words: subprocess.run(["git", "-c", "user.name=mara", "-c", "user.email=mara@example.com", *words], cwd=here, check=True,
+                                        capture_output=True, text=True).stdout.strip()
+    commit = lambda what: (here / "what").write_text(what) and [git("add", "."), git("commit", "-qm", what)] and git("rev-parse", "HEAD")
+    git("init", "-q")
+    shipped, other = commit("shipped"), commit("other")
+    s = stage(1)
+    lab.ok("release", "start", s.plan, "--commit", shipped, "--author", "mara")
+    check = lambda *words, cwd=here: lab.flagctl("release", "check", "demo", *words, cwd=cwd)
+    for words in (), ("--commit", shipped), ("--commit", other):
+        refused = check(*words)
+        assert refused.code == 3 and other[:12] in refused.err and "check the release's commit out" in refused.err, refused
+    git("checkout", "-q", shipped)
+    (here / "new").write_text("no tracked file")
+    (here / "what").write_text("altered")
+    for words in (), ("--commit", shipped):
+        refused = check(*words)
+        assert refused.code == 3 and "M what" in refused.err and "git stash" in refused.err, refused
+    assert not s.status()["checks"][0]["passed"]
+    git("checkout", "-q", "what")
+    assert check("--commit", other).code == 3
+    assert check().code == 0 and s.status()["checks"][0]["passed"]
+    assert check("tests", "--commit", shipped, cwd=lab.dir).code == 0  # where nothing says another
+
+
+def test_what_a_check_has_started_ends_with_it_and_with_flagctl(stage, lab):  # noqa: F811
+    s = stage(1)
+    left = "sleep 300 >/dev/null 2>&1 & echo $! >>pids; "
+    s.plan = lab.file("plan.yaml", PLAN.replace("['true']", f"[sh, -c, '{left}']").replace("['false']", f"[sh, -c, '{left} sleep 300']").replace(
+        "checks: [", "checks: [{name: silent, run: [sh, -c, 'exec >&- 2>&-; sleep 300'], timeout: 1s}, ").replace(
+        "check: [tests]", "check: [tests, fails, silent]"))
+    s.start()
+    check = ["release", "check", "demo", "--commit", "c0ffee"]
+    pids = lambda: [int(pid) for pid in (lab.dir / "pids").read_text().split()] if (lab.dir / "pids").exists() else []
+    ended = lambda pid: not pathlib.Path(f"/proc/{pid}").exists() or "zombie" in pathlib.Path(f"/proc/{pid}/status").read_text()
+    silent = lab.flagctl(*check[:3], "silent", *check[3:], "--json", cwd=lab.dir)
+    assert silent.json["checks"][0]["said"] == "it took longer than 1.0 s" and silent.json["checks"][0]["duration_ms"] < 20000
+    assert lab.flagctl(*check[:3], "tests", *check[3:], cwd=lab.dir).code == 0 and len(pids()) == 1
+    wait_until(lambda: ended(pids()[0]), what="what it left behind is ended")
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        had = len(pids())
+        p = subprocess.Popen([BUILD.resolve() / "flagctl", *check[:3], "fails", *check[3:], "--primary", lab.url], cwd=lab.dir,
+                             env=clean_env(HOME=lab.dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: len(pids()) > had, what="it runs")
+        p.send_signal(number)
+        assert p.wait(20) == -number
+        wait_until(lambda: ended(pids()[-1]), what=f"it is ended by signal {number}")
 
 
 def test_a_plan_that_is_refused_is_told_whole(lab):
@@ -141,7 +195,7 @@ def test_exit_codes_are_those_of_every_command(stage, lab):  # noqa: F811
     bad, of_here = lab.file("bad.yaml", "release: x\n"), ("--commit", "c0ffee")
 
     def gives(code, verb, *words, **where):
-        a = lab.flagctl("release", verb, *words, "--json", **where)
+        a = lab.flagctl("release", verb, *words, "--json", cwd=lab.dir, **where)
         assert a.code == code, (verb, words, a)
         if code in (1, 2, 3, 5, 7) and not a.out:
             error = json.loads(a.err)["error"]

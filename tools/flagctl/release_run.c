@@ -1,14 +1,8 @@
 /* release: what is asked of the primary, which runs it: start, status, watch, log, check, sign, hold … */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,92 +11,11 @@
 #include "base/text.h"
 #include "flag/json.h"
 #include "github_limits.h"
+#include "program.h"
 #include "release_report.h"
 #include "release_run.h"
 
-extern char **environ;
-
-enum { COMMIT_SIZE = 65, WATCH_MS = 500 };
-
-/* ------------------------------------------------------------------ programs */
-
-struct ran {  /* a program that was run */
-    int exit; /* 128 + N: by signal N; -1: it could not be started, or took too long */
-    int64_t ms;
-    uint8_t output[HASH_SIZE]; /* SHA-256 of what it printed */
-    char head[256];            /* the beginning of that */
-};
-
-/* All that it prints, until it ends or `until_ms`. False: it took too long. */
-static bool drain(int fd, int64_t until_ms, struct hash_sha256 *h, struct ran *r)
-{
-    char piece[4096];
-    size_t kept = 0;
-    for (;;) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        int64_t left = until_ms - clock_mono_ms();
-        if (left <= 0 || poll(&p, 1, left < INT32_MAX ? (int)left : INT32_MAX) == 0)
-            return false;
-        ssize_t n = read(fd, piece, sizeof piece);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return true;
-        hash_sha256_add(h, piece, (size_t)n);
-        if (kept < sizeof r->head - 1) {
-            size_t take =
-                (size_t)n < sizeof r->head - 1 - kept ? (size_t)n : sizeof r->head - 1 - kept;
-            memcpy(r->head + kept, piece, take);
-            kept += take;
-        }
-    }
-}
-
-static pid_t spawn(char *const *argv, int out)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    pid_t pid;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attr);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, out, 1);
-    posix_spawn_file_actions_adddup2(&actions, out, 2);
-    int rc = posix_spawnp(&pid, argv[0], &actions, &attr, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attr);
-    errno = rc;
-    return rc ? -1 : pid;
-}
-
-/* Run it in a process group of its own, which ends with it. */
-static void run(char *const *argv, int64_t timeout_ms, struct ran *ret)
-{
-    struct hash_sha256 h;
-    int ends[2], status = 0;
-    int64_t began_ms = clock_mono_ms();
-    *ret = (struct ran){.exit = -1};
-    hash_sha256_begin(&h);
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return;
-    pid_t pid = spawn(argv, ends[1]);
-    close(ends[1]);
-    if (pid < 0)
-        snprintf(ret->head, sizeof ret->head, "%s: %s", argv[0], strerror(errno));
-    bool ended = pid > 0 && drain(ends[0], began_ms + timeout_ms, &h, ret);
-    close(ends[0]);
-    if (pid > 0 && !ended) {
-        kill(-pid, SIGKILL);
-        if (!ret->head[0])
-            snprintf(ret->head, sizeof ret->head, "it took longer than %.1f s",
-                     (double)timeout_ms / 1000);
-    }
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && ended)
-        ret->exit = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    ret->ms = clock_mono_ms() - began_ms;
-    hash_sha256_end(&h, ret->output);
-}
+enum { COMMIT_SIZE = 65, COMMIT_SHORT = 7, WATCH_MS = 500, GIT_MS = 10000 };
 
 /* ------------------------------------------------------------------ which commit */
 
@@ -111,7 +24,7 @@ static void head_of(char ret[COMMIT_SIZE])
 {
     char *argv[] = {"git", "rev-parse", "HEAD", NULL};
     struct ran r;
-    run(argv, 10000, &r);
+    program_run(argv, GIT_MS, &r);
     ret[0] = '\0';
     size_t len = strspn(r.head, "0123456789abcdef");
     if (r.exit == 0 && len >= 40 && len < COMMIT_SIZE) {
@@ -654,7 +567,7 @@ static bool run_words(struct call *c, const json_t *check, const json_t *argv, s
     }
     for (size_t i = 0; i < count; i++)
         words[i] = (char *)json_string_value(json_array_get(argv, i));
-    run(words, (int64_t)number_of(check, "timeout_ms"), ret);
+    program_run(words, (int64_t)number_of(check, "timeout_ms"), ret);
     mem_free(words);
     return true;
 }
@@ -717,17 +630,48 @@ static int run_check(struct call *c, const json_t *status, const json_t *check, 
     return exit;
 }
 
-/* What is checked has to be what is shipped. */
+/* Whether a commit is the one that was named, perhaps by its beginning. */
+static bool is_commit(const char *commit, const char *named)
+{
+    size_t len = strlen(named);
+    return strcmp(commit, named) == 0 || (len >= COMMIT_SHORT && strncmp(commit, named, len) == 0);
+}
+
+/* What git says of its files that are altered; "": none is. */
+static void altered_of(struct ran *ret)
+{
+    char *argv[] = {"git", "status", "--porcelain", "--untracked-files=no", NULL};
+    program_run(argv, GIT_MS, ret);
+    ret->head[strcspn(ret->head, "\n")] = '\0';
+}
+
+/* What is checked has to be what is shipped: what is checked out here, as it was committed. Elsewhere than
+ * in a git work tree --commit says of what commit the files are. */
 static bool is_of_commit(struct call *c, const json_t *status, int *ret_exit)
 {
-    char commit[COMMIT_SIZE];
+    char commit[COMMIT_SIZE], head[COMMIT_SIZE];
+    struct ran altered;
+    const char *released = text_of(status, "commit");
     if (!find_commit(c, commit, ret_exit))
         return false;
-    if (strcmp(commit, text_of(status, "commit")) == 0)
+    head_of(head);
+    const char *here = *head ? head : commit;
+    if (!is_commit(commit, released) || !is_commit(here, released)) {
+        *ret_exit = show_failure(c, EXIT_CONFLICT, "conflict", "check the release's commit out",
+                                 "this is commit %.12s, and the release is of %.12s",
+                                 is_commit(commit, released) ? here : commit, released);
+        return false;
+    }
+    if (!*head)
         return true;
-    *ret_exit = show_failure(c, EXIT_CONFLICT, "conflict", "check the release's commit out",
-                             "this is commit %.12s, and the release is of %.12s", commit,
-                             text_of(status, "commit"));
+    altered_of(&altered);
+    if (altered.exit == 0 && !altered.head[0])
+        return true;
+    *ret_exit = show_failure(c, EXIT_CONFLICT, "conflict",
+                             "git stash, or check the release's commit out elsewhere: git worktree "
+                             "add DIR HASH",
+                             "the files here are not those of commit %.12s: %s", released,
+                             altered.head + strspn(altered.head, " "));
     return false;
 }
 

@@ -220,7 +220,7 @@ static const struct option all_options[] = {
     {"reports", "DIR", NULL, NULL, "watch: write the reports there when they are due, with --prometheus the comparison in them", false, true},
     {"events", "FILE", NULL, NULL, "simulate: what happens, a JSON object a line", false, true},
     {"save", "FILE", NULL, NULL, "simulate: write the events there, which can be played again", false, true},
-    {"commit", "HASH", NULL, NULL, "the git commit that is shipped, where it is not the one that is checked out here", false, true},
+    {"commit", "HASH", NULL, NULL, "the git commit that is shipped: for start where it is not the one that is checked out here, for check where this is no git work tree", false, true},
     {"chain", NULL, NULL, NULL, "status: the five tasks of the chain, with what each waits for and its evidence; plan: before the start", false, true},
     {"github", "URL", NULL, NULL, "check github_limits: GitHub's API, if not https://api.github.com", false, false},
     {"github-token-file", "FILE", NULL, NULL, "a token for it, on its first line; only you may read the file", false, false},
