@@ -3,6 +3,7 @@
  * made of nothing. */
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "release/plan_int.h"
 
@@ -74,9 +75,9 @@ static void take_word(struct scan *s)
             s->timestamp_opened = true;
             s->timestamp_parens = s->parens;
         }
-        s->or_outside |= slice_eq(word, SLICE("or")) && is_outside(s);
-        s->traits.hides_absence |=
-            s->or_outside && is_outside(s) && slice_eq(word, SLICE("vector"));
+        s->or_outside |=
+            len == 2 && strncasecmp((const char *)word.ptr, "or", 2) == 0 && is_outside(s);
+        s->traits.hides_absence |= s->or_outside && slice_eq(word, SLICE("vector"));
     }
     step_over(s, len);
 }
@@ -122,6 +123,50 @@ static void take(struct scan *s)
     step_over(s, 1);
 }
 
+/* ------------------------------------------------------------------ the whole in brackets */
+
+static void skip_blank(struct scan *s)
+{
+    while (s->rest.len && (isspace(s->rest.ptr[0]) || s->rest.ptr[0] == '#'))
+        if (s->rest.ptr[0] == '#')
+            skip_text(s);
+        else
+            step_over(s, 1);
+}
+
+/* Of (x), or of f(x): x. A function of what is always there is always there. */
+static bool unwrap(struct slice *query)
+{
+    struct scan s = {.rest = *query};
+    skip_blank(&s);
+    while (s.rest.len && is_word_byte(s.rest.ptr[0]))
+        step_over(&s, 1);
+    skip_blank(&s);
+    if (!s.rest.len || s.rest.ptr[0] != '(')
+        return false;
+    const uint8_t *inner = s.rest.ptr + 1, *end = inner;
+    do {
+        end = s.rest.ptr;
+        take(&s);
+    } while (s.rest.len && s.parens > 0);
+    skip_blank(&s);
+    if (s.rest.len || s.parens > 0)
+        return false;
+    *query = slice_of(inner, (size_t)(end - inner));
+    return true;
+}
+
+/* `x or vector(0)`, the whole of it: a part of it may well be, beside one that is not. */
+static bool hides_absence(struct slice query)
+{
+    while (unwrap(&query))
+        continue;
+    struct scan s = {.rest = query};
+    while (s.rest.len && !s.traits.broken)
+        take(&s);
+    return s.traits.hides_absence;
+}
+
 struct query_traits query_traits(struct slice query)
 {
     struct scan s = {.rest = query};
@@ -131,5 +176,6 @@ struct query_traits query_traits(struct slice query)
         s.traits.broken = "a bracket is not closed";
     s.traits.divides_rates = s.recorded_ratio || (s.divides && (s.rates || s.recorded));
     s.traits.is_fresh = s.time_seen && s.timestamp_seen;
+    s.traits.hides_absence = !s.traits.broken && hides_absence(query);
     return s.traits;
 }
