@@ -228,11 +228,23 @@ static void put_on_duty(struct json_writer *w, const struct release_plan *plan, 
     json_object_end(w);
 }
 
-/* DEPLOY-001 … 005: what is done, under way, or ahead. */
+/* Whether it has set flags, which a rollback sets back. */
+static bool has_changed(const struct release_plan *plan, const struct release_record *r,
+                        const struct release_phase_head *p)
+{
+    for (uint32_t i = p->first; i < p->first + p->count && i <= r->step; i++)
+        if (plan->steps[i].share != RELEASE_NO_CHANGE)
+            return true;
+    return false;
+}
+
+/* DEPLOY-001 … 005: what is done, under way, ahead, or set back. */
 static const char *phase_state(const struct release_plan *plan, const struct release_record *r,
                                const struct release_phase_head *p)
 {
     bool over = r->state == RELEASE_ENDED && r->cause == RELEASE_BY_NOBODY;
+    if (r->cause != RELEASE_BY_NOBODY && has_changed(plan, r, p))
+        return state_name(r);
     if (over || (p->count > 0 && r->step >= p->first + p->count) ||
         (p->count == 0 && plan->steps[r->step].phase > (enum release_phase)(p - plan->phases)))
         return "done";

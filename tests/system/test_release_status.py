@@ -50,8 +50,11 @@ def test_the_chain_answers_before_the_start_and_at_each_point_after_it(stage, la
     lab.ok("release", "abort", "demo", "-m", "it burns", "--author", "olga")
     s.wait_back()
     table, said, code = chain(lab, "release", "status", "demo")
-    assert code == 11 and said["state"] == "rolled_back" and [table[t][0] for t in TASKS] == ["done"] * 3 + ["rolled_back", "ahead"]
-    assert table["DEPLOY-004"][1].startswith("because of olga: it burns; step 3 is production v4")
+    assert code == 11 and said["state"] == "rolled_back" and [table[t][0] for t in TASKS] == ["done"] * 2 + ["rolled_back"] * 2 + ["ahead"]
+    assert re.search(r"^because of olga: it burns; step 3 is production v4 \(20\S+Z\); the baseline is production v5 \(20\S+Z\)$", table["DEPLOY-004"][1]), table
+    assert re.search(r"^step 2 is staging v4 \(20\S+Z\); the baseline is staging v5 \(20\S+Z\); step 2 soaked", table["DEPLOY-003"][1]), table
+    assert "baseline" not in table["DEPLOY-001"][1] and "qa signed by quinn" in table["DEPLOY-001"][1]
+    assert [e["step"] for e in said["chain"][2]["evidence"]] == [2, "baseline"]
     s.to_production()
     s.wait("completed")
     table, said, code = chain(lab, "release", "status", "demo")

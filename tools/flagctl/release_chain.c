@@ -16,7 +16,23 @@ static bool is_in_phase(const json_t *phase, uint64_t step)
     return step >= first && step < first + number_of(phase, "steps");
 }
 
-/* What was signed, attested and changed for its steps. */
+/* Whether a change that takes a release back undoes one of `events`. */
+static bool undoes(const json_t *e, const json_t *events)
+{
+    const json_t *change;
+    size_t i;
+    if (strcmp(text_of(e, "event"), "changed") != 0 || strcmp(text_of(e, "step"), "baseline") != 0)
+        return false;
+    json_array_foreach(events, i, change)
+    {
+        if (strcmp(text_of(change, "event"), "changed") == 0 &&
+            strcmp(text_of(change, "env"), text_of(e, "env")) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What was signed, attested and changed for its steps, and set back. */
 static json_t *evidence_of(const json_t *phase, const json_t *log)
 {
     json_t *e, *out = json_array();
@@ -26,7 +42,7 @@ static json_t *evidence_of(const json_t *phase, const json_t *log)
         const char *event = text_of(e, "event");
         bool counts = strcmp(event, "signed") == 0 || strcmp(event, "attested") == 0 ||
                       strcmp(event, "changed") == 0;
-        if (counts && is_in_phase(phase, number_of(e, "step")))
+        if ((counts && is_in_phase(phase, number_of(e, "step"))) || undoes(e, out))
             json_array_append(out, e);
     }
     return out;
@@ -68,7 +84,10 @@ static void say_event(struct buf *cell, const json_t *e)
 {
     const char *time = text_of(e, "time"), *by = text_of(e, "by");
     part(cell);
-    if (strcmp(text_of(e, "event"), "changed") == 0)
+    if (strcmp(text_of(e, "step"), "baseline") == 0)
+        buf_printf(cell, "the baseline is %s v%" PRIu64 " (%s)", text_of(e, "env"),
+                   number_of(e, "version"), time);
+    else if (strcmp(text_of(e, "event"), "changed") == 0)
         buf_printf(cell, "step %" PRIu64 " is %s v%" PRIu64 " (%s)", number_of(e, "step"),
                    text_of(e, "env"), number_of(e, "version"), time);
     else if (strcmp(text_of(e, "event"), "signed") == 0)
