@@ -14,8 +14,9 @@ static bool other_yields(void *of, struct slice key, struct slice variant)
     struct others *o = of;
     hoist_flag *f = table_find(o->hoist, key, table_hash(key));
     const struct decoded *d;
-    if (o->stuck || o->depth == EVAL_REQUIRES_DEPTH_MAX || o->asked++ == EVAL_REQUIRES_MAX)
+    if (o->stuck || o->depth == EVAL_REQUIRES_DEPTH_MAX || o->asked == EVAL_REQUIRES_MAX)
         return false;
+    o->asked++;
     if (o->span) {
         d = span_cached(o->span, f);
         return d ? decided_as(d, o, variant) : span_decide_other(o->span, key, o, variant);

@@ -25,8 +25,10 @@ static bool yields(void *of, struct slice key, struct slice variant)
     struct asker *a = of;
     struct slice record;
     struct flag *f;
-    if (a->depth == EVAL_REQUIRES_DEPTH_MAX || a->asked++ == EVAL_REQUIRES_MAX ||
-        asker_find(a, key, &record) || record_decode(key, record, &f, NULL))
+    if (a->depth == EVAL_REQUIRES_DEPTH_MAX || a->asked == EVAL_REQUIRES_MAX)
+        return false;
+    a->asked++;
+    if (asker_find(a, key, &record) || record_decode(key, record, &f, NULL))
         return false;
     a->depth++;
     struct eval_result e = asker_eval(a, f, NULL);

@@ -163,6 +163,69 @@ static void flags_that_require_each_other_yield_otherwise(void **state)
     kit_remove(dir);
 }
 
+/* A flag that is on, and requires `count` flags PREFIX0, PREFIX1 … to be on; else it is `otherwise`. */
+static void put_demanding(struct kit_edits *e, const char *key, const char *prefix, int count,
+                          const char *otherwise)
+{
+    struct buf text = BUF_INIT(FLAG_RECORD_MAX);
+    buf_add_str(&text, "{'state': 'ENABLED', 'variants': {'on': true, 'off': false}, "
+                       "'defaultVariant': 'on'");
+    for (int i = 0; i < count; i++)
+        buf_printf(&text, "%s'%s%d': 'on'", i ? ", " : ", 'requires': {'flags': {", prefix, i);
+    if (count)
+        buf_printf(&text, "}, 'otherwise': '%s'}", otherwise);
+    buf_add_byte(&text, '}');
+    put(e, key, buf_str(&text));
+    buf_done(&text);
+}
+
+enum { LAYERS = 15, LAYER = 30 };
+
+/* Each flag of a layer requires all of the next one; and is on either way, so that no requirement that
+ * is not met ends the search. */
+static void put_layers(struct kit_edits *e)
+{
+    char key[32], below[32];
+    for (int layer = 0; layer < LAYERS; layer++)
+        for (int i = 0; i < LAYER; i++) {
+            snprintf(key, sizeof key, "layer%d.%d", layer, i);
+            snprintf(below, sizeof below, "layer%d.", layer + 1);
+            put_demanding(e, key, below, layer + 1 < LAYERS ? LAYER : 0, "on");
+        }
+}
+
+static void one_decision_looks_at_so_many_flags_and_at_no_more(void **state)
+{
+    char *dir = kit_dir(), key[32];
+    struct store *s = kit_store(dir);
+    struct kit_edits e = kit_edits();
+    (void)state;
+    put_layers(&e);
+    for (int i = 0; i <= EVAL_REQUIRES_MAX; i++) {
+        snprintf(key, sizeof key, "one.%d", i);
+        put(&e, key, "{'state': 'ENABLED', 'variants': {'on': true}, 'defaultVariant': 'on'}");
+    }
+    put_demanding(&e, "all", "one.", EVAL_REQUIRES_MAX, "off");
+    put_demanding(&e, "too.many", "one.", EVAL_REQUIRES_MAX + 1, "off");
+    kit_change(s, "production", &e);
+    alarm(20); /* who looks at all of them never comes to an end */
+    for (size_t o = 0; o < 3; o++) {
+        hoist *h = kit_hoist_with(dir, all_options[o]);
+        hoist_view *v;
+        OK(hoist_view_begin(h, &v));
+        for (int again = 0; again < 3; again++) {
+            assert_true(hoist_bool(h, "layer0.0", NULL, false));
+            assert_true(hoist_view_bool(v, "layer0.0", NULL, false));
+            assert_true(hoist_bool(h, "all", NULL, false));
+            assert_false(hoist_bool(h, "too.many", NULL, true));
+        }
+        hoist_close(h);
+    }
+    alarm(0);
+    store_close(s);
+    kit_remove(dir);
+}
+
 static void a_view_answers_each_context_at_its_version(void **state)
 {
     char *dir = kit_dir();
@@ -491,6 +554,7 @@ int main(void)
         cmocka_unit_test(a_rule_follows_changes_and_so_does_a_flag_that_loses_it),
         cmocka_unit_test(a_flag_that_requires_another_follows_both),
         cmocka_unit_test(flags_that_require_each_other_yield_otherwise),
+        cmocka_unit_test(one_decision_looks_at_so_many_flags_and_at_no_more),
         cmocka_unit_test(a_view_answers_each_context_at_its_version),
         cmocka_unit_test(a_rule_sees_the_host_that_evaluates),
         cmocka_unit_test(an_explanation_is_text_that_is_cut_like_others),

@@ -25,6 +25,43 @@ static void get_tells_value_definition_and_who_touched_it(void **state)
     told_done(&t);
 }
 
+enum { LAYERS = 15, LAYER = 30 };
+
+/* Each flag of a layer requires all of the next one; and is on either way, so that no requirement that
+ * is not met ends the search. */
+static void add_layers(struct buf *file)
+{
+    for (int layer = 0; layer < LAYERS; layer++)
+        for (int i = 0; i < LAYER; i++) {
+            buf_printf(file,
+                       "%s\"layer%d.%d\":{\"state\":\"ENABLED\",\"variants\":{\"on\":true,"
+                       "\"off\":false},\"defaultVariant\":\"on\"",
+                       layer || i ? "," : "", layer, i);
+            for (int n = 0; layer + 1 < LAYERS && n < LAYER; n++)
+                buf_printf(file, "%s\"layer%d.%d\":\"on\"", n ? "," : ",\"requires\":{\"flags\":{",
+                           layer + 1, n);
+            buf_add_str(file, layer + 1 < LAYERS ? "},\"otherwise\":\"on\"}}" : "}");
+        }
+}
+
+static void one_decision_looks_at_so_many_flags_and_at_no_more(void **state)
+{
+    struct kit *k = *state;
+    struct buf file = BUF_INIT(4 << 20);
+    buf_add_str(&file, "{\"flags\":{");
+    add_layers(&file);
+    buf_add_str(&file, "}}");
+    char *body = kit_file(buf_str(&file), "{\"env\":\"production\"}");
+    kit_do(k, "apply", body, "changed");
+    free(body);
+    buf_done(&file);
+    alarm(20); /* who looks at all of them never comes to an end */
+    struct told t = kit_ask(k, "get", "{\"key\":\"layer0.0\"}");
+    assert_true(json_is_true(json_object_get(t.body, "value")));
+    told_done(&t);
+    alarm(0);
+}
+
 static void a_flag_that_is_not_there_is_a_no_that_names_a_near_one(void **state)
 {
     struct kit *k = *state;
@@ -248,6 +285,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         T(get_tells_value_definition_and_who_touched_it),
+        T(one_decision_looks_at_so_many_flags_and_at_no_more),
         T(a_flag_that_is_not_there_is_a_no_that_names_a_near_one),
         T(an_unknown_environment_is_bad_input_that_lists_the_known),
         T(arguments_of_another_type_are_bad_input),
