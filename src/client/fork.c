@@ -9,6 +9,7 @@
 #include "client/source.h"
 #include "client/table.h"
 #include "client/watch.h"
+#include "store/lmdb_os.h"
 #include "usage/tally.h"
 
 static _Atomic uint64_t no_page = 1; /* stands for the page until there is one */
@@ -65,6 +66,7 @@ bool fork_init(void)
     void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return false;
+    lmdb_os_init(); /* its lock is taken under ours, and so has to be the later one in a fork, too */
     if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
         munmap(page, size);
         return false;

@@ -61,6 +61,11 @@ static void set_up(void)
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
+void lmdb_os_init(void)
+{
+    pthread_once(&once, set_up);
+}
+
 unsigned lmdb_os_forks(void)
 {
     return atomic_load_explicit(&forks, memory_order_relaxed);
@@ -68,7 +73,7 @@ unsigned lmdb_os_forks(void)
 
 void lmdb_os_add(struct lmdb_os *os, int lock_fd)
 {
-    pthread_once(&once, set_up);
+    lmdb_os_init();
     pthread_mutex_lock(&list_lock);
     os->lock_fd = lock_fd;
     os->next = list;
@@ -92,7 +97,7 @@ void lmdb_os_remove(struct lmdb_os *os)
 
 void lmdb_os_enter(struct lmdb_os *os)
 {
-    pthread_once(&once, set_up);
+    lmdb_os_init();
     current = os;
 }
 

@@ -22,6 +22,11 @@ struct lmdb_os {
     struct lmdb_os *next;
 };
 
+/* Once per process, and again harmless; the calls below do it themselves. Who opens environments under
+ * a lock that a fork handler takes calls this before pthread_atfork(): the handlers that were
+ * registered first take their locks last. */
+void lmdb_os_init(void);
+
 /*
  * Between enter and leave, LMDB's calls of this thread are for `os`: its id is what getpid answers,
  * and the descriptor that is locked becomes its lock_fd. mdb_env_create(), _open() and _close()

@@ -101,6 +101,35 @@ static inline struct store *kit_store(const char *dir)
     return s;
 }
 
+/* kit_store() in a process of its own, since a writer does not survive a fork: one that changes two
+ * flags for each `c` that is written to fds[1], and says so on fds[0]. It ends when fds[1] is closed. */
+static inline pid_t kit_writer(const char *dir, int fds[2])
+{
+    int pair[2];
+    char c;
+    assert_int_equal(pipe(pair), 0);
+    assert_int_equal(pipe(fds), 0);
+    int answer[2] = {pair[0], pair[1]};
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        close(fds[1]); /* so that the parent's closing it is the end */
+        struct store *s = kit_store(dir);
+        if (write(answer[1], "o", 1) == 1)
+            while (read(fds[0], &c, 1) == 1 && c == 'c') {
+                kit_set_number(s, "production", "flag.int", 43);
+                kit_set(s, "production", "flag.text", "bye");
+                if (write(answer[1], "d", 1) != 1)
+                    break;
+            }
+        store_close(s);
+        _exit(0);
+    }
+    assert_int_equal(read(answer[0], &c, 1), 1);
+    fds[0] = answer[0];
+    return pid;
+}
+
 static inline hoist *kit_hoist_with(const char *dir, unsigned options)
 {
     hoist *h = NULL;

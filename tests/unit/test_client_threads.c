@@ -131,41 +131,13 @@ static int read_in_child(void *arg)
     return 0;
 }
 
-/* The store is written in a process of its own: a writer does not survive a fork. */
-static pid_t writer_begin(const char *dir, int fds[2])
-{
-    int pair[2];
-    char c;
-    assert_int_equal(pipe(pair), 0);
-    assert_int_equal(pipe(fds), 0);
-    int answer[2] = {pair[0], pair[1]};
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        close(fds[1]); /* so that the parent's closing it is the end */
-        struct store *s = kit_store(dir);
-        if (write(answer[1], "o", 1) == 1)
-            while (read(fds[0], &c, 1) == 1 && c == 'c') {
-                kit_set_number(s, "production", "flag.int", 43);
-                kit_set(s, "production", "flag.text", "bye");
-                if (write(answer[1], "d", 1) != 1)
-                    break;
-            }
-        store_close(s);
-        _exit(0);
-    }
-    assert_int_equal(read(answer[0], &c, 1), 1);
-    fds[0] = answer[0];
-    return pid;
-}
-
 static void a_child_reads_with_what_it_inherited(void **state)
 {
     static const unsigned options[] = {0, HOIST_NO_THREAD};
     for (size_t i = 0; i < 2; i++) {
         char *dir = kit_dir(), c;
         int fds[2], pair[2], status;
-        pid_t writer = writer_begin(dir, fds);
+        pid_t writer = kit_writer(dir, fds);
         struct forked f = {.hoist = kit_hoist_with(dir, options[i])};
         f.flag = hoist_bind(f.hoist, "flag.int");
         assert_int_equal(hoist_flag_int(f.flag, NULL, 0), 42);
@@ -228,7 +200,7 @@ static void forking_while_others_read_hangs_nobody(void **state)
 #endif
     char *dir = kit_dir();
     int fds[2], status;
-    pid_t writer = writer_begin(dir, fds);
+    pid_t writer = kit_writer(dir, fds);
     struct shared s = {.hoist = kit_hoist(dir)};
     pthread_t threads[3];
     for (int t = 0; t < 3; t++)
@@ -293,7 +265,7 @@ static void a_program_may_exit_while_its_threads_read(void **state)
 {
     char *dir = kit_dir();
     int fds[2], status;
-    pid_t writer = writer_begin(dir, fds);
+    pid_t writer = kit_writer(dir, fds);
     struct shared s = {.hoist = kit_hoist(dir)};
     for (int i = 0; i < 20; i++)
         assert_int_equal(kit_in_child(exit_while_reading, &s), 0);
