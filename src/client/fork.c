@@ -19,7 +19,8 @@ static uint64_t last_token = 1;
 /* ------------------------------------------------------------------ around a fork */
 
 /* All locks are taken before and given up after, on both sides: so the child finds none that a
- * thread which it does not have has taken. */
+ * thread which it does not have has taken. The tally's comes last: readers take it, and liburcu's are
+ * not to be had until the readers whom the keeper waits for are through. */
 static void before_fork(void)
 {
     pthread_mutex_lock(&open_lock);
@@ -27,8 +28,8 @@ static void before_fork(void)
     for (struct source *s = sources; s; s = s->next)
         for (hoist *h = s->hoists; h; h = h->next)
             pthread_mutex_lock(&h->table_lock);
-    tally_before_fork();
     urcu_bp_before_fork();
+    tally_before_fork();
 }
 
 static void unlock_all(void)
@@ -42,15 +43,15 @@ static void unlock_all(void)
 
 static void after_fork_in_parent(void)
 {
-    urcu_bp_after_fork_parent();
     tally_after_fork_in_parent();
+    urcu_bp_after_fork_parent();
     unlock_all();
 }
 
 static void after_fork_in_child(void)
 {
-    urcu_bp_after_fork_child();
     tally_after_fork_in_child();
+    urcu_bp_after_fork_child();
     /* Readers of the parent held these, and are not here to let go. */
     for (struct source *s = sources; s; s = s->next)
         source_gate_renew(s);
