@@ -9,6 +9,15 @@
 
 /* ------------------------------------------------------------------ flags that are required */
 
+/* Whether it holds; others_hold() then looks at it once more. */
+static bool lean_on(struct others *o, const struct decoded *d)
+{
+    if (!decoded_holds(d, o->at) || o->seen_count == OTHERS_MAX)
+        return false;
+    o->seen[o->seen_count++] = d;
+    return true;
+}
+
 static bool other_yields(void *of, struct slice key, struct slice variant)
 {
     struct others *o = of;
@@ -22,11 +31,8 @@ static bool other_yields(void *of, struct slice key, struct slice variant)
         return d ? decided_as(d, o, variant) : span_decide_other(o->span, key, o, variant);
     }
     d = f ? atomic_load_explicit(&f->rest->decoded, memory_order_acquire) : NULL;
-    o->stuck = !d || !decoded_holds(d, o->at) || o->seen_count == OTHERS_MAX;
-    if (o->stuck)
-        return false;
-    o->seen[o->seen_count++] = d;
-    return decided_as(d, o, variant);
+    o->stuck = !d || (!o->last_known && !lean_on(o, d));
+    return !o->stuck && decided_as(d, o, variant);
 }
 
 bool others_hold(const struct others *o)

@@ -13,7 +13,8 @@ struct others {
     hoist *hoist;
     struct span *span; /* what is not cached is read in it; NULL: then there is no answer */
     const struct hoist_ctx *ctx;
-    uint64_t at; /* the transaction in which what is cached must hold */
+    uint64_t at;     /* the transaction in which what is cached must hold */
+    bool last_known; /* without a span: what is cached need not hold any more */
     uint32_t depth, asked;
     uint32_t seen_count;
     const struct decoded *seen[OTHERS_MAX]; /* without a span: to be looked at once more */

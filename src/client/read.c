@@ -295,21 +295,34 @@ bool answer_cached(hoist_flag *f, const struct ask *ask, uint64_t at, struct ans
     return ok;
 }
 
+/* From what is decoded, whether or not it still holds. False: of the flag, or of one that it requires,
+ * nothing is; then nothing is written. */
+static bool answer_outdated(hoist_flag *f, const struct ask *ask, struct answer *ret)
+{
+    hoist *h = f->rest->hoist;
+    if (!h->source->threaded)
+        return false;
+    const struct others fresh = {.hoist = h, .ctx = ask->ctx, .last_known = true};
+    struct others others = fresh;
+    grace_enter();
+    const struct decoded *d = atomic_load_explicit(&f->rest->decoded, memory_order_acquire);
+    if (d && d->flag->requires_count)
+        decide(d, &(struct ask){.key = ask->key, .ctx = ask->ctx}, &others, ret);
+    bool ok = d && !others.stuck;
+    others = fresh;
+    if (ok)
+        decide(d, ask, &others, ret);
+    grace_leave();
+    return ok;
+}
+
 /* The store cannot be read. What was last known is better than a fallback. */
 static void answer_last_known(const struct ask *ask, enum hoist_err why, struct answer *ret)
 {
     struct cell_entry e;
     hoist_flag *f = ask->flag;
-    if (f && f->rest->hoist->source->threaded) {
-        grace_enter();
-        struct decoded *d = atomic_load_explicit(&f->rest->decoded, memory_order_acquire);
-        struct others others = {.hoist = f->rest->hoist, .ctx = ask->ctx, .at = UINT64_MAX};
-        if (d)
-            decide(d, ask, &others, ret);
-        grace_leave();
-        if (d)
-            return;
-    }
+    if (f && answer_outdated(f, ask, ret))
+        return;
     if (why == HOIST_ENOTFOUND)
         answer_error(ret, HOIST_CODE_NOT_READY,
                      "there is no store to read, or it does not have the environment, yet");

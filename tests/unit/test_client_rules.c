@@ -226,6 +226,60 @@ static void one_decision_looks_at_so_many_flags_and_at_no_more(void **state)
     kit_remove(dir);
 }
 
+/* What the path leads to is a store without the environment, from which nothing can be read. */
+static void replace_by_nothing(const char *dir, char away[100])
+{
+    char *other = kit_dir();
+    struct store *empty = kit_open(other);
+    kit_set_bool(empty, "staging", "flag.bool", true);
+    store_close(empty);
+    snprintf(away, 100, "%s.away", dir);
+    assert_int_equal(rename(dir, away), 0);
+    assert_int_equal(rename(other, dir), 0);
+}
+
+static void what_was_last_known_of_flags_that_require_others_goes_on(void **state)
+{
+    char *dir = kit_dir(), away[100];
+    struct store *s = kit_store(dir);
+    hoist_ctx *ana = context("{'beta': true, 'email': 'ana@example.com'}"),
+              *bob = context("{'beta': true}");
+    struct hoist_result r;
+    (void)state;
+    set(s, "base", FOR_EXAMPLE);
+    set(s, "needs", NEEDS_BASE);
+    set(s, "more", "{'state': 'ENABLED', 'variants': {'on': true}, 'defaultVariant': 'on'}");
+    set(s, "needs.both",
+        "{" SWITCH ", 'metadata': {'owner': 'web'}, 'requires': "
+        "{'flags': {'base': 'on', 'more': 'on'}, 'otherwise': 'off'}}");
+    hoist *h = kit_hoist(dir);
+    assert_true(hoist_bool(h, "needs", ana, false));
+    assert_false(hoist_bool(h, "needs.both", bob, true)); /* `more` need not be looked at */
+    replace_by_nothing(dir, away);
+    WAIT_UNTIL(hoist_version(h) == 0, 1500);
+    for (int again = 0; again < 2; again++) {
+        assert_true(hoist_bool(h, "needs", ana, false));
+        assert_false(hoist_bool(h, "needs", bob, true));
+        assert_false(hoist_bool(h, "needs.both", bob, true));
+        /* Nothing is known of `more`: the fallback. */
+        assert_true(hoist_bool(h, "needs.both", ana, true));
+        assert_false(hoist_bool(h, "needs.both", ana, false));
+    }
+    assert_true(hoist_evaluate(h, "needs", ana, 0, &r, NULL, 0));
+    assert_string_equal(r.variant, "on");
+    assert_string_equal(r.metadata, "{\"owner\":\"web\"}");
+    assert_false(hoist_evaluate(h, "needs.both", ana, HOIST_BOOL, &r, NULL, 0));
+    assert_int_equal(r.code, HOIST_CODE_NOT_READY);
+    assert_string_equal(r.variant, "");
+    assert_int_equal(r.metadata_length, 0);
+    hoist_close(h);
+    hoist_ctx_free(ana);
+    hoist_ctx_free(bob);
+    store_close(s);
+    kit_remove(dir);
+    kit_remove(away);
+}
+
 static void a_view_answers_each_context_at_its_version(void **state)
 {
     char *dir = kit_dir();
@@ -555,6 +609,7 @@ int main(void)
         cmocka_unit_test(a_flag_that_requires_another_follows_both),
         cmocka_unit_test(flags_that_require_each_other_yield_otherwise),
         cmocka_unit_test(one_decision_looks_at_so_many_flags_and_at_no_more),
+        cmocka_unit_test(what_was_last_known_of_flags_that_require_others_goes_on),
         cmocka_unit_test(a_view_answers_each_context_at_its_version),
         cmocka_unit_test(a_rule_sees_the_host_that_evaluates),
         cmocka_unit_test(an_explanation_is_text_that_is_cut_like_others),
