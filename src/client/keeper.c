@@ -72,7 +72,7 @@ static void clean_up(void)
 {
     struct decoded *replaced = decoded_take_replaced();
     pthread_mutex_lock(&sources_lock);
-    bool left = sources_have_left();
+    bool left = sources_await();
     if (!left)
         mounts_sweep(); /* views may have ended */
     pthread_mutex_unlock(&sources_lock);
@@ -82,7 +82,7 @@ static void clean_up(void)
     decoded_free_list(replaced);
     if (left) {
         pthread_mutex_lock(&sources_lock);
-        sources_give_back(); /* nobody but this thread lets eras leave, so it is the same ones */
+        sources_give_back();
         pthread_mutex_unlock(&sources_lock);
     }
 }

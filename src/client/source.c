@@ -116,7 +116,7 @@ static void era_give_back(struct era *e)
 {
     e->mount->users--;
     e->mount = NULL;
-    e->leaving = false;
+    e->leaving = e->awaited = false;
 }
 
 /* Nothing that was decoded in another era than `now` may be trusted from here on. */
@@ -226,20 +226,20 @@ enum hoist_err source_why(const struct source *s)
                    why == HOIST_EACCES ? "; is this user in the store's group?" : "");
 }
 
-bool sources_have_left(void)
+bool sources_await(void)
 {
+    bool any = false;
     for (struct source *s = sources; s; s = s->next)
         for (struct era *e = s->eras; e; e = e->older)
-            if (e->leaving)
-                return true;
-    return false;
+            any |= e->awaited = e->leaving;
+    return any;
 }
 
 void sources_give_back(void)
 {
     for (struct source *s = sources; s; s = s->next)
         for (struct era *e = s->eras; e; e = e->older)
-            if (e->leaving)
+            if (e->awaited)
                 era_give_back(e);
     mounts_sweep();
 }
@@ -258,7 +258,7 @@ void sources_after_fork(void)
          * will put an end to that. */
         for (struct era *e = s->eras; e; e = e->older) {
             e->mount = NULL;
-            e->leaving = false;
+            e->leaving = e->awaited = false;
         }
         atomic_store(&s->era, NULL);
         tally_leave(&s->agent);

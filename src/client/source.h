@@ -30,6 +30,7 @@ struct mount {
 struct era {
     struct mount *mount; /* NULL once it is over and nobody can be reading in it */
     bool leaving;        /* it is over, and readers that were in it get the time to leave */
+    bool awaited;        /* it was over before the grace_wait() that the thread is in */
     struct words words;
     struct era *older;
 };
@@ -74,9 +75,10 @@ MUST_USE enum hoist_err source_look(struct source *s);
 /* Why there is nothing to read: ENOTFOUND, bare, or what kept the store from being opened. */
 MUST_USE enum hoist_err source_why(const struct source *s);
 
-/* Eras of threaded sources that are over: whether there are any; and, a grace_wait() later, the
- * giving back of those. Under sources_lock. */
-bool sources_have_left(void);
+/* Eras of threaded sources that are over: note them, and tell whether there are any; and, a
+ * grace_wait() later, give back those that were noted: others may have ended meanwhile. For the
+ * library's thread alone, under sources_lock. */
+bool sources_await(void);
 void sources_give_back(void);
 
 /* Close mounts that nobody uses any more. Under sources_lock. */

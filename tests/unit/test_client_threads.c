@@ -2,7 +2,11 @@
 #include "client_kit.h"
 
 #include <dirent.h>
+#include <semaphore.h>
 #include <sys/socket.h>
+
+#include "client/keeper.h"
+#include "client/source.h"
 
 struct shared {
     struct store *store;
@@ -92,6 +96,80 @@ static void readers_never_go_back_while_changes_land(void **state)
     hoist_close(s.hoist);
     store_close(s.store);
     kit_remove(dir);
+    (void)state;
+}
+
+/* ------------------------------------------------------------------ replaced stores */
+
+struct guest {
+    struct source *source;
+    sem_t come, go;
+};
+
+static void *stay_in_the_era(void *arg)
+{
+    struct guest *g = arg;
+    assert_non_null(source_enter(g->source));
+    sem_post(&g->come);
+    sem_wait(&g->go);
+    source_leave(g->source);
+    return NULL;
+}
+
+/* Put another store in the place of the one in `dir`, and have it found by opening it. */
+static hoist *replace(const char *dir, char away[100], int n)
+{
+    char *other = kit_dir();
+    struct store *s = kit_open(other);
+    kit_set_number(s, "production", "flag.int", n);
+    store_close(s);
+    snprintf(away, 100, "%s.away%d", dir, n);
+    assert_int_equal(rename(dir, away), 0);
+    assert_int_equal(rename(other, dir), 0);
+    hoist *h = kit_hoist(dir);
+    assert_int_equal(hoist_int(h, "flag.int", NULL, 0), n);
+    return h;
+}
+
+static bool is_over(struct era *e)
+{
+    pthread_mutex_lock(&sources_lock);
+    bool over = !e->mount;
+    pthread_mutex_unlock(&sources_lock);
+    return over;
+}
+
+static void what_is_replaced_while_the_keeper_waits_stays_until_its_readers_have_left(void **state)
+{
+    char *dir = kit_dir(), away[2][100];
+    store_close(kit_store(dir));
+    hoist *h[3] = {kit_hoist(dir)};
+    struct guest g = {.source = h[0]->source};
+    struct era *first = atomic_load(&g.source->era);
+    pthread_t thread;
+    sem_init(&g.come, 0, 0);
+    sem_init(&g.go, 0, 0);
+    assert_int_equal(pthread_create(&thread, NULL, stay_in_the_era, &g), 0);
+    sem_wait(&g.come);
+    h[1] = replace(dir, away[0], 1);
+    keeper_wake();
+    kit_sleep(200); /* it begins to wait for the guest */
+    struct era *second = source_enter(g.source);
+    assert_ptr_not_equal(second, first);
+    h[2] = replace(dir, away[1], 2);
+    assert_false(is_over(first));
+    sem_post(&g.go);
+    WAIT_UNTIL(is_over(first), 5000);
+    assert_false(is_over(second)); /* this thread is reading in it */
+    source_leave(g.source);
+    keeper_wake();
+    WAIT_UNTIL(is_over(second), 5000);
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 3; i++)
+        hoist_close(h[i]);
+    kit_remove(dir);
+    kit_remove(away[0]);
+    kit_remove(away[1]);
     (void)state;
 }
 
@@ -281,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thousand_threads_leave_no_reader_slots_behind),
         cmocka_unit_test(readers_never_go_back_while_changes_land),
+        cmocka_unit_test(what_is_replaced_while_the_keeper_waits_stays_until_its_readers_have_left),
         cmocka_unit_test(a_child_reads_with_what_it_inherited),
         cmocka_unit_test(forking_while_others_read_hangs_nobody),
         cmocka_unit_test(the_thread_lives_from_the_first_open_to_the_last_close),
