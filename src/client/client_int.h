@@ -63,7 +63,8 @@ struct hoist {
     uint32_t missing; /* flags in the table only because somebody asked for a key without one */
 
     _Atomic(hoist_view *) views[VIEWS_MAX];
-    _Atomic int watch_fd; /* -1: none yet */
+    hoist_view *dead_views; /* in a child: the parent's, until hoist_close(). Under open_lock */
+    _Atomic int watch_fd;   /* -1: none yet */
 };
 
 /* NULL means the first one. */

@@ -8,6 +8,7 @@
 #include "client/keeper.h"
 #include "client/source.h"
 #include "client/table.h"
+#include "client/view.h"
 #include "client/watch.h"
 #include "store/lmdb_os.h"
 #include "usage/tally.h"
@@ -89,6 +90,7 @@ static void mend(hoist *h)
 {
     cell_mend(&h->env_cell);
     table_each(h, mend_flag);
+    views_forget(h);
     watch_forget(h);
 }
 

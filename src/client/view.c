@@ -33,6 +33,7 @@ struct hoist_view {
     uint64_t token; /* of the process that began it */
     uint64_t version;
     int slot; /* in the hoist's views */
+    hoist_view *next_dead;
     struct arena arena;
     struct lent **lent; /* LENT_CHAINS lists by hash; NULL until the first */
 };
@@ -127,7 +128,7 @@ static void end(hoist_view *v)
 
 void hoist_view_end(hoist_view *v)
 {
-    if (!v)
+    if (!v || is_dead(v)) /* those are freed with their handle */
         return;
     atomic_store(&v->span.hoist->views[v->slot], NULL);
     end(v);
@@ -139,6 +140,21 @@ void views_end(hoist *h)
         hoist_view *v = atomic_exchange(&h->views[i], NULL);
         if (v)
             end(v);
+    }
+    for (hoist_view *v = h->dead_views, *next; v; v = next) {
+        next = v->next_dead;
+        end(v);
+    }
+}
+
+void views_forget(hoist *h)
+{
+    for (int i = 0; i < VIEWS_MAX; i++) {
+        hoist_view *v = atomic_exchange(&h->views[i], NULL);
+        if (!v)
+            continue;
+        v->next_dead = h->dead_views;
+        h->dead_views = v;
     }
 }
 

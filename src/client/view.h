@@ -7,4 +7,8 @@
 /* End all views of `h`. */
 void views_end(hoist *h);
 
+/* In a child: the parent's views hold no places here. Whoever has them may still read through them,
+ * which answers fallbacks, and end them. */
+void views_forget(hoist *h);
+
 #endif

@@ -113,6 +113,63 @@ static void the_65th_view_is_told_to_come_again(void **state)
     (void)state;
 }
 
+enum { INHERITED = 64 };
+
+struct inherited {
+    hoist *hoist;
+    hoist_view *views[INHERITED];
+};
+
+static int begin_64_more(void *arg)
+{
+    struct inherited *i = arg;
+    hoist_view *views[64], *more;
+    for (int n = 0; n < 32; n++)
+        hoist_view_end(i->views[n]);
+    for (int n = 0; n < 64; n++)
+        if (hoist_view_begin(i->hoist, &views[n]))
+            return 1;
+    for (int n = 32; n < INHERITED; n++) {
+        if (hoist_view_int(i->views[n], "flag.int", NULL, 7) != 7)
+            return 2;
+        hoist_view_end(i->views[n]);
+    }
+    if (hoist_view_begin(i->hoist, &more) != HOIST_EAGAIN) /* those took no place away */
+        return 3;
+    for (int n = 0; n < 64; n++)
+        if (hoist_view_int(views[n], "flag.int", NULL, 7) != 42)
+            return 4;
+    for (int n = 0; n < 32; n++)
+        hoist_view_end(views[n]);
+    hoist_close(i->hoist);
+    return 0;
+}
+
+static int begin_64_in_a_child_of_the_child(void *arg)
+{
+    struct inherited *i = arg;
+    hoist_view *own;
+    if (hoist_view_begin(i->hoist, &own))
+        return 5;
+    return kit_in_child(begin_64_more, arg);
+}
+
+static void a_childs_views_have_all_the_places(void **state)
+{
+    char *dir = kit_dir();
+    store_close(kit_store(dir));
+    struct inherited i = {.hoist = kit_hoist(dir)};
+    for (int n = 0; n < INHERITED; n++)
+        OK(hoist_view_begin(i.hoist, &i.views[n]));
+    assert_int_equal(kit_in_child(begin_64_more, &i), 0);
+    assert_int_equal(kit_in_child(begin_64_in_a_child_of_the_child, &i), 0);
+    for (int n = 0; n < INHERITED; n++)
+        assert_int_equal(hoist_view_int(i.views[n], "flag.int", NULL, 0), 42);
+    hoist_close(i.hoist);
+    kit_remove(dir);
+    (void)state;
+}
+
 /* ------------------------------------------------------------------ under load */
 
 enum { FLAGS = 8, CHANGES = 4000 };
@@ -198,6 +255,7 @@ int main(void)
         cmocka_unit_test(a_view_shows_one_version),
         cmocka_unit_test(lent_text_stays_until_the_view_ends),
         cmocka_unit_test(the_65th_view_is_told_to_come_again),
+        cmocka_unit_test(a_childs_views_have_all_the_places),
         cmocka_unit_test(no_view_mixes_two_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
