@@ -3,6 +3,9 @@
  * Twice a second it looks whether a store was replaced, and opens the new one; it frees what
  * readers cannot hold any more; it wakes those who wait on a hoist_watch_fd(). It never holds up a
  * reader, and no reader waits for it. All signals are blocked in it.
+ *
+ * While it cannot be started, slow reads look after the store and try to start it, once a second;
+ * what was replaced stays open until it runs.
  */
 #ifndef CLIENT_KEEPER_H
 #define CLIENT_KEEPER_H

@@ -29,7 +29,7 @@ static void look_after(struct source *s, bool now)
     if (pthread_mutex_trylock(&sources_lock) == 0) {
         if (s->threaded)
             keeper_start(); /* it could not be started before */
-        else if (source_look(s))
+        if (!(s->threaded && keeper_running()) && source_look(s))
             err_clear(); /* it is tried again, and this read can do without */
         pthread_mutex_unlock(&sources_lock);
     }

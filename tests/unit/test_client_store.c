@@ -1,6 +1,11 @@
 /* Stores that are absent, half-made, broken, replaced or rotated away. */
 #include "client_kit.h"
 
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+
+#include "client/keeper.h"
+
 static void all_answer_fallbacks(hoist *h)
 {
     char buf[8];
@@ -210,6 +215,43 @@ static void without_counters_every_read_is_cold_and_right(void **state)
     (void)state;
 }
 
+static _Atomic bool no_eventfd;
+
+/* The library's thread is not started without one. */
+int eventfd(unsigned count, int flags)
+{
+    if (atomic_load(&no_eventfd)) {
+        errno = EMFILE;
+        return -1;
+    }
+    return (int)syscall(SYS_eventfd2, count, flags);
+}
+
+static void without_its_thread_a_handle_finds_its_store_all_the_same(void **state)
+{
+    char *dir = kit_dir(), *other = kit_dir(), away[100];
+    snprintf(away, sizeof away, "%s.away", dir);
+    hoist *h = NULL;
+    atomic_store(&no_eventfd, true);
+    IS(hoist_open(&h, dir, "production"), HOIST_ENOTFOUND);
+    assert_false(keeper_running());
+    store_close(kit_store(dir));
+    WAIT_UNTIL(hoist_int(h, "flag.int", NULL, 0) == 42, 3000);
+    struct store *s = kit_open(other);
+    kit_set_number(s, "production", "flag.int", 43);
+    store_close(s);
+    assert_int_equal(rename(dir, away), 0);
+    assert_int_equal(rename(other, dir), 0);
+    WAIT_UNTIL(hoist_version(h) && hoist_int(h, "flag.int", NULL, 0) == 43, 3000);
+    assert_false(keeper_running());
+    atomic_store(&no_eventfd, false);
+    WAIT_UNTIL(hoist_version(h) && keeper_running(), 3000);
+    hoist_close(h);
+    kit_remove(dir);
+    kit_remove(away);
+    (void)state;
+}
+
 static void two_handles_share_a_store(void **state)
 {
     char *dir = kit_dir(), other[100];
@@ -270,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_replaced_directory_is_noticed),
         cmocka_unit_test(a_rotation_is_survived),
         cmocka_unit_test(without_counters_every_read_is_cold_and_right),
+        cmocka_unit_test(without_its_thread_a_handle_finds_its_store_all_the_same),
         cmocka_unit_test(two_handles_share_a_store),
         cmocka_unit_test(the_directory_is_found_again_after_chdir),
     };
