@@ -98,8 +98,11 @@ typedef struct hoist_ctx hoist_ctx;   /* who is asking; NULL: nobody in particul
  *          is a working handle: as soon as the store is there, its reads find it.
  * Errors:  ENOTFOUND  there is no such store, or no such environment in it, yet
  *          EACCES     this user may not read the store (is it in the store's group?)
+ *          EAGAIN     all the store's places for readers are taken
  *          ECORRUPT, EVERSION, EIO, EBUSY  the store cannot be read: hoist_last_error() says why
- *          ENOMEM, EINVAL  *ret is NULL, which every function here takes and answers fallbacks for
+ *          EINVAL     `dir` or `env` cannot be one's name, or `dir` is on a network filesystem
+ *          ENOMEM
+ *          On these two *ret is NULL, which every function here takes and answers fallbacks for.
  * Threads: the first open of a process starts one thread of the library's own (signals blocked); it
  *          notices a replaced store within a second, and ends with the last close.
  */

@@ -170,8 +170,14 @@ static enum hoist_err open_handle(hoist **ret, const char *dir, struct store *le
         hoist_free(h);
         return err;
     }
+    if (!err)
+        err = check_env(h);
+    if (err == HOIST_ENOMEM || err == HOIST_EINVAL) {
+        hoist_close(h);
+        return err;
+    }
     *ret = h;
-    return err ? err : check_env(h);
+    return err;
 }
 
 enum hoist_err hoist_open_with(hoist **ret, const char *dir, const char *env, unsigned options)

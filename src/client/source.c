@@ -327,10 +327,6 @@ enum hoist_err source_open(const char *dir, struct store *lent, bool threaded, s
     pthread_mutex_unlock(&sources_lock);
     if (err == HOIST_ENOTFOUND)
         err = err_set(err, "there is no store in %s (yet); does hoistd run on this host?", dir);
-    if (err == HOIST_ENOMEM && *ret) {
-        source_close(*ret);
-        *ret = NULL;
-    }
     return err;
 }
 

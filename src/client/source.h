@@ -64,7 +64,8 @@ static inline bool era_is_retired(const struct era *e)
 
 /* The source of directory `dir`, opened if there is a store; under open_lock. `lent`, unless NULL,
  * is the store there that the program itself has open, and keeps open for longer than the source.
- * *ret is NULL on ENOMEM and EINVAL only. */
+ * *ret is NULL when there was no memory for it or `dir` is too long; on any other error it is to be
+ * closed like one that has a store. */
 MUST_USE enum hoist_err source_open(const char *dir, struct store *lent, bool threaded,
                                     struct source **ret);
 void source_close(struct source *s);

@@ -1,10 +1,12 @@
 /* Stores that are absent, half-made, broken, replaced or rotated away. */
 #include "client_kit.h"
 
+#include <linux/magic.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 
 #include "client/keeper.h"
+#include "store/files.h"
 
 static void all_answer_fallbacks(hoist *h)
 {
@@ -81,6 +83,27 @@ static void a_store_that_is_none_answers_fallbacks(void **state)
     all_answer_fallbacks(h);
     hoist_close(h);
     (void)state;
+}
+
+static void a_store_on_a_network_filesystem_gives_no_handle(void **state)
+{
+    static const unsigned options[] = {0, HOIST_NO_THREAD};
+    char *dir = kit_dir();
+    (void)state;
+    store_close(kit_store(dir));
+    for (size_t i = 0; i < 2; i++) {
+        hoist *h = (hoist *)dir;
+        files_set_fs_type(NFS_SUPER_MAGIC);
+        IS(hoist_open_with(&h, dir, "production", options[i]), HOIST_EINVAL);
+        assert_null(h);
+        assert_non_null(strstr(hoist_last_error(), "network filesystem (NFS)"));
+        all_answer_fallbacks(h);
+        files_set_fs_type(0);
+        h = kit_hoist_with(dir, options[i]);
+        assert_int_equal(hoist_int(h, "flag.int", NULL, 0), 42);
+        hoist_close(h);
+    }
+    kit_remove(dir);
 }
 
 static void reading_goes_on_when_the_writer_is_gone_and_the_directory_too(void **state)
@@ -308,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_store_yet_answers_fallbacks_until_it_is_there),
         cmocka_unit_test(a_store_that_is_none_answers_fallbacks),
+        cmocka_unit_test(a_store_on_a_network_filesystem_gives_no_handle),
         cmocka_unit_test(reading_goes_on_when_the_writer_is_gone_and_the_directory_too),
         cmocka_unit_test(a_replaced_directory_is_noticed),
         cmocka_unit_test(a_rotation_is_survived),
