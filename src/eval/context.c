@@ -68,12 +68,18 @@ static bool is_at(const struct hoist_ctx *c, uint32_t i, struct slice name)
     return i < c->count && slice_eq(c->attributes[i].name, name);
 }
 
+static enum hoist_err check_count(uint32_t count)
+{
+    return count <= CTX_ATTRIBUTES_MAX
+               ? HOIST_OK
+               : err_set(HOIST_ELIMIT, "a context has %d attributes at most", CTX_ATTRIBUTES_MAX);
+}
+
 static enum hoist_err make_room(struct hoist_ctx *c)
 {
-    if (c->count < c->cap)
-        return HOIST_OK;
-    if (c->count == CTX_ATTRIBUTES_MAX)
-        return err_set(HOIST_ELIMIT, "a context has %d attributes at most", CTX_ATTRIBUTES_MAX);
+    enum hoist_err err = check_count(c->count + 1);
+    if (err || c->count < c->cap)
+        return err;
     uint32_t cap = c->cap ? 2 * c->cap : 8;
     struct attribute *grown = mem_realloc(c->attributes, cap * sizeof *grown);
     if (!grown)
@@ -123,6 +129,18 @@ void ctx_unset(struct hoist_ctx *c, struct slice name)
 
 /* ------------------------------------------------------------------ from JSON */
 
+/* How many attributes there are of both together, counting those of one name once. */
+static uint32_t count_both(const struct hoist_ctx *c, const struct hoist_ctx *with)
+{
+    uint32_t count = c->count;
+    for (uint32_t i = 0, j = 0; j < with->count; j++) {
+        while (i < c->count && slice_cmp(c->attributes[i].name, with->attributes[j].name) < 0)
+            i++;
+        count += !is_at(c, i, with->attributes[j].name);
+    }
+    return count;
+}
+
 /* All of `with` into `c`: what there is of both is freed or taken over. */
 static enum hoist_err take_over(struct hoist_ctx *c, struct hoist_ctx *with)
 {
@@ -132,16 +150,14 @@ static enum hoist_err take_over(struct hoist_ctx *c, struct hoist_ctx *with)
         return HOIST_OK;
     }
     struct hoist_ctx both = {0};
-    enum hoist_err err = HOIST_OK;
-    uint32_t room = c->count + with->count;
-    both.attributes = mem_alloc(room * sizeof *both.attributes);
-    both.cap = room;
-    if (!both.attributes)
-        err = err_set(HOIST_ENOMEM, "out of memory");
-    else if (room > CTX_ATTRIBUTES_MAX)
-        err = err_set(HOIST_ELIMIT, "a context has %d attributes at most", CTX_ATTRIBUTES_MAX);
+    both.cap = count_both(c, with);
+    enum hoist_err err = check_count(both.cap);
+    if (!err) {
+        both.attributes = mem_alloc(both.cap * sizeof *both.attributes);
+        if (!both.attributes)
+            err = err_set(HOIST_ENOMEM, "out of memory");
+    }
     if (err) {
-        mem_free(both.attributes);
         ctx_done(with);
         return err;
     }

@@ -579,6 +579,48 @@ static void a_context_holds_so_many_attributes(void **state)
     hoist_ctx_free(c);
 }
 
+/* The attributes FROM to UNTIL - 1, all of them VALUE. */
+static enum hoist_err set_attributes(hoist_ctx *c, int from, int until, int value)
+{
+    struct buf text = BUF_INIT(1 << 20);
+    for (int i = from; i < until; i++)
+        buf_printf(&text, "%s\"%d\":%d", i > from ? "," : "{", i, value);
+    buf_add_byte(&text, '}');
+    enum hoist_err err = hoist_ctx_set_json(c, buf_str(&text));
+    buf_done(&text);
+    return err;
+}
+
+static void an_attribute_that_is_set_again_is_counted_once(void **state)
+{
+    hoist_ctx *c = hoist_ctx_new();
+    (void)state;
+    OK(set_attributes(c, 0, 3000, 1));
+    OK(set_attributes(c, 0, 3000, 2));
+    assert_int_equal(c->count, 3000);
+    OK(set_attributes(c, 1000, CTX_ATTRIBUTES_MAX, 3));
+    assert_int_equal(c->count, CTX_ATTRIBUTES_MAX);
+    IS(set_attributes(c, CTX_ATTRIBUTES_MAX, CTX_ATTRIBUTES_MAX + 1, 4), HOIST_ELIMIT);
+    assert_int_equal(ctx_find(c, SLICE("999"))->number, 2);
+    assert_int_equal(ctx_find(c, SLICE("1000"))->number, 3);
+    for (uint32_t i = 1; i < c->count; i++)
+        assert_true(slice_cmp(c->attributes[i - 1].name, c->attributes[i].name) < 0);
+
+    /* Also one by one, where there is room for more than may be. */
+    hoist_ctx_clear(c);
+    OK(set_attributes(c, 0, 1, 1));
+    OK(set_attributes(c, 0, 3000, 1));
+    char name[16];
+    for (int i = 3000; i < CTX_ATTRIBUTES_MAX; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        OK(hoist_ctx_set_bool(c, name, true));
+    }
+    IS(hoist_ctx_set_bool(c, "more", true), HOIST_ELIMIT);
+    OK(hoist_ctx_set_bool(c, "17", true));
+    assert_int_equal(c->count, CTX_ATTRIBUTES_MAX);
+    hoist_ctx_free(c);
+}
+
 static void memory_may_run_out_anywhere_while_a_context_is_made(void **state)
 {
     (void)state;
@@ -619,6 +661,7 @@ int main(void)
         cmocka_unit_test(a_context_is_set_changed_and_emptied),
         cmocka_unit_test(what_is_no_context_is_refused_and_changes_nothing),
         cmocka_unit_test(a_context_holds_so_many_attributes),
+        cmocka_unit_test(an_attribute_that_is_set_again_is_counted_once),
         cmocka_unit_test(memory_may_run_out_anywhere_while_a_context_is_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
