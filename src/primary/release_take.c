@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "flag/edit.h"
 #include "primary/command_int.h"
 #include "primary/releases.h"
@@ -215,31 +216,39 @@ static enum hoist_err put_flags(const struct release *r, const struct release_wo
     return HOIST_OK;
 }
 
-/* Set the flags of one environment as `step` has them, and put down which version that is. */
+/* The edits that set the flags of one environment as `step` has them; plan_done(), come what may. */
+static enum hoist_err plan_move(const struct release *r, struct store_read *read, uint8_t index,
+                                uint32_t step, struct store_env *env, struct plan *plan)
+{
+    char name[STORE_ENV_NAME_MAX + 1];
+    env_name(r->plan, index, name);
+    plan_begin(plan, read, env);
+    enum hoist_err err = store_env_get(read, name, env);
+    if (err == HOIST_ENOTFOUND)
+        err = err_set(err, "there is no environment %s", name);
+    return err ? err : plan_flags(r, index, step, plan);
+}
+
+/* Set them so, and put down which version that is. */
 static enum hoist_err move_flags(struct release *r, const struct release_work *work, uint8_t index,
                                  uint32_t step)
 {
-    char name[STORE_ENV_NAME_MAX + 1];
     struct store_env env;
     struct plan plan;
     struct release_effects fx;
     struct store_read *read = store_write_read(work->w);
-    env_name(r->plan, index, name);
-    enum hoist_err err = store_env_get(read, name, &env);
-    if (err)
-        return err;
-    plan_begin(&plan, read, &env);
-    err = plan_flags(r, index, step, &plan);
+    enum hoist_err err = plan_move(r, read, index, step, &env, &plan);
     if (!err && plan.count > 0)
         err = put_flags(r, work, index, step, &env, &plan);
     plan_done(&plan);
+    if (err)
+        return err;
     struct release_event done = release_event_now(RELEASE_CHANGED, work->wall_ms);
     done.step = step;
     done.env = index;
     done.version = env.head;
     memcpy(done.bound.plan, r->plan->hash, HASH_SIZE);
-    if (!err)
-        err = release_definitions(r->plan, read, done.bound.definitions);
+    err = release_definitions(r->plan, read, done.bound.definitions);
     return err ? err : put_event(r, work->w, &done, &fx);
 }
 
@@ -269,18 +278,78 @@ static enum hoist_err put_restarted(struct release *r, const struct release_work
     return put_event(r, work->w, &e, &fx);
 }
 
+/* Of a step whose change cannot be made: whether somebody has to mend something first. */
+static bool is_for_people(enum hoist_err err)
+{
+    return err && err != HOIST_ENOMEM && err != HOIST_EIO;
+}
+
+static enum hoist_err try_change(const struct release *r, const struct release_work *work,
+                                 uint32_t step)
+{
+    struct store_env env;
+    struct plan plan;
+    if (r->no_room)
+        return err_set(HOIST_ENOSPC, "the store has no room for it");
+    enum hoist_err err =
+        plan_move(r, store_write_read(work->w), r->plan->steps[step].env, step, &env, &plan);
+    plan_done(&plan);
+    return err;
+}
+
+/* Whether the change can be made with which this round would begin a step, before any of it is put.
+ * The error's detail is for people. */
+static enum hoist_err try_step(const struct release *r, const struct release_work *work,
+                               const struct release_event *event)
+{
+    char said[RELEASE_SAID_SIZE];
+    struct release_record then = r->next;
+    struct release_effects fx;
+    release_step(r->plan, &then, event, &fx);
+    if (fx.deed != RELEASE_DO_CHANGE)
+        return HOIST_OK;
+    enum hoist_err err = try_change(r, work, fx.step);
+    if (!err)
+        return HOIST_OK;
+    release_say_step(r->plan, fx.step, said);
+    return err_prefix(err, "%s cannot begin", said);
+}
+
+/* It stands where it is and says why, until somebody has mended that and resumes it. */
+static enum hoist_err stand(struct release *r, const struct release_work *work,
+                            struct release_effects *ret)
+{
+    struct release_event held = release_event_now(RELEASE_HELD, work->wall_ms);
+    held.by = SLICE("hoist");
+    held.text = slice_str(err_last());
+    if (held.text.len > RELEASE_TEXT_MAX)
+        held.text.len = RELEASE_TEXT_MAX;
+    while (!text_utf8(held.text)) /* a character was cut in two */
+        held.text.len--;
+    enum hoist_err err = put_event(r, work->w, &held, ret);
+    work->answer->wrote |= !err;
+    return err;
+}
+
 enum hoist_err release_take(struct release *r, const struct release_work *work,
                             const struct release_event *event, struct release_effects *ret)
 {
     enum hoist_err err = put_restarted(r, work);
+    if (!err && event->kind == RELEASE_TICK) {
+        err = try_step(r, work, event);
+        if (is_for_people(err))
+            return stand(r, work, ret);
+    }
     if (!err)
         err = put_event(r, work->w, event, ret);
     if (err || ret->refused[0])
         return err;
     work->answer->wrote = true;
-    if (event->kind != RELEASE_TICK || ret->deed != RELEASE_DO_NOTHING)
-        r->due_ms = 0; /* what it is now is looked at at once */
-    return do_deed(r, work, ret);
+    err = do_deed(r, work, ret);
+    if (err == HOIST_ENOSPC && ret->deed == RELEASE_DO_CHANGE)
+        r->no_room = true; /* of which the next round tells, since this transaction will not stay */
+    r->is_due |= !err && (event->kind != RELEASE_TICK || ret->deed != RELEASE_DO_NOTHING);
+    return err;
 }
 
 /* ------------------------------------------------------------------ hosts */

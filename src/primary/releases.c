@@ -217,6 +217,7 @@ void releases_begin(struct releases *rs)
         r->next = r->record;
         r->next_sequence = r->sequence;
         r->next_yielded = r->yielded;
+        r->is_due = false;
         memset(r->next_verdicts, 0, sizeof r->next_verdicts);
         buf_clear(&r->lines);
         if (!r->is_new)
@@ -272,7 +273,9 @@ void releases_committed(struct releases *rs)
         r->sequence = r->next_sequence;
         r->yielded = r->next_yielded;
         add_verdicts(r);
-        r->is_new = r->was_read = false;
+        if (r->is_due)
+            r->due_ms = 0;
+        r->is_new = r->was_read = r->is_due = r->no_room = false;
     }
     pthread_mutex_unlock(&rs->lock);
     for (uint32_t i = 0; i < rs->count; i++)

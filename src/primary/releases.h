@@ -51,6 +51,8 @@ struct release {
 
     int64_t due_ms; /* when the next round is to begin; clock_mono_ms() */
     bool asked;     /* a round has begun, and has no answers yet */
+    bool is_due;    /* once the transaction under way is committed: at once */
+    bool no_room;   /* a step's change did not fit into the store */
     struct release_yield yielded, next_yielded;
 
     uint32_t readers; /* who has borrowed it; under the lock, as is … */
@@ -117,8 +119,9 @@ MUST_USE enum hoist_err releases_start(struct releases *rs, const struct release
                                        const struct release_event *event,
                                        struct release_effects *ret);
 
-/* Take an event: put its row, and do what it brings about. refused in *ret: it was not put. On error the
- * transaction may hold a part of it, and is to be aborted. */
+/* Take an event: put its row, and do what it brings about. refused in *ret: it was not put. A round that would
+ * begin a step whose change cannot be made is not put either, but that the release is held, and why. On
+ * error the transaction may hold a part of it, and is to be aborted. */
 MUST_USE enum hoist_err release_take(struct release *r, const struct release_work *work,
                                      const struct release_event *event,
                                      struct release_effects *ret);

@@ -1,6 +1,7 @@
 /* Releases when things fail: memory, room, rows that are damaged, plans that cannot be read; and many of them. */
 #include "stage_kit.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 #include "store/write_int.h"
@@ -368,6 +369,17 @@ static void reopen(struct stage *s, uint64_t quota_bytes)
     assert_int_equal(releases_open(s->kit->store, &s->releases), HOIST_OK);
 }
 
+static void is_held_by_hoist(struct stage *s, const char *words)
+{
+    json_t *v = status_of(s);
+    assert_string_equal(kit_text(v, "state"), "holding");
+    json_decref(v);
+    assert_string_equal(demo(s)->record.holder, "hoist");
+    if (!strstr(demo(s)->record.reason, words))
+        print_error("reason: %s\n", demo(s)->record.reason);
+    assert_non_null(strstr(demo(s)->record.reason, words));
+}
+
 static void a_full_store_keeps_it_where_it_is_and_not_from_going_back(void **state)
 {
     struct stage *s = *state;
@@ -387,6 +399,11 @@ static void a_full_store_keeps_it_where_it_is_and_not_from_going_back(void **sta
     assert_int_equal(err, HOIST_ENOSPC);
     is_at(s, "live", 2);
     all_as(s, "production", false);
+    demo(s)->due_ms = 12345;
+    yield_more(s, "staging", 10);
+    rounds(s, 1);
+    assert_int_equal(demo(s)->due_ms, 12345);
+    is_held_by_hoist(s, "cannot begin: the store has no room for it");
     struct release_record before = demo(s)->record;
     restart(s);
     assert_memory_equal(&demo(s)->record, &before, sizeof before);
@@ -394,6 +411,65 @@ static void a_full_store_keeps_it_where_it_is_and_not_from_going_back(void **sta
     all_as(s, "staging", false);
     rounds(s, 1);
     is_at(s, "rolled_back", 2);
+}
+
+/* ------------------------------------------------------------------ a step that cannot be made */
+
+static const char requires_g[] =
+    "{\"flags\":{\"a.enabled\":{\"state\":\"ENABLED\",\"variants\":{\"on\":true,\"off\":false},"
+    "\"defaultVariant\":\"off\",\"requires\":{\"flags\":{\"g\":\"on\"},\"otherwise\":\"off\"}}}}";
+
+/* Flag a.enabled of production requires g, which is not there any more. */
+static void lose_what_is_required(struct stage *s)
+{
+    char before[32];
+    snprintf(before, sizeof before, "%" PRIu64, kit_env(s->kit, "production").head);
+    tell_ok(s, "set", "ana",
+            json_pack("{s:s,s:s,s:s}", "env", "production", "key", "g", "value", "on"));
+    tell_ok(s, "apply", "ana", json_pack("{s:s,s:s}", "env", "production", "file", requires_g));
+    tell_ok(s, "release_start", "mara", start_body());
+    tell_ok(s, "rollback", "olga",
+            json_pack("{s:s,s:s,s:s}", "env", "production", "key", "g", "to", before));
+}
+
+static void a_step_that_cannot_be_made_stands_and_says_why(void **state)
+{
+    struct stage *s = *state;
+    lose_what_is_required(s);
+    sign_all(s);
+    reach(s, "live", 2);
+    for (int i = 0; i < 30 && !demo(s)->record.holder[0]; i++)
+        rounds(s, 1);
+    is_at(s, "live", 2);
+    is_held_by_hoist(s, "step 3 of 4, production: 10% of production cannot begin: "
+                        "flag 'a.enabled' requires flag 'g'");
+    all_as(s, "production", false);
+    uint32_t rows = rows_of(s, 1);
+    demo(s)->due_ms = 12345;
+    rounds(s, 1);
+    assert_int_equal(demo(s)->due_ms, 12345); /* at the ordinary interval, … */
+    assert_int_equal(rows_of(s, 1), rows + 1);
+    restart(s);
+    is_held_by_hoist(s, "cannot begin");
+    tell_ok(s, "set", "ana",
+            json_pack("{s:s,s:s,s:s}", "env", "production", "key", "g", "value", "on"));
+    tell_ok(s, "release_resume", "olga", json_pack("{s:s}", "release", "demo"));
+    reach(s, "live", 3); /* … and on, once that is mended */
+    all_as(s, "production", true);
+}
+
+static void a_step_that_cannot_be_made_goes_back_like_any(void **state)
+{
+    struct stage *s = *state;
+    lose_what_is_required(s);
+    sign_all(s);
+    reach(s, "live", 2);
+    for (int i = 0; i < 30 && !demo(s)->record.holder[0]; i++)
+        rounds(s, 1);
+    is_held_by_hoist(s, "cannot begin");
+    tell_ok(s, "release_abort", "olga", say("demo", "no"));
+    reach(s, "rolled_back", 2);
+    all_as(s, "staging", false);
 }
 
 /* ------------------------------------------------------------------ damage */
@@ -593,6 +669,8 @@ int main(void)
         RELEASE_TEST(verdicts_of_a_round_that_was_not_committed_count_once),
         RELEASE_TEST(any_allocation_may_fail_from_the_start_to_the_end),
         RELEASE_TEST(a_full_store_keeps_it_where_it_is_and_not_from_going_back),
+        RELEASE_TEST(a_step_that_cannot_be_made_stands_and_says_why),
+        RELEASE_TEST(a_step_that_cannot_be_made_goes_back_like_any),
         RELEASE_TEST(a_damaged_row_costs_one_release_and_not_the_others),
         RELEASE_TEST(a_damaged_plan_costs_no_release_before_it),
         RELEASE_TEST(a_plan_that_cannot_be_read_any_more_costs_its_release_alone),
