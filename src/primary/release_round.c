@@ -185,7 +185,7 @@ enum hoist_err release_take_round(struct releases *rs, const struct release_work
     struct release *r = releases_by_id(rs, round->id);
     if (!r)
         return HOIST_OK;
-    r->asked = false;
+    r->asked_ms = 0;
     if (r->next.state == RELEASE_ENDED)
         return HOIST_OK;
     releases_count_standing(rs, r);

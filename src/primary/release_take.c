@@ -345,10 +345,13 @@ enum hoist_err release_take(struct release *r, const struct release_work *work,
     if (err || ret->refused[0])
         return err;
     work->answer->wrote = true;
+    uint64_t sequence = r->next_sequence;
     err = do_deed(r, work, ret);
     if (err == HOIST_ENOSPC && ret->deed == RELEASE_DO_CHANGE)
         r->no_room = true; /* of which the next round tells, since this transaction will not stay */
-    r->is_due |= !err && (event->kind != RELEASE_TICK || ret->deed != RELEASE_DO_NOTHING);
+    bool is_done = r->next_sequence > sequence;
+    bool is_ready = r->next.state == RELEASE_MOVING && r->next.unmet == 0; /* but for a round */
+    r->is_due |= is_done || (is_ready && event->kind != RELEASE_TICK);
     return err;
 }
 

@@ -269,12 +269,14 @@ void releases_committed(struct releases *rs)
         if (r->next_sequence == r->sequence)
             continue;
         count_detected(rs, r);
+        if (r->is_due)
+            r->due_ms = 0;
+        if (r->next.state != r->record.state)
+            r->asked_ms = 0; /* the answers of guards do not matter any more */
         r->record = r->next;
         r->sequence = r->next_sequence;
         r->yielded = r->next_yielded;
         add_verdicts(r);
-        if (r->is_due)
-            r->due_ms = 0;
         r->is_new = r->was_read = r->is_due = r->no_room = false;
     }
     pthread_mutex_unlock(&rs->lock);

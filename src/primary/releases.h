@@ -49,10 +49,10 @@ struct release {
     uint64_t stood_ms[RELEASE_CONDITIONS];  /* stood still, by what was unmet; likewise */
     int64_t counted_ms;                     /* up to when that is; 0: no round yet */
 
-    int64_t due_ms; /* when the next round is to begin; clock_mono_ms() */
-    bool asked;     /* a round has begun, and has no answers yet */
-    bool is_due;    /* once the transaction under way is committed: at once */
-    bool no_room;   /* a step's change did not fit into the store */
+    int64_t due_ms;   /* when the next round is to begin; clock_mono_ms() */
+    int64_t asked_ms; /* when the round began that has no answers yet; 0: there is none */
+    bool is_due;      /* once the transaction under way is committed: at once */
+    bool no_room;     /* a step's change did not fit into the store */
     struct release_yield yielded, next_yielded;
 
     uint32_t readers; /* who has borrowed it; under the lock, as is … */

@@ -169,7 +169,7 @@ static void begin_round(struct primary *p, struct release *r, int64_t now_ms)
     j->round->id = r->id;
     j->round->step = at->step;
     j->round->asked = at->state == RELEASE_MOVING ? r->plan->steps[at->step].guards : 0;
-    r->asked = true;
+    r->asked_ms = now_ms;
     ask_guards(p, r->plan, j);
 }
 
@@ -192,7 +192,7 @@ void releasing_tick(struct primary *p)
     int64_t now_ms = clock_mono_ms();
     rolls_clear(releases_rolls(p->releases));
     for (uint32_t n = 0; (r = releases_nth(p->releases, n)); n++) {
-        bool waits = r->asked && now_ms < r->due_ms + LOST_MS;
+        bool waits = r->asked_ms && now_ms < r->asked_ms + LOST_MS;
         if (r->record.state == RELEASE_ENDED || waits)
             continue;
         if (now_ms >= r->due_ms || is_back(p, r))

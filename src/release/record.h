@@ -51,7 +51,7 @@ struct release_guard_record {
     double value;
     uint64_t blind_ms; /* for so long neither PASS nor FAIL */
     uint32_t verdict;  /* the last; 0: not asked yet */
-    uint32_t fails;    /* FAIL so often since the last PASS */
+    uint32_t fails;    /* FAIL in so many rounds since the last PASS, those that came early apart */
 };
 
 struct release_check_record {
@@ -70,7 +70,7 @@ struct release_record {
     uint32_t cause; /* enum release_cause */
     uint32_t cause_of;
     int64_t started_ms, step_ms, ended_ms; /* by the wall clock */
-    uint64_t boot, boot_ms;                /* of the last round */
+    uint64_t boot, boot_ms;                /* of the last round that counted */
     uint64_t soak_ms, exposed;
     uint32_t rounds;                      /* good ones in a row, up to now */
     uint32_t unmet;                       /* bit set of enum release_condition */

@@ -3,8 +3,17 @@
 #include "release/engine_int.h"
 #include "release/say.h"
 
-/* The time since the last round, by the clock that nobody sets: at most one interval, and 0 when it
- * cannot be told. */
+/* Whether this round comes much sooner than an interval after the last that counted: it was due at once.
+ * Half an interval, since answers take their time. */
+static bool is_early(const struct taking *t)
+{
+    const struct release_record *r = t->r;
+    return t->e->boot == r->boot && t->e->boot_ms >= r->boot_ms &&
+           t->e->boot_ms - r->boot_ms < t->plan->interval_ms / 2;
+}
+
+/* The time since the last round that counted, by the clock that nobody sets: at most one interval, and 0
+ * when it cannot be told. */
 static uint64_t elapsed(struct taking *t)
 {
     struct release_record *r = t->r;
@@ -57,8 +66,8 @@ static void expire(struct taking *t)
     }
 }
 
-/* A guard's answer, or that there was none. */
-static void hear_guard(struct taking *t, uint32_t guard, uint64_t ms)
+/* A guard's answer, or that there was none. What came early is no further failure. */
+static void hear_guard(struct taking *t, uint32_t guard, uint64_t ms, bool early)
 {
     const struct release_guard *g = &t->plan->guards[guard];
     struct release_guard_record *had = &t->r->guards[guard];
@@ -70,7 +79,10 @@ static void hear_guard(struct taking *t, uint32_t guard, uint64_t ms)
     had->value = answer.value;
     if (answer.verdict == RELEASE_PASS || answer.verdict == RELEASE_FAIL) {
         had->blind_ms = 0;
-        had->fails = answer.verdict == RELEASE_FAIL ? had->fails + 1 : 0;
+        if (answer.verdict == RELEASE_PASS)
+            had->fails = 0;
+        else if (had->fails == 0 || !early)
+            had->fails++;
         if (answer.verdict == RELEASE_FAIL && is_new) {
             char value[TEXT_NUMBER_SIZE];
             text_number(value, answer.value);
@@ -80,7 +92,7 @@ static void hear_guard(struct taking *t, uint32_t guard, uint64_t ms)
     }
     /* An answer that does not come breaks no run of failures: only PASS does. */
     uint64_t before = had->blind_ms;
-    had->blind_ms = release_plus(before, ms);
+    had->blind_ms = release_plus(before, early ? 0 : ms);
     if (before / RELEASE_PAGE_EVERY_MS != had->blind_ms / RELEASE_PAGE_EVERY_MS)
         release_say(t, true, "guard %.*s: %s for %u minutes; it stands still", SLICE_ARG(g->name),
                     release_verdict_name(answer.verdict), (unsigned)(had->blind_ms / 60000));
@@ -128,21 +140,24 @@ static void soak(struct taking *t, uint64_t ms)
 }
 
 /* Time and exposures count for the step that asked, in a round whose clock has moved on; soak counts
- * between two rounds that were good. */
-static void accrue(struct taking *t, uint64_t ms)
+ * between two rounds that were good. What came early is no further good round. True: it counts as one. */
+static bool accrue(struct taking *t, uint64_t ms, bool early)
 {
     struct release_record *r = t->r;
     const struct release_step *s = release_here(t);
     bool converged = s->env == RELEASE_NO_ENV || release_converged(t->plan, r, s->env);
     if (ms == 0 || release_is_killed(t->plan, r) || !converged || !all_pass(t)) {
         r->rounds = 0;
-        return;
+        return false;
     }
     r->exposed = release_plus(r->exposed, t->e->exposed);
+    if (early && r->rounds > 0)
+        return false;
     if (r->rounds > 0)
         soak(t, ms);
     if (r->rounds < UINT32_MAX)
         r->rounds++;
+    return true;
 }
 
 static void forget_fleet(struct release_record *r)
@@ -153,7 +168,8 @@ static void forget_fleet(struct release_record *r)
 
 void release_take_tick(struct taking *t)
 {
-    uint64_t ms = elapsed(t);
+    bool early = is_early(t);
+    uint64_t counted_ms = t->r->boot_ms, ms = elapsed(t);
     forget_fleet(t->r);
     release_hear_fleet(t);
     if (t->r->state == RELEASE_ROLLING_BACK) {
@@ -166,9 +182,10 @@ void release_take_tick(struct taking *t)
         return;
     }
     for (uint32_t left = release_here(t)->guards; left; left &= left - 1)
-        hear_guard(t, (uint32_t)__builtin_ctz(left), ms);
+        hear_guard(t, (uint32_t)__builtin_ctz(left), ms, early);
     if (judge(t))
         return;
-    accrue(t, ms);
+    if (!accrue(t, ms, early) && early)
+        t->r->boot_ms = counted_ms;
     release_move_on(t);
 }

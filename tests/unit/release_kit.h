@@ -144,8 +144,7 @@ static inline void world_account_tick(struct world *w, const struct release_even
     const struct release_step *s = &w->plan->steps[n->r.step];
     bool counts = e->step == n->r.step, good = counts;
     int64_t gap = e->boot == n->tick_boot ? (int64_t)(e->boot_ms - n->tick_boot_ms) : 0;
-    n->tick_boot = e->boot;
-    n->tick_boot_ms = e->boot_ms;
+    bool soon = e->boot == n->tick_boot && gap >= 0 && gap < w->plan->interval_ms / 2;
     for (uint32_t g = 0; counts && g < w->plan->guard_count; g++) {
         if (!(s->guards >> g & 1))
             continue;
@@ -153,16 +152,24 @@ static inline void world_account_tick(struct world *w, const struct release_even
             e->asked >> g & 1 ? e->answers[g].verdict : (enum release_verdict)RELEASE_NODATA;
         const struct release_guard *guard = &w->plan->guards[g];
         n->verdicts[g] = v;
-        n->fails[g] = v == RELEASE_FAIL ? n->fails[g] + 1 : v == RELEASE_PASS ? 0 : n->fails[g];
+        if (v == RELEASE_PASS)
+            n->fails[g] = 0;
+        else if (v == RELEASE_FAIL && !(soon && n->fails[g]))
+            n->fails[g]++; /* one that comes soon after another is none of its own */
         good &= v == RELEASE_PASS;
         if (v == RELEASE_FAIL && ((!guard->hold && n->fails[g] >= w->plan->abort_after) ||
                                   (guard->critical.op && e->answers[g].value > 9)))
             n->must_roll_back = true;
     }
     good &= gap > 0 && !world_killed(w) && world_well(w, s->env);
-    if (good && n->good_rounds > 0)
+    bool is_one = good && !(soon && n->good_rounds);
+    if (is_one && n->good_rounds > 0)
         n->good_ms += (uint64_t)(gap < w->plan->interval_ms ? gap : w->plan->interval_ms);
-    n->good_rounds = good ? n->good_rounds + 1 : 0;
+    n->good_rounds = good ? n->good_rounds + is_one : 0;
+    if (!soon || !counts || is_one) {
+        n->tick_boot = e->boot;
+        n->tick_boot_ms = e->boot_ms;
+    }
     n->exposed += counts ? e->exposed : 0;
     for (uint32_t c = 0; c < w->plan->check_count; c++)
         if (w->plan->checks[c].every_ms && world_wall(w) >= n->checked_ms[c] &&

@@ -105,18 +105,35 @@ static void missing_answers_never_move_it(void **state)
     is_at(s, "live", 3);
 }
 
-/* The next round begins in an interval's time, or at once if something was said or done. */
-static void a_round_that_does_nothing_brings_no_other(void **state)
+/* The next round begins in an interval's time, or at once where a round is all that is left to wait for,
+ * or hosts have a change to take. */
+static void what_people_say_brings_a_round_only_if_it_may_decide_something(void **state)
 {
     struct stage *s = *state;
     tell_ok(s, "release_start", "mara", start_body());
     struct release *r = releases_nth(s->releases, 0);
-    round_of(s);
+    rounds(s, 4);
     r->due_ms = 12345;
     round_of(s);
+    tell_ok(s, "release_note", "olga",
+            json_pack("{s:s,s:s}", "release", "demo", "message", "a query was slow"));
+    tell_ok(s, "release_check", "ci", check_body(s, true));
+    tell_ok(s, "release_sign", "quinn", bound_body(s, "role", "qa"));
     assert_int_equal(r->due_ms, 12345);
+    tell_ok(s, "release_sign", "rita", bound_body(s, "role", "boss"));
+    assert_int_equal(r->due_ms, 0);
+    r->due_ms = 12345;
     tell_ok(s, "release_hold", "olga",
             json_pack("{s:s,s:s}", "release", "demo", "message", "a holiday"));
+    assert_int_equal(r->due_ms, 12345);
+    tell_ok(s, "release_resume", "olga", json_pack("{s:s}", "release", "demo"));
+    assert_int_equal(r->due_ms, 0);
+    r->due_ms = 12345;
+    rounds(s, 1);
+    is_at(s, "live", 2);
+    assert_int_equal(r->due_ms, 0);
+    r->due_ms = 12345;
+    tell_ok(s, "release_abort", "olga", json_pack("{s:s,s:s}", "release", "demo", "message", "no"));
     assert_int_equal(r->due_ms, 0);
 }
 
@@ -270,7 +287,7 @@ int main(void)
         RELEASE_TEST(a_kill_stands_above_it_and_it_waits),
         RELEASE_TEST(a_rollback_of_its_flags_aborts_it),
         RELEASE_TEST(missing_answers_never_move_it),
-        RELEASE_TEST(a_round_that_does_nothing_brings_no_other),
+        RELEASE_TEST(what_people_say_brings_a_round_only_if_it_may_decide_something),
         RELEASE_TEST(a_restart_forgets_nothing),
         RELEASE_TEST(what_was_not_committed_did_not_happen),
         RELEASE_TEST(signatures_are_of_people_who_may_and_of_what_stands),

@@ -364,6 +364,58 @@ static void a_kill_stands_until_it_is_restored(void **state)
     (void)state;
 }
 
+/* A round so long after the last one; of guard 0 as said. */
+static void soon(int64_t ms, enum release_verdict verdict)
+{
+    w.real_ms += ms;
+    world_hosts_catch_up(&w);
+    struct release_event e = world_tick(&w, 100);
+    e.answers[0] = (struct release_answer){verdict, 0.5};
+    world_take(&w, &e);
+}
+
+/* What people say makes rounds due at once: no number of them is three rounds that failed. */
+static void rounds_that_come_soon_are_no_further_failures(void **state)
+{
+    go_to(1);
+    soon(SAMPLE_INTERVAL_MS, RELEASE_FAIL);
+    for (int i = 0; i < 4; i++)
+        soon(SAMPLE_INTERVAL_MS / 10, RELEASE_FAIL);
+    assert_int_equal(w.now.r.guards[0].fails, 1);
+    soon(6 * SAMPLE_INTERVAL_MS / 10, RELEASE_FAIL);
+    assert_int_equal(w.now.r.guards[0].fails, 2);
+    assert_int_equal(w.now.r.state, RELEASE_MOVING);
+    soon(SAMPLE_INTERVAL_MS, RELEASE_FAIL);
+    assert_int_equal(w.now.r.state, RELEASE_ROLLING_BACK);
+    (void)state;
+}
+
+static void rounds_that_come_soon_are_no_further_good_ones(void **state)
+{
+    go_to(1);
+    soon(SAMPLE_INTERVAL_MS, RELEASE_PASS);
+    for (int i = 0; i < 4; i++)
+        soon(SAMPLE_INTERVAL_MS / 10, RELEASE_PASS);
+    assert_int_equal(w.now.r.rounds, 1);
+    assert_int_equal(w.now.r.exposed, 500); /* of all of them */
+    soon(6 * SAMPLE_INTERVAL_MS / 10, RELEASE_PASS);
+    assert_int_equal(w.now.r.rounds, 2);
+    assert_int_equal(w.now.r.soak_ms, SAMPLE_INTERVAL_MS); /* and no time is lost */
+    soon(1, RELEASE_FAIL);
+    assert_int_equal(w.now.r.rounds, 0);
+    (void)state;
+}
+
+static void the_last_signature_is_followed_at_once(void **state)
+{
+    for (int i = 0; i < 5; i++)
+        pass(0);
+    assert_string_equal(by("bob", RELEASE_SIGNED).refused, "");
+    soon(1, RELEASE_PASS);
+    assert_int_equal(w.now.r.step, 1);
+    (void)state;
+}
+
 static void after_a_restart_there_are_three_fresh_rounds(void **state)
 {
     go_to(2);
@@ -461,6 +513,9 @@ int main(void)
         TEST(a_window_is_waited_for),
         TEST(a_kill_stands_until_it_is_restored),
         TEST(after_a_restart_there_are_three_fresh_rounds),
+        TEST(rounds_that_come_soon_are_no_further_failures),
+        TEST(rounds_that_come_soon_are_no_further_good_ones),
+        TEST(the_last_signature_is_followed_at_once),
         TEST(the_whole_plan_is_completed_no_earlier_than_it_said),
         TEST(a_start_names_this_plan_and_every_baseline),
         TEST(a_plan_without_a_window_that_opens_never_ends),
