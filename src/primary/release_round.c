@@ -83,7 +83,7 @@ static enum hoist_err see_overrides(struct release *r, const struct release_work
 /* ------------------------------------------------------------------ changes by others */
 
 /* A rollback goes before everything, also over a release's flags: then that is what is wanted, and
- * the rest of it goes back as well. */
+ * the rest of it goes back as well. What cannot be read is not what it was. */
 static enum hoist_err see_changes(struct release *r, const struct release_work *work)
 {
     uint8_t now[HASH_SIZE];
@@ -93,11 +93,11 @@ static enum hoist_err see_changes(struct release *r, const struct release_work *
     enum hoist_err err = release_definitions(r->plan, store_write_read(work->w), now);
     if (err == HOIST_ENOTFOUND || (!err && hash_equal(now, r->next.definitions)))
         return HOIST_OK;
-    if (err)
+    if (err == HOIST_ENOMEM || err == HOIST_EIO)
         return err;
     struct release_event aborted = release_event_now(RELEASE_ABORTED, work->wall_ms);
     aborted.by = SLICE("hoist");
-    aborted.text = SLICE("a rollback changed its flags");
+    aborted.text = err ? SLICE("its flags cannot be read") : SLICE("a rollback changed its flags");
     return release_take(r, work, &aborted, &fx);
 }
 

@@ -144,14 +144,10 @@ static enum hoist_err plan_forward(const struct release *r, uint32_t step, uint3
     return err;
 }
 
-/* As it was at the start; where the log has been cut behind that, as a plan wants its flags: without a rule. */
-static enum hoist_err plan_baseline(const struct release *r, uint8_t env, uint32_t flag,
-                                    struct plan *p, struct plan_names *left)
+/* As a plan wants its flags at the start: without a rule. */
+static enum hoist_err plan_without_rule(struct plan *p, struct slice key)
 {
-    struct slice key = r->plan->flags[flag].key;
     struct flag *old = NULL, *new = NULL;
-    if (p->env->log_first <= r->next.envs[env].baseline + 1)
-        return plan_back(p, key, r->next.envs[env].baseline, false, left);
     enum hoist_err err = plan_present(p, key, &old);
     if (!err && old) {
         new = flag_edit_targeting(old, (struct tree){0});
@@ -162,23 +158,53 @@ static enum hoist_err plan_baseline(const struct release *r, uint8_t env, uint32
     return err;
 }
 
-/* Nothing may hold the way back up; what is new goes through the checks of any change. */
-static enum hoist_err plan_flags(const struct release *r, uint8_t env, uint32_t step,
-                                 struct plan *p)
+/* As it was at the start; without a rule where the log has been cut behind that, or cannot be read. */
+static enum hoist_err plan_baseline(const struct release *r, uint8_t env, uint32_t flag,
+                                    struct plan *p, struct plan_names *left)
+{
+    struct slice key = r->plan->flags[flag].key;
+    if (p->env->log_first > r->next.envs[env].baseline + 1)
+        return plan_without_rule(p, key);
+    enum hoist_err err = plan_back(p, key, r->next.envs[env].baseline, false, left);
+    if (!err || err == HOIST_ENOMEM)
+        return err;
+    log_warn(
+        "primary: release %.*s: what flag '%.*s' of %s was at the start cannot be read: %s; its "
+        "rule is taken out",
+        SLICE_ARG(r->plan->name), SLICE_ARG(key), p->env->name, err_last());
+    return plan_without_rule(p, key);
+}
+
+/* What is new goes through the checks of any change. */
+static enum hoist_err plan_step(const struct release *r, uint32_t step, struct plan *p)
 {
     char mend[512] = "";
-    struct plan_names left = {0};
     enum hoist_err err = HOIST_OK;
     for (uint32_t i = 0; i < r->plan->flag_count && !err; i++)
-        err = step == RELEASE_BASELINE ? plan_baseline(r, env, i, p, &left)
-                                       : plan_forward(r, step, i, p);
+        err = plan_forward(r, step, i, p);
+    return err ? err : plan_check(p, false, mend, sizeof mend);
+}
+
+/* Nothing may hold the way back up, and no flag another. False in *ret_whole: one stays as it is, since it
+ * cannot be read. */
+static enum hoist_err plan_way_back(const struct release *r, uint8_t env, struct plan *p,
+                                    bool *ret_whole)
+{
+    struct plan_names left = {0};
+    enum hoist_err err = HOIST_OK;
+    *ret_whole = true;
+    for (uint32_t i = 0; i < r->plan->flag_count && err != HOIST_ENOMEM; i++) {
+        err = plan_baseline(r, env, i, p, &left);
+        if (!err || err == HOIST_ENOMEM)
+            continue;
+        *ret_whole = false;
+        log_error("primary: release %.*s: a flag of %s cannot be set back, the others are: %s; see "
+                  "flagctl fsck",
+                  SLICE_ARG(r->plan->name), p->env->name, err_last());
+    }
     mem_free(left.keys);
-    if (err)
-        return err;
-    if (step != RELEASE_BASELINE)
-        return plan_check(p, false, mend, sizeof mend);
     plan_sort(p);
-    return HOIST_OK;
+    return err == HOIST_ENOMEM ? err : HOIST_OK;
 }
 
 static void say_change(const struct release *r, uint32_t step, char out[RELEASE_SAID_SIZE + 32])
@@ -216,9 +242,11 @@ static enum hoist_err put_flags(const struct release *r, const struct release_wo
     return HOIST_OK;
 }
 
-/* The edits that set the flags of one environment as `step` has them; plan_done(), come what may. */
+/* The edits that set the flags of one environment as `step` has them, all of them unless *ret_whole is
+ * false; plan_done(), come what may. */
 static enum hoist_err plan_move(const struct release *r, struct store_read *read, uint8_t index,
-                                uint32_t step, struct store_env *env, struct plan *plan)
+                                uint32_t step, struct store_env *env, struct plan *plan,
+                                bool *ret_whole)
 {
     char name[STORE_ENV_NAME_MAX + 1];
     env_name(r->plan, index, name);
@@ -226,7 +254,11 @@ static enum hoist_err plan_move(const struct release *r, struct store_read *read
     enum hoist_err err = store_env_get(read, name, env);
     if (err == HOIST_ENOTFOUND)
         err = err_set(err, "there is no environment %s", name);
-    return err ? err : plan_flags(r, index, step, plan);
+    *ret_whole = true;
+    if (err)
+        return err;
+    return step == RELEASE_BASELINE ? plan_way_back(r, index, plan, ret_whole)
+                                    : plan_step(r, step, plan);
 }
 
 /* Set them so, and put down which version that is. */
@@ -236,12 +268,13 @@ static enum hoist_err move_flags(struct release *r, const struct release_work *w
     struct store_env env;
     struct plan plan;
     struct release_effects fx;
+    bool whole;
     struct store_read *read = store_write_read(work->w);
-    enum hoist_err err = plan_move(r, read, index, step, &env, &plan);
+    enum hoist_err err = plan_move(r, read, index, step, &env, &plan, &whole);
     if (!err && plan.count > 0)
         err = put_flags(r, work, index, step, &env, &plan);
     plan_done(&plan);
-    if (err)
+    if (err || !whole) /* the rest is asked for again */
         return err;
     struct release_event done = release_event_now(RELEASE_CHANGED, work->wall_ms);
     done.step = step;
@@ -249,6 +282,8 @@ static enum hoist_err move_flags(struct release *r, const struct release_work *w
     done.version = env.head;
     memcpy(done.bound.plan, r->plan->hash, HASH_SIZE);
     err = release_definitions(r->plan, read, done.bound.definitions);
+    if (step == RELEASE_BASELINE && err != HOIST_ENOMEM)
+        err = HOIST_OK; /* nobody signs for them any more */
     return err ? err : put_event(r, work->w, &done, &fx);
 }
 
@@ -289,10 +324,11 @@ static enum hoist_err try_change(const struct release *r, const struct release_w
 {
     struct store_env env;
     struct plan plan;
+    bool whole;
     if (r->no_room)
         return err_set(HOIST_ENOSPC, "the store has no room for it");
-    enum hoist_err err =
-        plan_move(r, store_write_read(work->w), r->plan->steps[step].env, step, &env, &plan);
+    struct store_read *read = store_write_read(work->w);
+    enum hoist_err err = plan_move(r, read, r->plan->steps[step].env, step, &env, &plan, &whole);
     plan_done(&plan);
     return err;
 }

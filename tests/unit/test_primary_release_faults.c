@@ -557,6 +557,67 @@ static void a_plan_that_cannot_be_read_any_more_costs_its_release_alone(void **s
     only_two_is_left(s);
 }
 
+/* Another row in a database of the store; of no bytes: none. */
+static void put_row(struct stage *s, enum db_name db, struct row_key k, struct slice row)
+{
+    struct store_write *w;
+    assert_int_equal(store_write_begin(s->kit->store, &w), HOIST_OK);
+    assert_int_equal(
+        row.len ? write_put(w, db, val_key(&k), row, 0) : write_del(w, db, val_key(&k)), HOIST_OK);
+    assert_int_equal(store_write_commit(w), HOIST_OK);
+}
+
+/* The changes up to the baseline: lost in production, damaged in staging. */
+static void spoil_log(struct stage *s)
+{
+    for (int e = 0; e < 2; e++) {
+        struct store_env env = kit_env(s->kit, e ? "production" : "staging");
+        for (uint64_t v = env.log_first; v <= demo(s)->record.envs[e].baseline; v++)
+            put_row(s, DB_LOG, row_log(env.id, v), e ? SLICE("") : SLICE("damaged"));
+    }
+}
+
+static void the_way_back_needs_no_sound_log(void **state)
+{
+    struct stage *s = *state;
+    go_to_production(s);
+    spoil_log(s);
+    tell_ok(s, "release_abort", "olga", say("demo", "no"));
+    all_as(s, "production", false);
+    reach(s, "rolled_back", 3);
+    all_as(s, "staging", false);
+}
+
+static void a_flag_that_cannot_be_read_keeps_no_other_from_going_back(void **state)
+{
+    struct stage *s = *state;
+    struct store_read *r;
+    struct slice record;
+    struct buf saved = BUF_INIT(FLAG_RECORD_MAX);
+    go_to_production(s);
+    struct row_key k = row_flag(kit_env(s->kit, "production").id, SLICE("a.enabled"));
+    assert_int_equal(store_read_begin(s->kit->store, false, &r), HOIST_OK);
+    assert_int_equal(
+        store_record_get(r, kit_env(s->kit, "production").id, SLICE("a.enabled"), &record),
+        HOIST_OK);
+    buf_add_slice(&saved, record);
+    store_read_end(r);
+    put_row(s, DB_FLAGS, k, SLICE("damaged"));
+    rounds(s, 4);
+    is_at(s, "rolling_back", 3);
+    assert_string_equal(demo(s)->record.reason, "its flags cannot be read");
+    assert_false(has_rule(s, "production", "b.enabled"));
+    all_as(s, "staging", false);
+    demo(s)->due_ms = 12345;
+    rounds(s, 2);
+    assert_int_equal(demo(s)->due_ms, 12345);
+    is_at(s, "rolling_back", 3); /* as long as one has not gone back */
+    put_row(s, DB_FLAGS, k, buf_slice(&saved));
+    reach(s, "rolled_back", 3);
+    all_as(s, "production", false);
+    buf_done(&saved);
+}
+
 /* ------------------------------------------------------------------ a log that was cut */
 
 static void the_way_back_needs_no_log(void **state)
@@ -674,6 +735,8 @@ int main(void)
         RELEASE_TEST(a_damaged_row_costs_one_release_and_not_the_others),
         RELEASE_TEST(a_damaged_plan_costs_no_release_before_it),
         RELEASE_TEST(a_plan_that_cannot_be_read_any_more_costs_its_release_alone),
+        RELEASE_TEST(the_way_back_needs_no_sound_log),
+        RELEASE_TEST(a_flag_that_cannot_be_read_keeps_no_other_from_going_back),
         RELEASE_TEST(the_way_back_needs_no_log),
         RELEASE_TEST(the_way_back_leads_over_a_new_epoch),
         RELEASE_TEST(two_hundred_at_a_time_and_what_is_looked_at_stays),
