@@ -172,6 +172,9 @@ static enum hoist_err check_env(struct command *c, struct store_read *r,
     snprintf(name, sizeof name, "%.*s", SLICE_ARG(plan->envs[e]));
     if (!query_env(r, name, env, &a->body, &a->exit) || !is_free(c, plan, name, a))
         return HOIST_OK;
+    c->env = *env;
+    if (!command_check_set_back(c, a))
+        return HOIST_OK;
     enum hoist_err err = read_flags(plan, r, env, flags, &count);
     if (!err)
         release_plan_check_flags(plan, flags, count, &problems);
@@ -340,5 +343,7 @@ enum hoist_err command_release_say(struct command *c, struct store_write *w, str
         return err;
     if (fx.refused[0])
         return refuse(a, r->plan, fx.refused);
+    if (a->exit != EXIT_DONE) /* it is put, and what it is to bring about cannot be done yet */
+        return HOIST_OK;
     return answer_with(c, w, release_event_name(e.kind), r->plan, &r->next, r->id, a);
 }

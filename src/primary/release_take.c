@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "flag/edit.h"
 #include "primary/command_int.h"
+#include "primary/query_int.h"
 #include "primary/releases.h"
 #include "release/plan_file.h"
 #include "release/say.h"
@@ -242,18 +243,47 @@ static enum hoist_err put_flags(const struct release *r, const struct release_wo
     return HOIST_OK;
 }
 
+/* ECONFLICT: hosts have proved that they have changes which this store has not, and another one would be the
+ * second of its version. */
+static enum hoist_err check_set_back(const struct release_work *work, const struct store_env *env)
+{
+    char why[FLEET_WHY_SIZE];
+    if (!work->fleet || !fleet_set_back(work->fleet, env->name, env->epoch, why))
+        return HOIST_OK;
+    return err_set(HOIST_ECONFLICT,
+                   "%s; bring the newer store back, or go on from here: flagctl env epoch --new "
+                   "--env %s",
+                   why, env->name);
+}
+
+/* What has to go back stays as it is for now, and whoever waits for it is told. */
+static void leave_undone(const struct release *r, const struct release_work *work)
+{
+    struct answer *a = work->answer;
+    buf_clear(&a->body);
+    a->exit = query_error(&a->body, EXIT_REFUSED, "set-back", NULL,
+                          "then its flags go back by themselves", NULL,
+                          "release %.*s is rolling back, and its flags cannot be changed: %s",
+                          SLICE_ARG(r->plan->name), err_last());
+    log_warn("primary: release %.*s: its flags are not set back: %s", SLICE_ARG(r->plan->name),
+             err_last());
+}
+
 /* The edits that set the flags of one environment as `step` has them, all of them unless *ret_whole is
  * false; plan_done(), come what may. */
-static enum hoist_err plan_move(const struct release *r, struct store_read *read, uint8_t index,
-                                uint32_t step, struct store_env *env, struct plan *plan,
-                                bool *ret_whole)
+static enum hoist_err plan_move(const struct release *r, const struct release_work *work,
+                                uint8_t index, uint32_t step, struct store_env *env,
+                                struct plan *plan, bool *ret_whole)
 {
     char name[STORE_ENV_NAME_MAX + 1];
+    struct store_read *read = store_write_read(work->w);
     env_name(r->plan, index, name);
     plan_begin(plan, read, env);
     enum hoist_err err = store_env_get(read, name, env);
     if (err == HOIST_ENOTFOUND)
         err = err_set(err, "there is no environment %s", name);
+    if (!err)
+        err = check_set_back(work, env);
     *ret_whole = true;
     if (err)
         return err;
@@ -269,11 +299,14 @@ static enum hoist_err move_flags(struct release *r, const struct release_work *w
     struct plan plan;
     struct release_effects fx;
     bool whole;
-    struct store_read *read = store_write_read(work->w);
-    enum hoist_err err = plan_move(r, read, index, step, &env, &plan, &whole);
+    enum hoist_err err = plan_move(r, work, index, step, &env, &plan, &whole);
     if (!err && plan.count > 0)
         err = put_flags(r, work, index, step, &env, &plan);
     plan_done(&plan);
+    if (err == HOIST_ECONFLICT && step == RELEASE_BASELINE) {
+        leave_undone(r, work);
+        return HOIST_OK;
+    }
     if (err || !whole) /* the rest is asked for again */
         return err;
     struct release_event done = release_event_now(RELEASE_CHANGED, work->wall_ms);
@@ -281,7 +314,7 @@ static enum hoist_err move_flags(struct release *r, const struct release_work *w
     done.env = index;
     done.version = env.head;
     memcpy(done.bound.plan, r->plan->hash, HASH_SIZE);
-    err = release_definitions(r->plan, read, done.bound.definitions);
+    err = release_definitions(r->plan, store_write_read(work->w), done.bound.definitions);
     if (step == RELEASE_BASELINE && err != HOIST_ENOMEM)
         err = HOIST_OK; /* nobody signs for them any more */
     return err ? err : put_event(r, work->w, &done, &fx);
@@ -327,8 +360,7 @@ static enum hoist_err try_change(const struct release *r, const struct release_w
     bool whole;
     if (r->no_room)
         return err_set(HOIST_ENOSPC, "the store has no room for it");
-    struct store_read *read = store_write_read(work->w);
-    enum hoist_err err = plan_move(r, read, r->plan->steps[step].env, step, &env, &plan, &whole);
+    enum hoist_err err = plan_move(r, work, r->plan->steps[step].env, step, &env, &plan, &whole);
     plan_done(&plan);
     return err;
 }

@@ -120,8 +120,9 @@ MUST_USE enum hoist_err releases_start(struct releases *rs, const struct release
                                        struct release_effects *ret);
 
 /* Take an event: put its row, and do what it brings about. refused in *ret: it was not put. A round that would
- * begin a step whose change cannot be made is not put either, but that the release is held, and why. On
- * error the transaction may hold a part of it, and is to be aborted. */
+ * begin a step whose change cannot be made is not put either, but that the release is held, and why. What
+ * cannot go back, since this primary was set back, is asked for again by each round, and the work's answer
+ * says so. On error the transaction may hold a part of it, and is to be aborted. */
 MUST_USE enum hoist_err release_take(struct release *r, const struct release_work *work,
                                      const struct release_event *event,
                                      struct release_effects *ret);

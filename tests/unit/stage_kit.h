@@ -167,6 +167,21 @@ static inline void hosts_have_it(struct stage *s, bool both)
     }
 }
 
+/* The first host proves that it has a version of production that this store has not. */
+static inline void was_set_back(struct stage *s)
+{
+    struct buf change = BUF_INIT(FRAME_PROOF_MAX);
+    struct env_head head = our_head(s->kit);
+    head.version++;
+    prove(&head, &fleet_key, &change);
+    struct head_proof proof = {head.name, buf_slice(&change)};
+    struct frame_status status = says("h1", &head);
+    status.proofs = &proof;
+    status.proof_count = 1;
+    hear_status(s->kit, &status, clock_mono_ms());
+    buf_done(&change);
+}
+
 static inline void yield_more(struct stage *s, const char *env, uint64_t n)
 {
     struct store_write *w;

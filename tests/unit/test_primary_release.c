@@ -137,6 +137,63 @@ static void what_people_say_brings_a_round_only_if_it_may_decide_something(void 
     assert_int_equal(r->due_ms, 0);
 }
 
+static json_t *new_epoch(void)
+{
+    return json_pack("{s:s,s:b}", "env", "production", "new_epoch", 1);
+}
+
+static void a_primary_that_was_set_back_starts_no_step(void **state)
+{
+    struct stage *s = *state;
+    tell_ok(s, "release_start", "mara", start_body());
+    sign_all(s);
+    reach(s, "live", 2);
+    uint64_t head = kit_env(s->kit, "production").head;
+    was_set_back(s);
+    rounds(s, 8);
+    is_at(s, "holding", 2);
+    const struct release_record *r = &releases_find(s->releases, SLICE("demo"))->record;
+    assert_string_equal(r->holder, "hoist");
+    assert_non_null(strstr(r->reason, "this primary was set back"));
+    assert_true(kit_env(s->kit, "production").head == head);
+    tell_ok(s, "env_epoch", "ana", new_epoch());
+    tell_ok(s, "release_resume", "olga", json_pack("{s:s}", "release", "demo"));
+    reach(s, "live", 3);
+    all_as(s, "production", true);
+}
+
+static void a_primary_that_was_set_back_takes_nothing_back_before_its_new_epoch(void **state)
+{
+    struct stage *s = *state;
+    go_to_production(s);
+    uint64_t head = kit_env(s->kit, "production").head;
+    was_set_back(s);
+    refused(s, "release_abort", "olga",
+            json_pack("{s:s,s:s}", "release", "demo", "message", "it burns"), EXIT_REFUSED,
+            "its flags cannot be changed: this primary was set back");
+    is_at(s, "rolling_back", 3); /* which stays */
+    struct release *r = releases_find(s->releases, SLICE("demo"));
+    rounds(s, 2);
+    r->due_ms = 12345;
+    rounds(s, 3);
+    is_at(s, "rolling_back", 3);
+    assert_int_equal(r->due_ms, 12345);
+    assert_true(kit_env(s->kit, "production").head == head);
+    all_as(s, "production", true);
+    all_as(s, "staging", false); /* of which nobody has more */
+    tell_ok(s, "env_epoch", "ana", new_epoch());
+    reach(s, "rolled_back", 3);
+    all_as(s, "production", false);
+}
+
+static void a_primary_that_was_set_back_starts_no_release(void **state)
+{
+    struct stage *s = *state;
+    was_set_back(s);
+    refused(s, "release_start", "mara", start_body(), EXIT_REFUSED, "this primary was set back");
+    assert_null(releases_nth(s->releases, 0));
+}
+
 static void a_restart_forgets_nothing(void **state)
 {
     struct stage *s = *state;
@@ -288,6 +345,9 @@ int main(void)
         RELEASE_TEST(a_rollback_of_its_flags_aborts_it),
         RELEASE_TEST(missing_answers_never_move_it),
         RELEASE_TEST(what_people_say_brings_a_round_only_if_it_may_decide_something),
+        RELEASE_TEST(a_primary_that_was_set_back_starts_no_step),
+        RELEASE_TEST(a_primary_that_was_set_back_takes_nothing_back_before_its_new_epoch),
+        RELEASE_TEST(a_primary_that_was_set_back_starts_no_release),
         RELEASE_TEST(a_restart_forgets_nothing),
         RELEASE_TEST(what_was_not_committed_did_not_happen),
         RELEASE_TEST(signatures_are_of_people_who_may_and_of_what_stands),

@@ -50,7 +50,7 @@ static int run_jobs(struct primary *p)
         assert_int_equal(releasing_run(p, j, w, wall()), HOIST_OK);
         assert_int_equal(store_write_commit(w), HOIST_OK);
         releases_committed(p->releases);
-        job_drop(j);
+        job_answer(j);
     }
     return n;
 }
@@ -105,11 +105,41 @@ static void the_way_back_waits_for_no_answers(void **state)
     queue_done(&p.changes);
 }
 
+static void count_begun(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void keep_answer(void *arg, const struct answer *a)
+{
+    *(int *)arg = a ? (int)a->exit : -1;
+}
+
+/* So that Alertmanager is told to come again. */
+static void an_alert_that_cannot_take_it_back_yet_is_not_done(void **state)
+{
+    struct stage *s = *state;
+    struct primary p;
+    int exit = 0;
+    const struct releasing_waiter waiter = {count_begun, keep_answer, &exit};
+    const struct alert_name alert = {.name = SLICE("Burning")};
+    go_to_production(s);
+    begin(&p, s);
+    was_set_back(s);
+    releasing_alert(&p, &alert, &waiter);
+    assert_int_equal(exit, 1);
+    assert_int_equal(run_jobs(&p), 1);
+    assert_int_equal(exit, EXIT_REFUSED);
+    is_at(s, "rolling_back", 3);
+    queue_done(&p.changes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         RELEASE_TEST(no_round_begins_while_one_has_no_answers),
         RELEASE_TEST(the_way_back_waits_for_no_answers),
+        RELEASE_TEST(an_alert_that_cannot_take_it_back_yet_is_not_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
