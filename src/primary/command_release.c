@@ -187,6 +187,23 @@ static enum hoist_err check_env(struct command *c, struct store_read *r,
     return err;
 }
 
+/* Whether it could be signed to its end: whoever starts it never signs. */
+static bool has_signers(const struct command *c, const struct release_plan *plan, struct answer *a)
+{
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        const struct release_role *role = release_role_unsigned(plan, i, c->author);
+        if (!role)
+            continue;
+        a->exit = query_error(&a->body, EXIT_INPUT, "input", "author",
+                              "let somebody else start it, or give the role another person", NULL,
+                              "nobody would be left to sign step %u as %.*s: '%.*s' starts the "
+                              "release, and cannot sign for it",
+                              i + 1, SLICE_ARG(role->name), SLICE_ARG(c->author));
+        return false;
+    }
+    return true;
+}
+
 static enum hoist_err start(struct command *c, struct store_write *w, struct release_plan *plan,
                             bool *ret_kept, struct answer *a)
 {
@@ -257,7 +274,7 @@ enum hoist_err command_release_start(struct command *c, struct store_write *w, s
                               &problems, "the plan has %zu problem%s, nothing was started",
                               problems.total, problems.total == 1 ? "" : "s");
         err = HOIST_OK;
-    } else if (!err && may_all(c, plan, a) && is_new(c, plan, a)) {
+    } else if (!err && may_all(c, plan, a) && is_new(c, plan, a) && has_signers(c, plan, a)) {
         err = start(c, w, plan, &kept, a);
     }
     problems_done(&problems);

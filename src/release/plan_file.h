@@ -31,6 +31,12 @@ MUST_USE enum hoist_err release_plan_read(struct slice yaml, struct release_plan
 void release_plan_check_flags(const struct release_plan *plan, struct flag *const *flags,
                               size_t count, struct problems *problems);
 
+/* A role of step number `step` for which nobody is left to sign, if `starter` starts the release: signatures of
+ * a step are of different people, neither the plan's author nor the starter, who may be nobody (empty). NULL:
+ * there is none. */
+const struct release_role *release_role_unsigned(const struct release_plan *plan, uint32_t step,
+                                                 struct slice starter);
+
 /* The canonical form, of which the hash is made: docs/releases.md has it byte for byte. */
 MUST_USE enum hoist_err release_plan_canonical(const struct release_plan *plan, struct buf *out);
 

@@ -82,50 +82,15 @@ static void judge_freshness(struct plan_reader *r, uint32_t step)
 
 /* ------------------------------------------------------------------ signatures */
 
-/* Who signs what in one step: people are tried for roles until each has one of its own. */
-struct match {
-    const struct release_plan *plan;
-    const struct release_step *step;
-    int author;
-    int signer[RELEASE_SIGNS_MAX]; /* a person, or -1 */
-};
-
-static bool find_signer(struct match *m, uint32_t sign, bool *tried)
-{
-    const struct release_role *role = &m->plan->roles[m->step->signs[sign].role];
-    for (uint32_t i = 0; i < role->people_count; i++) {
-        int person = role->people[i];
-        uint32_t other = 0;
-        if (person == m->author || tried[person])
-            continue;
-        tried[person] = true;
-        while (other < m->step->sign_count && m->signer[other] != person)
-            other++;
-        if (other < m->step->sign_count && !find_signer(m, other, tried))
-            continue;
-        m->signer[sign] = person;
-        return true;
-    }
-    return false;
-}
-
 static void judge_signs(struct plan_reader *r, uint32_t step)
 {
-    struct match m = {.plan = r->plan,
-                      .step = &r->plan->steps[step],
-                      .author = release_person_find(r->plan, r->plan->author)};
-    const struct yaml_item *at = yaml_find(r->step_at[step], SLICE("sign"));
-    memset(m.signer, -1, sizeof m.signer);
-    for (uint32_t i = 0; i < m.step->sign_count; i++) {
-        bool tried[RELEASE_PEOPLE_MAX] = {false};
-        if (r->plan->roles[m.step->signs[i].role].people_count == 0 || find_signer(&m, i, tried))
-            continue;
-        plan_complain(r, at, "give the role another person, who is not the plan's author",
+    const struct release_role *role = release_role_unsigned(r->plan, step, SLICE(""));
+    if (role)
+        plan_complain(r, yaml_find(r->step_at[step], SLICE("sign")),
+                      "give the role another person, who is not the plan's author",
                       "nobody is left to sign as %s: signatures of a step are of different people, "
                       "and never the author's",
-                      show(r->plan->roles[m.step->signs[i].role].name).text);
-        return;
-    }
+                      show(role->name).text);
 }
 
 /* A signature may be given late; given at once it should not have expired when the step can end. */

@@ -311,6 +311,15 @@ static void a_plan_that_does_not_fit_is_not_started(void **state)
     json_decref(v);
 }
 
+static void who_alone_could_sign_does_not_start_it(void **state)
+{
+    struct stage *s = *state;
+    refused(s, "release_start", "rita", start_body(), EXIT_INPUT,
+            "nobody would be left to sign step 1 as boss: 'rita' starts the release");
+    assert_null(releases_nth(s->releases, 0));
+    tell_ok(s, "release_start", "quinn", start_body()); /* there is qadir */
+}
+
 static void its_log_tells_what_happened(void **state)
 {
     struct stage *s = *state;
@@ -353,6 +362,7 @@ int main(void)
         RELEASE_TEST(signatures_are_of_people_who_may_and_of_what_stands),
         RELEASE_TEST(what_is_said_is_for_this_plan_these_definitions_and_this_commit),
         RELEASE_TEST(a_plan_that_does_not_fit_is_not_started),
+        RELEASE_TEST(who_alone_could_sign_does_not_start_it),
         RELEASE_TEST(its_log_tells_what_happened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
