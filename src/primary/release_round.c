@@ -103,24 +103,27 @@ static enum hoist_err see_changes(struct release *r, const struct release_work *
 
 /* ------------------------------------------------------------------ exposures */
 
-static uint64_t yielded(struct store_read *read, const struct store_env *env,
-                        const struct release_flag *f)
+/* Adds to *n. False: it cannot be read how often. */
+static bool add_yielded(struct store_read *read, const struct store_env *env,
+                        const struct release_flag *f, uint64_t *n)
 {
     struct slice bytes;
     struct usage_row row = {0};
-    uint64_t n = 0;
-    if (store_usage_get(read, env->id, f->key, &bytes) != HOIST_OK ||
-        usage_row_read(bytes, &row) != HOIST_OK)
-        return 0;
+    enum hoist_err err = store_usage_get(read, env->id, f->key, &bytes);
+    if (err == HOIST_ENOTFOUND)
+        return true;
+    if (err != HOIST_OK || usage_row_read(bytes, &row) != HOIST_OK)
+        return false;
     for (uint32_t i = 0; i < row.count; i++)
         if (slice_eq(row.variants[i].name, f->on))
-            n = row.variants[i].total;
+            *n += row.variants[i].total;
     usage_row_done(&row);
-    return n;
+    return true;
 }
 
 /* How often its flags have yielded what it rolls out, in the step's environment, since the last round. What
- * was counted before the first round of this process, or of another environment, is not known. */
+ * was counted before the first round of this process, or of another environment, is not known; nor what
+ * was counted before a round that could not read it. */
 static uint64_t exposed(struct release *r, struct store_read *read)
 {
     const struct release_step *s = &r->plan->steps[r->next.step];
@@ -131,7 +134,8 @@ static uint64_t exposed(struct release *r, struct store_read *read)
     if (s->env == RELEASE_NO_ENV || !env_of(r, read, s->env, &env))
         return 0;
     for (uint32_t i = 0; i < r->plan->flag_count; i++)
-        now += yielded(read, &env, &r->plan->flags[i]);
+        if (!add_yielded(read, &env, &r->plan->flags[i], &now))
+            return 0;
     r->next_yielded = (struct release_yield){now, s->env, true};
     return before.is_known && before.env == s->env && now > before.count ? now - before.count : 0;
 }

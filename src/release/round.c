@@ -39,6 +39,13 @@ void release_hear_fleet(struct taking *t)
     }
 }
 
+/* Whether what was said then holds no more: for its age, or since the clock was ahead by more than that. */
+static bool is_over(int64_t at_ms, uint64_t valid_ms, int64_t now_ms)
+{
+    return now_ms >= at_ms ? (uint64_t)now_ms - (uint64_t)at_ms >= valid_ms
+                           : (uint64_t)at_ms - (uint64_t)now_ms > valid_ms;
+}
+
 /* What was signed or attested holds for so long; once it is over it stays over, whatever the clock does
  * then. */
 static void expire(struct taking *t)
@@ -48,8 +55,8 @@ static void expire(struct taking *t)
     int64_t now = t->e->wall_ms;
     for (uint32_t i = 0; i < s->sign_count; i++) {
         struct release_sign_record *sign = &t->r->signs[i];
-        if (!sign->person || !plan->sign_valid_ms || now < sign->at_ms ||
-            (uint64_t)(now - sign->at_ms) < plan->sign_valid_ms)
+        if (!sign->person || !plan->sign_valid_ms ||
+            !is_over(sign->at_ms, plan->sign_valid_ms, now))
             continue;
         *sign = (struct release_sign_record){0};
         release_say(t, true, "the signature of %.*s has expired",
@@ -58,8 +65,7 @@ static void expire(struct taking *t)
     for (uint64_t left = s->checks; left; left &= left - 1) {
         const struct release_check *check = &plan->checks[__builtin_ctzll(left)];
         struct release_check_record *got = &t->r->checks[__builtin_ctzll(left)];
-        if (got->passed && check->every_ms && now >= got->at_ms &&
-            (uint64_t)(now - got->at_ms) >= check->every_ms) {
+        if (got->passed && check->every_ms && is_over(got->at_ms, check->every_ms, now)) {
             *got = (struct release_check_record){0};
             release_say(t, true, "check %.*s is due again", SLICE_ARG(check->name));
         }

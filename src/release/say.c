@@ -27,16 +27,18 @@ void release_say_step(const struct release_plan *plan, uint32_t step, char out[R
 void release_say_cause(const struct release_plan *plan, const struct release_record *record,
                        char out[RELEASE_SAID_SIZE])
 {
-    const struct release_guard_record *g = &record->guards[record->cause_of];
+    const struct release_guard_record *g;
     out[0] = '\0';
     switch ((enum release_cause)record->cause) {
     case RELEASE_BY_NOBODY:
         return;
     case RELEASE_BY_GUARD:
+        g = &record->guards[record->cause_of];
         snprintf(out, RELEASE_SAID_SIZE, "guard %.*s: FAIL %u times in a row, at %.4g",
                  SLICE_ARG(plan->guards[record->cause_of].name), g->fails, g->value);
         return;
     case RELEASE_BY_CRITICAL:
+        g = &record->guards[record->cause_of];
         snprintf(out, RELEASE_SAID_SIZE, "guard %.*s: critical, at %.4g",
                  SLICE_ARG(plan->guards[record->cause_of].name), g->value);
         return;

@@ -138,6 +138,13 @@ static inline void world_step_begins(struct world *w)
     memset(n->people, 0, sizeof n->people);
 }
 
+/* Of so long ago, or of more than that ahead. */
+static inline bool world_old(const struct world *w, int64_t then_ms, uint64_t valid_ms)
+{
+    int64_t valid = (int64_t)valid_ms, age = world_wall(w) - then_ms;
+    return age >= valid || age < -valid;
+}
+
 static inline void world_account_tick(struct world *w, const struct release_event *e)
 {
     struct world_truth *n = &w->now;
@@ -172,12 +179,11 @@ static inline void world_account_tick(struct world *w, const struct release_even
     }
     n->exposed += counts ? e->exposed : 0;
     for (uint32_t c = 0; c < w->plan->check_count; c++)
-        if (w->plan->checks[c].every_ms && world_wall(w) >= n->checked_ms[c] &&
-            (uint64_t)(world_wall(w) - n->checked_ms[c]) >= w->plan->checks[c].every_ms)
+        if (w->plan->checks[c].every_ms &&
+            world_old(w, n->checked_ms[c], w->plan->checks[c].every_ms))
             n->checked &= ~(UINT64_C(1) << c);
     for (uint32_t i = 0; i < s->sign_count; i++)
-        if (w->plan->sign_valid_ms && world_wall(w) >= n->signed_ms[i] &&
-            (uint64_t)(world_wall(w) - n->signed_ms[i]) >= w->plan->sign_valid_ms)
+        if (w->plan->sign_valid_ms && world_old(w, n->signed_ms[i], w->plan->sign_valid_ms))
             n->people[i] = 0;
 }
 

@@ -577,6 +577,24 @@ static void spoil_log(struct stage *s)
     }
 }
 
+static void what_cannot_be_read_of_a_count_is_no_exposure(void **state)
+{
+    struct stage *s = *state;
+    yield_more(s, "production", 1000); /* long before */
+    go_to_production(s);
+    rounds(s, 1);
+    uint64_t had = demo(s)->record.exposed;
+    struct row_key k = row_flag(kit_env(s->kit, "production").id, SLICE("a.enabled"));
+    put_row(s, DB_USAGE, k, SLICE("damaged"));
+    hosts_have_it(s, true);
+    round_of(s);
+    put_row(s, DB_USAGE, k, SLICE(""));
+    yield_more(s, "production", 2000);
+    hosts_have_it(s, true);
+    round_of(s);
+    assert_true(demo(s)->record.exposed == had);
+}
+
 static void the_way_back_needs_no_sound_log(void **state)
 {
     struct stage *s = *state;
@@ -735,6 +753,7 @@ int main(void)
         RELEASE_TEST(a_damaged_row_costs_one_release_and_not_the_others),
         RELEASE_TEST(a_damaged_plan_costs_no_release_before_it),
         RELEASE_TEST(a_plan_that_cannot_be_read_any_more_costs_its_release_alone),
+        RELEASE_TEST(what_cannot_be_read_of_a_count_is_no_exposure),
         RELEASE_TEST(the_way_back_needs_no_sound_log),
         RELEASE_TEST(a_flag_that_cannot_be_read_keeps_no_other_from_going_back),
         RELEASE_TEST(the_way_back_needs_no_log),

@@ -330,6 +330,22 @@ static void a_signature_expires(void **state)
     (void)state;
 }
 
+/* Else it would count for a year, and as long as it is good for. */
+static void a_signature_of_a_clock_that_was_ahead_expires(void **state)
+{
+    const int64_t year = 365 * 24 * (int64_t)SAMPLE_HOUR;
+    go_to(2);
+    w.wall_offset_ms = year;
+    world_sign_all(&w);
+    w.now.envs[0].silent[0] = true; /* so that it stays */
+    pass(0);
+    assert_string_equal(waits_for(RELEASE_SIGN), "");
+    w.wall_offset_ms = 0;
+    pass(0);
+    assert_string_equal(waits_for(RELEASE_SIGN), "signature of qa_lead: staging checklist passed");
+    (void)state;
+}
+
 static void a_window_is_waited_for(void **state)
 {
     go_to(2);
@@ -510,6 +526,7 @@ int main(void)
         TEST(two_signatures_are_of_two_people),
         TEST(a_failed_check_waits_for_one_that_passes),
         TEST(a_signature_expires),
+        TEST(a_signature_of_a_clock_that_was_ahead_expires),
         TEST(a_window_is_waited_for),
         TEST(a_kill_stands_until_it_is_restored),
         TEST(after_a_restart_there_are_three_fresh_rounds),
