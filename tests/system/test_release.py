@@ -193,7 +193,7 @@ def test_a_release_goes_through_its_phases_to_the_end(stage, lab):
     s = stage()
     begun = s.start()
     assert begun["state"] in ("waiting", "holding") and begun["step"] == 1
-    assert lab.flagctl("release", "status", "demo").code == 10
+    wait_until(lambda: lab.flagctl("release", "status", "demo").code == 10, what="it waits for people")
     a = lab.flagctl("set", "a.enabled", "on", "--everyone", "--env", "production")
     assert a.code == 3 and "demo" in a.err
     s.sign()
