@@ -159,16 +159,21 @@ static int64_t began_ms(const json_t *alert)
 static enum hoist_err put_name(const json_t *alert, struct arena *arena, struct alerts_said *said,
                                bool *left_out)
 {
-    struct slice name = text_of(json_object_get(alert, "labels"), "alertname");
-    for (uint32_t i = 0; i < said->name_count; i++)
-        if (slice_eq(said->names[i].name, name))
-            return HOIST_OK;
+    const json_t *labels = json_object_get(alert, "labels");
+    struct alert_name *n = said->names, *end = n + said->name_count;
+    struct slice name = text_of(labels, "alertname"), env = text_of(labels, "env");
+    while (n < end && !(slice_eq(n->name, name) && slice_eq(n->env, env)))
+        n++;
+    if (n < end)
+        return HOIST_OK;
     if (said->name_count == ALERTS_NAMES_MAX) {
         *left_out = true;
         return HOIST_OK;
     }
-    said->names[said->name_count++] = (struct alert_name){name, began_ms(alert)};
-    return arena_own(arena, &said->names[said->name_count - 1].name);
+    *n = (struct alert_name){name, env, began_ms(alert)};
+    said->name_count++;
+    enum hoist_err err = arena_own(arena, &n->name);
+    return err ? err : arena_own(arena, &n->env);
 }
 
 static enum hoist_err take_alert(const struct alert_rules *r, const json_t *alert,

@@ -46,13 +46,14 @@ struct alert_kill { /* a flag that an alert which fires may kill */
 
 struct alert_name {
     struct slice name;
+    struct slice env; /* its label; empty: it is of no one environment */
     int64_t began_ms; /* likewise, of the first that fires */
 };
 
 struct alerts_said {
     struct alert_kill *kills;
     uint32_t count;
-    struct alert_name *names; /* of those that fire, distinct: for releases */
+    struct alert_name *names; /* of those that fire, each with each env: for releases */
     uint32_t name_count;
     uint32_t firing, resolved; /* alerts, those that kill nothing among them */
     uint64_t truncated;        /* alerts that Alertmanager left out */

@@ -45,18 +45,28 @@ static void push(struct primary *p, struct job *j)
 }
 
 struct naming { /* the live releases that name an alert */
-    struct slice alert;
+    const struct alert_name *alert;
     uint32_t ids[RELEASES_LIVE];
     uint32_t count;
 };
 
+/* An alert that says of which environment it is, is of no other's release. */
+static bool has_env(const struct release_plan *plan, struct slice env)
+{
+    bool has = env.len == 0;
+    for (uint32_t i = 0; i < plan->env_count; i++)
+        has |= slice_eq(plan->envs[i], env);
+    return has;
+}
+
 static void add_if_named(void *arg, const struct release *r)
 {
     struct naming *n = arg;
-    if (r->record.state != RELEASE_MOVING || n->count == RELEASES_LIVE)
+    if (r->record.state != RELEASE_MOVING || n->count == RELEASES_LIVE ||
+        !has_env(r->plan, n->alert->env))
         return;
     for (uint32_t i = 0; i < r->plan->alert_count; i++) {
-        if (!slice_eq(r->plan->alerts[i], n->alert))
+        if (!slice_eq(r->plan->alerts[i], n->alert->name))
             continue;
         n->ids[n->count++] = r->id;
         return;
@@ -87,7 +97,7 @@ static void push_alert(struct primary *p, struct slice name, uint32_t id,
 void releasing_alert(struct primary *p, const struct alert_name *alert,
                      const struct releasing_waiter *w)
 {
-    struct naming named = {.alert = alert->name};
+    struct naming named = {.alert = alert};
     releases_show(p->releases, SLICE(""), add_if_named, &named);
     if (named.count)
         webhook_detected(p, alert->began_ms);

@@ -230,22 +230,37 @@ def test_a_release_goes_through_its_phases_to_the_end(stage, lab):
     assert lab.flagctl("set", "a.enabled", "off", "--everyone", "--env", "production").code == 0
 
 
-def test_each_cause_takes_it_back_on_every_host(stage, lab):
+def burning(s, **labels):
+    """Alertmanager says so, with the token of `webhook()`."""
+    body = {"version": "4", "alerts": [{"status": "firing", "fingerprint": "f", "startsAt": "2026-01-01T00:00:00Z",
+                                       "labels": {"alertname": "Burning", **labels}}]}
+    request = urllib.request.Request(f"http://127.0.0.1:{s.primary.http}/hooks/alertmanager", json.dumps(body).encode(),
+                                     {"Authorization": "Bearer s3cret", "Content-Type": "application/json"})
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def webhook(lab):
     token = lab.file("token", "s3cret\n")
     token.chmod(0o600)
-    s = stage(2, "--webhook-token-file", str(token))
+    return "--webhook-token-file", str(token)
 
-    def alert():
-        body = {"version": "4", "alerts": [{"status": "firing", "fingerprint": "f", "startsAt": "2026-01-01T00:00:00Z",
-                                           "labels": {"alertname": "Burning"}}]}
-        request = urllib.request.Request(f"http://127.0.0.1:{s.primary.http}/hooks/alertmanager", json.dumps(body).encode(),
-                                         {"Authorization": "Bearer s3cret", "Content-Type": "application/json"})
-        urllib.request.urlopen(request, timeout=10).close()
 
+def test_an_alert_of_another_environment_takes_no_release_back(stage, lab):
+    s = stage(1, *webhook(lab))
+    s.to_production()
+    lab.ok("release", "hold", "demo", "-m", "while it burns", "--author", "rita")
+    burning(s, env="dev")
+    assert s.status()["state"] == "holding"
+    burning(s, env="staging")
+    assert s.wait_back()["cause"] == "alert Burning"
+
+
+def test_each_cause_takes_it_back_on_every_host(stage, lab):
+    s = stage(2, *webhook(lab))
     causes = {
         "guard errors: FAIL": lambda: s.prometheus.values.update(errors_total=0.1),
         "guard errors: critical": lambda: s.prometheus.values.update(errors_total=0.5),
-        "alert Burning": alert,
+        "alert Burning": lambda: burning(s),
         "olga: it burns": lambda: lab.ok("release", "abort", "demo", "-m", "it burns", "--author", "olga"),
         "a rollback changed its flags": lambda: lab.ok("rollback", "--last", env="production"),
     }

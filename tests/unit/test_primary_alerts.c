@@ -195,6 +195,23 @@ static void so_many_flags_are_killed_and_the_rest_is_counted(void **state)
     (void)state;
 }
 
+static void a_name_is_kept_for_each_environment(void **state)
+{
+    struct arena a = {0};
+    struct alerts_said said;
+    assert_int_equal(
+        read_body(BODY(ALERT("firing", "Other", ",\"env\":\"dev\"") "," ALERT(
+                      "firing", "Other", "") "," ALERT("firing", "Other", ",\"env\":\"dev\"")),
+                  &a, &said),
+        HOIST_OK);
+    assert_int_equal(said.name_count, 2);
+    assert_true(slice_eq(said.names[0].env, SLICE("dev")));
+    assert_true(slice_eq(said.names[1].name, SLICE("Other")));
+    assert_int_equal(said.names[1].env.len, 0);
+    arena_done(&a);
+    (void)state;
+}
+
 static void when_an_alert_began_is_read_to_the_millisecond(void **state)
 {
     static const struct {
@@ -253,6 +270,7 @@ int main(void)
         cmocka_unit_test(what_was_left_out_is_counted),
         cmocka_unit_test(no_name_is_left_out_without_a_word),
         cmocka_unit_test(so_many_flags_are_killed_and_the_rest_is_counted),
+        cmocka_unit_test(a_name_is_kept_for_each_environment),
         cmocka_unit_test(when_an_alert_began_is_read_to_the_millisecond),
         cmocka_unit_test(a_long_summary_is_cut_between_characters),
     };
