@@ -220,3 +220,34 @@ def test_an_upstream_that_was_never_heard_has_no_last_word(lab):
     assert "last word" not in shown.out
     empty = lab.flagctl("list", "--json", store=agent.store)
     assert empty.code == 7 and empty.error["code"] == "not-ready"
+
+
+LATIN = "caf\udce9"  # the bytes of "café" in Latin-1
+
+
+def test_what_is_not_utf8_is_refused_and_not_left_out(lab):
+    lab.primary("--env", "production", "--env", "staging")
+    lab.ok("set", "k", "on", env="production")
+    lab.ok("set", "k", "off", env="production")
+    lab.ok("set", "k", "on", env="staging")
+    before = lab.head()["version"]
+    for words in (["rollback", "--to", before - 1, "--flag", LATIN], ["promote", "staging", "production", LATIN, "--yes"], ["kill", "k", LATIN],
+                  ["restore", LATIN], ["kill", "k", "--variant", LATIN], ["set", "f", "on", "--percent", "50", "--if", f"city = {LATIN}"],
+                  ["set", "k", "off", "-m", LATIN], ["is", "k", LATIN], ["log", "--flag", LATIN], ["release", "hold", LATIN, "-m", "x"],
+                  ["env", "set", "production", "--metadata", f"{LATIN}=x"], ["access", "revoke", "ana", LATIN]):
+        env = None if words[0] in ("promote", "env", "access") else "production"
+        wrong = lab.flagctl(*words, "--json", env=env)
+        assert wrong.code == 2 and "UTF-8" in wrong.error["message"] and "UTF-8" in wrong.error["mend"], (words, wrong)
+    assert lab.head()["version"] == before
+    wrong = lab.flagctl("set", "k", "off", env=LATIN)
+    assert wrong.code == 2 and "$HOIST_ENV" in wrong.err
+
+
+def test_a_file_may_be_named_in_any_bytes(lab):
+    lab.primary()
+    path = lab.file(f"{LATIN}.json", TARGETED)
+    assert lab.ok("import", path)["created"] == ["t"]
+    assert lab.flagctl("diff", path).code == 0 and lab.flagctl("lint", path, "--json").code == 0
+    lab.ok("target", "t", "--file", lab.file(f"{LATIN}.rule", {"if": [True, "on"]}))
+    new = lab.flagctl("key", "new", lab.dir / LATIN)
+    assert new.code == 0 and lab.flagctl("get", "t", "--identity", lab.dir / LATIN).code == 0

@@ -102,7 +102,7 @@ static int list_denied(struct call *c)
 
 /* ------------------------------------------------------------------ changing */
 
-/* NULL where a name is no text: a scope that were left out would be all there is. */
+/* NULL without memory for it: a scope that were left out would be all there is. */
 static json_t *names_of(const struct call *c, const char *option)
 {
     const char *const *names;
@@ -119,14 +119,13 @@ static json_t *names_of(const struct call *c, const char *option)
     return list;
 }
 
-/* A role, and what it is for; NULL, and it was said, where that is no text. */
+/* A role, and what it is for; NULL, and it was said, without memory for that. */
 static json_t *role_args(const struct call *c, const char *name, const char *role)
 {
     json_t *args = json_pack("{ss ss so so}", "name", name, "role", role, "envs",
                              names_of(c, "env"), "prefixes", names_of(c, "prefix"));
     if (!args)
-        show_failure(c, EXIT_INPUT, "input", "nothing was granted: say it in UTF-8",
-                     "NAME, ROLE, --env and --prefix are no text that can be sent");
+        show_failure(c, EXIT_NO, "failed", NULL, "out of memory: nothing was granted");
     return args;
 }
 

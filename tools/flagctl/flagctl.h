@@ -60,6 +60,9 @@ struct call { /* one run of flagctl */
 extern const struct subcommand subcommands[]; /* ended by a NULL name */
 const struct subcommand *subcommand_find(const char *name);
 
+/* Whether its words, of which `verb` is the first, may name files. */
+bool subcommand_takes_files(const struct subcommand *sub, const char *verb);
+
 /* The rows of all options that `sub` takes, then of those of others that the file may have, ended by a
  * NULL name; to be freed with mem_free(). NULL: no memory. */
 struct option *subcommand_options(const struct subcommand *sub);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/columns.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -162,6 +163,54 @@ static enum hoist_err prepare(struct call *c)
     return err;
 }
 
+/* Files have names of any bytes, and a URL is none of a command's texts. */
+static bool is_place(const struct option *o)
+{
+    return o->arg && (strcmp(o->arg, "FILE") == 0 || strcmp(o->arg, "DIR") == 0 ||
+                      strcmp(o->arg, "URL") == 0);
+}
+
+/* `o`: the option that says it; NULL: a word. */
+static bool is_text(const struct call *c, const struct option *o, const char *text)
+{
+    if (text_utf8(slice_str(text)))
+        return true;
+    const char *origin = o ? options_origin(c->options, o->name) : NULL;
+    bool variable = origin && strcmp(origin, "environment") == 0;
+    char said[64] = "";
+    struct buf shown = BUF_INIT(1024);
+    if (o)
+        snprintf(said, sizeof said, "%s%s ",
+                 variable     ? "$"
+                 : o->name[1] ? "--"
+                              : "-",
+                 variable ? o->env : o->name);
+    (void)columns_add(&shown, slice_str(text), 100);
+    (void)show_failure(c, EXIT_INPUT, "input",
+                       "say it in UTF-8, as a terminal does whose locale has that",
+                       "%s'%s' is not UTF-8", said, buf_str(&shown));
+    buf_done(&shown);
+    return false;
+}
+
+/* What goes into a command as JSON, which has no other text: left out, it would make the command one
+ * for more than was said. False: there is one, and that was shown. */
+static bool check_texts(const struct call *c, const struct option *table)
+{
+    const char *const *texts;
+    bool files = c->word_count && subcommand_takes_files(c->sub, c->words[0]);
+    for (size_t i = 0; !files && i < c->word_count; i++)
+        if (!is_text(c, NULL, c->words[i]))
+            return false;
+    for (const struct option *o = table; o->name; o++) {
+        size_t count = is_place(o) ? 0 : options_list(c->options, o->name, &texts);
+        for (size_t i = 0; i < count; i++)
+            if (!is_text(c, o, texts[i]))
+                return false;
+    }
+    return true;
+}
+
 /* An answer that could not be written was not given. */
 static int check_written(const struct call *c, int exit)
 {
@@ -186,7 +235,8 @@ static int run(const struct subcommand *sub, int argc, char **argv)
     if (err == HOIST_OK)
         err = prepare(&c);
     if (err == HOIST_OK) {
-        exit = sub->run(&c);
+        if (check_texts(&c, table))
+            exit = sub->run(&c);
     } else {
         char mend[128];
         snprintf(mend, sizeof mend, "flagctl %s --help", sub->name);

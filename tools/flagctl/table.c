@@ -289,6 +289,16 @@ static const struct {
 };
 /* clang-format on */
 
+/* The subcommands whose words may be files; with a verb, the words behind that one. */
+static const struct {
+    const char *name, *verb;
+} of_files[] = {
+    {"apply", NULL},      {"import", NULL},      {"lint", NULL},          {"diff", NULL},
+    {"audit", NULL},      {"key", NULL},         {"backup", NULL},        {"release", "lint"},
+    {"release", "plan"},  {"release", "guards"}, {"release", "announce"}, {"release", "simulate"},
+    {"release", "start"},
+};
+
 enum {
     ALL = sizeof all_options / sizeof *all_options,
     SPECIAL = sizeof special_options / sizeof *special_options,
@@ -300,6 +310,15 @@ const struct subcommand *subcommand_find(const char *name)
         if (strcmp(s->name, name) == 0)
             return s;
     return NULL;
+}
+
+bool subcommand_takes_files(const struct subcommand *sub, const char *verb)
+{
+    for (size_t i = 0; i < sizeof of_files / sizeof *of_files; i++)
+        if (strcmp(of_files[i].name, sub->name) == 0 &&
+            (!of_files[i].verb || strcmp(of_files[i].verb, verb) == 0))
+            return true;
+    return false;
 }
 
 static bool takes(const struct subcommand *sub, const char *name)
