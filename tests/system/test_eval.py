@@ -116,6 +116,10 @@ def test_an_agents_http_is_asked_as_sdks_do(lab, agent):
     done = lab.flagctl("eval", "a/b c", "--agent", agent.url + "/", "--context", ANA, "--token", "secret")
     assert done.code == 0 and json.loads(done.out)["variant"] == "on"
     assert agent.seen == [("/ofrep/v1/evaluate/flags/a%2Fb%20c", "Bearer secret", {"context": json.loads(ANA)})]
+    lab.ok("eval", "k", "--agent", agent.url + "/", "--env", "staging")
+    lab.ok("eval", "k", "--agent", agent.url, env="production")
+    assert [path for path, _, _ in agent.seen[1:]] == [f"/env/{env}/ofrep/v1/evaluate/flags/k" for env in ("staging", "production")]
+    refused(lab, 2, "eval", "k", "--agent", agent.url, "--env", "..", says="begins with a letter or digit")
     agent.answer = 404, '{"key":"x","errorCode":"FLAG_NOT_FOUND"}'
     done = lab.flagctl("eval", "x", "--agent", agent.url)
     assert done.code == 1 and json.loads(done.out)["errorCode"] == "FLAG_NOT_FOUND"
@@ -130,9 +134,15 @@ def test_an_agents_http_is_asked_as_sdks_do(lab, agent):
 
 
 def test_an_agent_answers_flagctl_as_its_store_does(lab):
-    lab.primary()
-    agent = lab.agent()
-    lab.ok("import", lab.file("rules.json", RULES), "--wait")
+    lab.primary("--env", "production", "--env", "staging")
+    agent = lab.agent("--env", "production", "--env", "staging")
+    url = f"http://127.0.0.1:{agent.http}"
+    lab.ok("set", "only", "on", "--wait", env="staging")
+    assert lab.ok("eval", "only", "--agent", url, "--env", "staging")["variant"] == "on"
+    assert lab.flagctl("eval", "only", "--agent", url).code == 1
+    absent = lab.flagctl("eval", "only", "--agent", url, "--env", "absent")
+    assert absent.code == 1 and "no environment" in absent.out
+    lab.ok("import", lab.file("rules.json", RULES), "--wait", env="production")
     for context in (ANA, "{}"):
         by_http = lab.ok("eval", "sync", "--context", context, "--agent", f"http://127.0.0.1:{agent.http}")
         by_store = lab.ok("eval", "sync", "--context", context, "--store", agent.store)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "flag/flag.h"
 #include "flagctl.h"
 #include "http/fetch.h"
 
@@ -83,13 +84,15 @@ static int ask_store(struct call *c)
 
 /* ------------------------------------------------------------------ from an agent's HTTP */
 
-/* The URL of the flag: bytes that a path does not take are escaped. */
-static void put_url(struct buf *url, const char *agent, const char *key)
+/* The URL of the flag: bytes that a path does not take are escaped. Without `env` it is that of the
+ * environment that the agent follows first. */
+static void put_url(struct buf *url, const char *agent, const char *env, const char *key)
 {
     size_t len = strlen(agent);
     while (len > 0 && agent[len - 1] == '/')
         len--;
-    buf_printf(url, "%.*s/ofrep/v1/evaluate/flags/", (int)len, agent);
+    buf_printf(url, "%.*s%s%s/ofrep/v1/evaluate/flags/", (int)len, agent, env ? "/env/" : "",
+               env ? env : "");
     for (const unsigned char *p = (const unsigned char *)key; *p; p++)
         if (strchr("-._~", *p) || (*p < 0x80 && isalnum(*p)))
             buf_add_byte(url, *p);
@@ -118,7 +121,7 @@ static int ask_agent(struct call *c, const char *agent)
     struct buf url = BUF_INIT(8192), body = BUF_INIT(2 << 20), answer = BUF_INIT(ANSWER_MAX);
     long status = 0;
     int exit = EXIT_INPUT;
-    put_url(&url, agent, c->words[0]);
+    put_url(&url, agent, c->env, c->words[0]);
     if (!put_body(c, &body))
         goto out;
     struct fetch fetch = {.url = buf_str(&url),
@@ -167,5 +170,7 @@ int run_eval(struct call *c)
     if (options_on(c->options, "explain"))
         return show_failure(c, EXIT_INPUT, "input", "ask the primary, or a store",
                             "an agent's HTTP does not explain");
+    if (c->env && flag_env_check(slice_str(c->env)) != HOIST_OK)
+        return show_failure(c, EXIT_INPUT, "input", NULL, "--env: %s", err_last());
     return ask_agent(c, agent);
 }
