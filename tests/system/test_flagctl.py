@@ -251,3 +251,14 @@ def test_a_file_may_be_named_in_any_bytes(lab):
     lab.ok("target", "t", "--file", lab.file(f"{LATIN}.rule", {"if": [True, "on"]}))
     new = lab.flagctl("key", "new", lab.dir / LATIN)
     assert new.code == 0 and lab.flagctl("get", "t", "--identity", lab.dir / LATIN).code == 0
+
+
+def test_settings_of_an_environment_are_taken_by_env_set_alone(lab):
+    lab.primary()
+    for words in (["create", "qa"], ["list"], ["show", "production"], ["diff", "production", "production"], ["epoch", "--new"]):
+        for setting in (["--protected", "on"], ["--metadata", "owner=x"]):
+            wrong = lab.flagctl("env", *words, *setting, "--json")
+            assert wrong.code == 2 and "env set" in wrong.error["mend"], (words, wrong)
+    assert [e["env"] for e in lab.ok("env", "list")["environments"]] == ["production"]
+    lab.ok("env", "set", "production", "--protected", "on", "--metadata", "owner=x")
+    assert lab.ok("env", "show", "production")["protected"] is True

@@ -147,10 +147,21 @@ static int env_change(struct call *c, const char *command, json_t *args)
     return exit;
 }
 
+/* What only `env set` takes. */
+static bool says_settings(const struct call *c)
+{
+    return options_on(c->options, "protected") || options_on(c->options, "metadata");
+}
+
 int run_env(struct call *c)
 {
     const char *what = c->words[0];
     bool new = options_on(c->options, "new");
+    if (strcmp(what, "set") != 0 && says_settings(c))
+        return show_failure(
+            c, EXIT_INPUT, "input",
+            "say it once the environment is there: flagctl env set NAME --protected on",
+            "'env %s' takes neither --protected nor --metadata", what);
     if (strcmp(what, "list") == 0 && c->word_count == 1 && !new)
         return env_list(c);
     if (strcmp(what, "show") == 0 && c->word_count == 2 && !new)
