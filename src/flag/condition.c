@@ -119,31 +119,54 @@ static enum hoist_err put_order(struct json_writer *w, const struct typed *t, st
     return HOIST_OK;
 }
 
+/* How long the item is that `list` begins with: commas in quotes are part of it. SIZE_MAX: its quote
+ * does not end. */
+static size_t item_len(struct slice list)
+{
+    bool inside = false, quoted = list.len && list.ptr[0] == '"';
+    for (size_t at = 0; at < list.len; at++) {
+        if (quoted && list.ptr[at] == '"')
+            inside = !inside;
+        if (!inside && list.ptr[at] == ',')
+            return at;
+    }
+    return inside ? SIZE_MAX : list.len;
+}
+
+/* The items of `rest`, with commas between them. */
+static enum hoist_err put_items(struct json_writer *w, struct slice rest, struct mend mend)
+{
+    struct slice list = rest;
+    mend_set(mend, "write a list like se, no, \"Washington, DC\"; or a JSON array");
+    for (bool more = true; more;) {
+        size_t len = item_len(rest);
+        if (len == SIZE_MAX)
+            return err_set(HOIST_EINVAL, "the list \"%s\" has a quote that does not end",
+                           show(list).text);
+        struct slice item = trim(slice_of(rest.ptr, len));
+        if (item.len == 0)
+            return err_set(HOIST_EINVAL, "the list \"%s\" has an empty place", show(list).text);
+        put_scalar(w, item);
+        more = len < rest.len;
+        if (more)
+            rest = trim(slice_of(rest.ptr + len + 1, rest.len - len - 1));
+    }
+    return HOIST_OK;
+}
+
 static enum hoist_err put_in(struct json_writer *w, const struct typed *t, struct mend mend)
 {
-    struct slice rest = t->value;
+    enum hoist_err err = HOIST_OK;
     begin_op(w, "in", t->attribute);
-    if (rest.ptr[0] == '[') {
-        json_put_raw(w, rest);
-        end_op(w);
-        return HOIST_OK;
+    if (t->value.ptr[0] == '[') {
+        json_put_raw(w, t->value);
+    } else {
+        json_array_begin(w);
+        err = put_items(w, t->value, mend);
+        json_array_end(w);
     }
-    json_array_begin(w);
-    for (bool more = true; more;) {
-        const uint8_t *comma = memchr(rest.ptr, ',', rest.len);
-        struct slice item = trim(slice_of(rest.ptr, comma ? (size_t)(comma - rest.ptr) : rest.len));
-        more = comma;
-        if (comma)
-            rest = slice_of(comma + 1, rest.len - (size_t)(comma + 1 - rest.ptr));
-        if (item.len == 0) {
-            mend_set(mend, "write a list like se, no, dk; or a JSON array");
-            return err_set(HOIST_EINVAL, "the list \"%s\" has an empty place", show(t->value).text);
-        }
-        put_scalar(w, item);
-    }
-    json_array_end(w);
     end_op(w);
-    return HOIST_OK;
+    return err;
 }
 
 static enum hoist_err put_part(struct json_writer *w, const struct typed *t, struct mend mend)

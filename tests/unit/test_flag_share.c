@@ -210,6 +210,9 @@ static void conditions_are_typed_in_three_words(void **state)
                  "{'and': [{'!==': [{'var': 'age'}, null]}, {'>=': [{'var': 'age'}, 1.5]}]}");
     condition_is("country in se, no,dk", "{'in': [{'var': 'country'}, ['se', 'no', 'dk']]}");
     condition_is("n in 1, \"2\"", "{'in': [{'var': 'n'}, [1, '2']]}");
+    condition_is("city in \"Washington, DC\", Boston,\"x,\" , 5\" pipe",
+                 "{'in': [{'var': 'city'}, ['Washington, DC', 'Boston', 'x,', '5\\\" pipe']]}");
+    condition_is("city in \"a, b\"", "{'in': [{'var': 'city'}, ['a, b']]}");
     condition_is("n in [\"a, b\", 2]", "{'in': [{'var': 'n'}, ['a, b', 2]]}");
     condition_is("email ends_with @example.com",
                  "{'ends_with': [{'var': 'email'}, '@example.com']}");
@@ -232,6 +235,8 @@ static void what_is_no_condition_is_refused_with_the_way_to_write_it(void **stat
         {"plan ~ pro", "no operator \"~\"", "starts_with"},
         {"age < young", "compares numbers", "sem_ver"},
         {"c in a,,b", "an empty place", "se, no"},
+        {"c in \"a, b", "a quote that does not end", "Washington, DC"},
+        {"c in a, \"b\"c\", d", "a quote that does not end", "JSON array"},
         {"c in [1", "the rule", "missing quote"},
         {"v sem_ver >= new", "is no version", "sem_ver >= 2.1.0"},
         {"v sem_ver >=", "is no version", "same major"},
