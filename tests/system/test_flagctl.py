@@ -262,3 +262,12 @@ def test_settings_of_an_environment_are_taken_by_env_set_alone(lab):
     assert [e["env"] for e in lab.ok("env", "list")["environments"]] == ["production"]
     lab.ok("env", "set", "production", "--protected", "on", "--metadata", "owner=x")
     assert lab.ok("env", "show", "production")["protected"] is True
+
+
+def test_a_kill_lists_only_the_options_that_it_takes(lab):
+    lab.primary()
+    lab.ok("set", "k", "on")
+    assert "--force" not in lab.flagctl("kill", "--help").out and "--force" in lab.flagctl("restore", "--help").out
+    refused = lab.flagctl("kill", "k", "--force")
+    assert refused.code == 2 and "no option --force" in refused.err
+    assert lab.ok("get", "k")["variant"] == "on"

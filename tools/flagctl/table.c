@@ -7,7 +7,8 @@
 #define READS                                                                                      \
     " store primary join tls-cert tls-key tls-ca tls-server-name insecure env identity json "      \
     "timeout help "
-#define WRITES READS "author m if-version dry-run force wait "
+#define OVERRIDES READS "author m if-version dry-run wait "
+#define WRITES OVERRIDES "force "
 
 enum { WORDS_MAX = 10000 };
 
@@ -54,7 +55,7 @@ const struct subcommand subcommands[] = {
     {"kill", "KEY…", "Make flags yield one variant for everybody, whatever their rules say.\n"
      "The variant is off, or the one given. Nothing holds a kill back, nothing but restore ends it.\n"
      "Says how long it took until every live host obeyed: --wait is implied.",
-     WRITES "variant ", 1, WORDS_MAX, run_kill, false},
+     OVERRIDES "variant ", 1, WORDS_MAX, run_kill, false},
     {"restore", "KEY…", "End the kill of flags.", WRITES, 1, WORDS_MAX, run_restore, false},
     {"rollback", "--last | --to V | --flag KEY [--to V]",
      "Undo changes, by one more change that restores what was.\n"
