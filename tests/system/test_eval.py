@@ -133,6 +133,18 @@ def test_an_agents_http_is_asked_as_sdks_do(lab, agent):
     refused(lab, 2, "eval", "x", "--agent", agent.url, "--context", "[]", says="no object")
 
 
+def test_the_token_may_stand_in_the_file(lab, agent):
+    lab.primary()
+    config = lab.dir / ".config/hoist/flagctl.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("token: secret\n")
+    agent.answer = 200, '{"key":"k","value":true,"variant":"on","reason":"STATIC"}'
+    lab.ok("set", "k", "on")  # which takes no token
+    lab.ok("eval", "k", "--agent", agent.url)
+    lab.ok("eval", "k", "--agent", agent.url, HOIST_TOKEN="nearer")
+    assert [token for _, token, _ in agent.seen] == ["Bearer secret", "Bearer nearer"]
+
+
 def test_an_agent_answers_flagctl_as_its_store_does(lab):
     lab.primary("--env", "production", "--env", "staging")
     agent = lab.agent("--env", "production", "--env", "staging")

@@ -145,8 +145,10 @@ static int ask_agent(struct call *c, const char *agent)
         exit = status == 200 ? EXIT_DONE : EXIT_NO;
     } else {
         exit = show_failure(c, status == 401 || status == 403 ? EXIT_REFUSED : EXIT_NO, "http",
-                            status == 401 ? "give the agent's token: --token, or $HOIST_TOKEN"
-                                          : "is that an agent's --http address?",
+                            status == 401
+                                ? "give the agent's token: --token, $HOIST_TOKEN, or token in "
+                                  "flagctl.yaml"
+                                : "is that an agent's --http address?",
                             "%s answers with status %ld", agent, status);
     }
     json_decref(read);

@@ -265,7 +265,7 @@ static const struct option all_options[] = {
      false, true},
     {"explain", NULL, NULL, NULL, "show how it came about", false, true},
     {"agent", "URL", NULL, NULL, "ask an agent's HTTP, as OpenFeature SDKs do: http://HOST:8016", false, true},
-    {"token", "TOKEN", NULL, "HOIST_TOKEN", "the bearer token that the agent wants", false, true},
+    {"token", "TOKEN", NULL, "HOIST_TOKEN", "the bearer token that the agent wants", false, false},
     {"key", "PUB", NULL, NULL, "whose it is: what flagctl key show prints", false, true},
     {"uid", "N", NULL, NULL, "whose it is: a user of the primary's machine, over its socket", false, true},
     {"prefix", "P", NULL, NULL, "only for flags that begin so; may be repeated", true, true},
