@@ -4,6 +4,7 @@
 
 #include "flag/flag_int.h"
 #include "flag/json.h"
+#include "flag/version.h"
 
 static const char usage[] =
     "write ATTRIBUTE OPERATOR VALUE with spaces between, as in 'email ends_with @example.com'; the "
@@ -178,30 +179,19 @@ static enum hoist_err put_part(struct json_writer *w, const struct typed *t, str
     return HOIST_OK;
 }
 
-/* "2", "v2.1", "2.1.0-rc.1+build": what begins like one. The rest is the evaluator's to judge. */
-static bool looks_like_version(struct slice s)
-{
-    size_t at = s.len && (s.ptr[0] == 'v' || s.ptr[0] == 'V');
-    if (at == s.len || !isdigit(s.ptr[at]))
-        return false;
-    for (; at < s.len; at++)
-        if (!isalnum(s.ptr[at]) && !strchr(".-+", s.ptr[at]))
-            return false;
-    return true;
-}
-
 static enum hoist_err put_sem_ver(struct json_writer *w, const struct typed *t, struct mend mend)
 {
     static const char *const ops[] = {"!=", "<=", ">=", "=", "<", ">", "~", "^"};
     struct slice value = trim(unquote(t->value));
     const char *op = "=";
+    struct version version;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (slice_starts_with(value, slice_str(ops[i]))) {
             op = ops[i];
             value = trim(slice_of(value.ptr + strlen(op), value.len - strlen(op)));
             break;
         }
-    if (!looks_like_version(value)) {
+    if (!version_read(value, &version)) {
         mend_set(mend,
                  "write it like 'version sem_ver >= 2.1.0', with = != < <= > >= ~ (same major "
                  "and minor) or ^ (same major)");
