@@ -22,19 +22,57 @@ void text_time(char out[TEXT_TIME_SIZE], int64_t wall_ms)
     snprintf(out, TEXT_TIME_SIZE, "%s.%03dZ", day, (int)ms);
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Whether `in` begins as a time does, to the second. */
+static bool begins_as_time(const char *in)
+{
+    const char *form = "0000-00-00T00:00:00";
+    for (; *form; form++, in++)
+        if (*form == '0' ? !is_digit(*in) : *in != *form)
+            return false;
+    return true;
+}
+
+/* The second that `tm` says; false where there is none, as on 31 February. */
+static bool second_of(const struct tm *tm, int64_t *ret)
+{
+    struct tm real = *tm;
+    *ret = timegm(&real);
+    return real.tm_mon == tm->tm_mon && real.tm_mday == tm->tm_mday &&
+           real.tm_hour == tm->tm_hour && real.tm_min == tm->tm_min && real.tm_sec == tm->tm_sec;
+}
+
+/* A fraction such as ".5", of three digits at most, in milliseconds; *at comes to stand behind it. */
+static int64_t take_fraction(const char **at)
+{
+    int64_t ms = 0;
+    if ((*at)[0] != '.' || !is_digit((*at)[1]))
+        return 0;
+    ++*at;
+    for (int worth = 100; worth > 0 && is_digit(**at); worth /= 10)
+        ms += worth * (*(*at)++ - '0');
+    return ms;
+}
+
 enum hoist_err text_time_read(const char *in, int64_t *ret_wall_ms)
 {
     struct tm tm = {0};
-    int ms = 0, used = 0, more = 0;
-    (void)sscanf(in, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
-                 &tm.tm_min, &tm.tm_sec, &used);
-    if (used > 0 && in[used] == '.' && sscanf(in + used, ".%3d%n", &ms, &more) == 1)
-        used += more;
-    if (used == 0 || strcmp(in + used, "Z") != 0)
-        return err_set(HOIST_EINVAL, "'%s' is no time such as 2026-11-24T14:02:03.123Z", in);
+    int64_t second = 0;
+    int used = 0;
+    if (begins_as_time(in))
+        (void)sscanf(in, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+                     &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used);
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
-    *ret_wall_ms = (int64_t)timegm(&tm) * 1000 + ms;
+    const char *rest = in + used;
+    int64_t ms = take_fraction(&rest);
+    if (used == 0 || strcmp(rest, "Z") != 0 || !second_of(&tm, &second))
+        return err_set(HOIST_EINVAL, "'%s' is no time such as 2026-11-24T14:02:03.123Z", in);
+    *ret_wall_ms = second * 1000 + ms;
     return HOIST_OK;
 }
 

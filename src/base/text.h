@@ -18,7 +18,8 @@ enum {
 /* RFC 3339, UTC, with milliseconds: 2026-11-24T14:02:03.123Z. */
 void text_time(char out[TEXT_TIME_SIZE], int64_t wall_ms);
 
-/* The milliseconds of such a time, as text_time() writes it or without a fraction. EINVAL. */
+/* The milliseconds of such a time, as text_time() writes it or with fewer digits of a fraction, or none.
+ * EINVAL, also where the calendar has no such day. */
 MUST_USE enum hoist_err text_time_read(const char *in, int64_t *ret_wall_ms);
 
 /* The shortest decimal that reads back as `v`; whole numbers below 2^53 without a point. What is no

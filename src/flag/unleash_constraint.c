@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "flag/unleash_int.h"
 
 struct constraint {
@@ -211,7 +212,7 @@ static json_t *read_date(struct unleash *u, const struct constraint *c)
     const char *text = json_string_value(json_object_get(c->json, "value"));
     bool after = strcmp(c->name, "DATE_AFTER") == 0;
     size_t back = path_key(&u->path, SLICE("value"));
-    bool good = text && date_read(text, &ms);
+    bool good = text && text_time_read(text, &ms) == HOIST_OK;
     if (!good)
         wrong(u, "write it in UTC, like 2026-11-24T14:02:03.000Z", "%s compares with no date",
               c->name);

@@ -104,9 +104,6 @@ bool is_semver(struct slice s);
 /* 1.2.3.4 or 1.2.3.4/24, canonical; *ret_bits 32 where there is none. */
 bool ipv4_read(struct slice s, uint32_t *ret_address, unsigned *ret_bits);
 
-/* RFC 3339 in UTC. */
-bool date_read(const char *text, int64_t *ret_ms);
-
 /* ------------------------------------------------------------------ samples */
 
 struct division {        /* a choice by hash among variants */

@@ -68,7 +68,7 @@ json_t *js_split(struct slice s)
     }
 }
 
-/* ------------------------------------------------------------------ numbers, cases, dates */
+/* ------------------------------------------------------------------ numbers, cases */
 
 bool js_number(const json_t *v, double *ret)
 {
@@ -107,23 +107,6 @@ json_t *in_case(struct slice s, bool upper)
         if (is_letter((uint8_t)p[i]))
             p[i] = (char)(upper ? p[i] & ~0x20 : p[i] | 0x20);
     return text;
-}
-
-bool date_read(const char *text, int64_t *ret_ms)
-{
-    /* text_time_read() takes 2026-2-31T25:00:00Z, too: what is a date comes out as it went in. */
-    char again[TEXT_TIME_SIZE];
-    int64_t ms;
-    if (text_time_read(text, &ms) != HOIST_OK)
-        return false;
-    text_time(again, ms);
-    if (strncmp(again, text, strlen("2026-11-24T14:02:03")) != 0)
-        return false;
-    const char *fraction = strchr(text, '.');
-    if (fraction && strlen(fraction) != strlen(".123Z"))
-        return false;
-    *ret_ms = ms;
-    return true;
 }
 
 /* ------------------------------------------------------------------ versions */

@@ -271,3 +271,12 @@ def test_a_kill_lists_only_the_options_that_it_takes(lab):
     refused = lab.flagctl("kill", "k", "--force")
     assert refused.code == 2 and "no option --force" in refused.err
     assert lab.ok("get", "k")["variant"] == "on"
+
+
+def test_a_time_that_is_none_is_refused(lab):
+    lab.primary()
+    lab.ok("set", "k", "on")
+    for time in ("2026-02-31T00:00:00Z", "2026-01-01T25:00:00Z", "2026-13-01T00:00:00Z"):
+        for words in (["log", "--since", time], ["eval", "k", "--time", time]):
+            refused = lab.flagctl(*words)
+            assert refused.code == 2 and time in refused.err, (words, refused)

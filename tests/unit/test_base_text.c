@@ -33,9 +33,19 @@ static void a_time_is_rfc_3339_with_milliseconds(void **state)
         assert_int_equal(text_time_read(out, &back), HOIST_OK);
         assert_int_equal(back, cases[i].ms);
     }
-    int64_t whole;
-    assert_int_equal(text_time_read("1970-01-01T00:00:07Z", &whole), HOIST_OK);
-    assert_int_equal(whole, 7000);
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } shorter[] = {{"1970-01-01T00:00:07Z", 7000},
+                   {"1970-01-01T00:00:00.5Z", 500},
+                   {"1970-01-01T00:00:00.05Z", 50},
+                   {"1970-01-01T00:00:01.25Z", 1250},
+                   {"1969-12-31T23:59:59.9Z", -100}};
+    for (size_t i = 0; i < sizeof shorter / sizeof *shorter; i++) {
+        int64_t ms;
+        assert_int_equal(text_time_read(shorter[i].text, &ms), HOIST_OK);
+        assert_int_equal(ms, shorter[i].ms);
+    }
     static const char *const bad[] = {"",
                                       "yesterday",
                                       "2026-11-24",
@@ -43,7 +53,20 @@ static void a_time_is_rfc_3339_with_milliseconds(void **state)
                                       "2026-11-24T14:02:03",
                                       "2026-11-24T14:02:03.Z",
                                       "2026-11-24T14:02:03.1234Z",
-                                      "2026-11-24T14:02:03.123Z "};
+                                      "2026-11-24T14:02:03.123Z ",
+                                      "2026-11-24T14:02:03.+1Z",
+                                      "2026-02-31T25:00:00Z",
+                                      "2026-02-29T00:00:00Z",
+                                      "2026-04-31T00:00:00Z",
+                                      "2026-00-01T00:00:00Z",
+                                      "2026-13-01T00:00:00Z",
+                                      "2026-01-00T00:00:00Z",
+                                      "2026-01-01T24:00:00Z",
+                                      "2026-01-01T00:60:00Z",
+                                      "2026-01-01T00:00:60Z",
+                                      "2026-1-1T00:00:00Z",
+                                      " 2026-01-01T00:00:00Z",
+                                      "+026-01-01T00:00:00Z"};
     int64_t untouched = 7;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(text_time_read(bad[i], &untouched), HOIST_EINVAL);

@@ -356,9 +356,13 @@ static void a_date_is_compared_with_the_clock(void **state)
                              "'2026-01-01T00:00:00.500Z'"),
                "features[0].strategies[0].constraints[0]", "part of a second",
                WHERE("{'>=': [{'var': '$flagd.timestamp'}, 1767225600]}"));
+    comes_near(OF_CONSTRAINT("'contextName': 'currentTime', 'operator': 'DATE_AFTER', 'value': "
+                             "'2026-01-01T00:00:00.5Z'"),
+               "features[0].strategies[0].constraints[0]", "part of a second",
+               WHERE("{'>=': [{'var': '$flagd.timestamp'}, 1767225600]}"));
     static const char *const bad[] = {
-        "2026-02-31T00:00:00Z",   "2026-01-01", "2026-01-01T00:00:00+01:00",
-        "2026-01-01T00:00:00.5Z", "tomorrow",   ""};
+        "2026-02-31T00:00:00Z",  "2026-01-01", "2026-01-01T00:00:00+01:00",
+        "2026-01-01T00:00:00.Z", "tomorrow",   ""};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char features[512];
         snprintf(features, sizeof features,
