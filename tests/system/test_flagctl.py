@@ -280,3 +280,15 @@ def test_a_time_that_is_none_is_refused(lab):
         for words in (["log", "--since", time], ["eval", "k", "--time", time]):
             refused = lab.flagctl(*words)
             assert refused.code == 2 and time in refused.err, (words, refused)
+
+
+def test_a_difference_of_more_flags_than_are_shown_says_so(lab):
+    lab.primary()
+    flags = {f"f{i:04}": {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "on"} for i in range(1003)}
+    path = lab.file("many.json", {"flags": flags})
+    for words in (["diff", path], ["apply", path, "--dry-run"]):
+        shown = lab.flagctl(*words).out
+        assert shown.count("  + f") == 1000 and "… and 3 more\n" in shown, shown[-200:]
+    lab.ok("import", path, "--force")
+    shown = lab.flagctl("rollback", "--last").out
+    assert shown.count("  - f") == 1000 and "… and 3 more\n" in shown, shown[-200:]

@@ -163,6 +163,9 @@ uint64_t number_of(const json_t *object, const char *name);
 /* A change's edits, "+ key", "~ key", "- key", each with what it was and is. */
 void show_edits(const struct call *c, const json_t *edits);
 
+/* Those of an answer, and how many more there are than it has. */
+void show_edits_of(const struct call *c, const json_t *answer);
+
 /* The answer to a change. Gives its exit code. */
 int show_change(struct call *c, const struct reply *r);
 

@@ -37,18 +37,6 @@ static void show_skipped(const struct call *c, const json_t *body)
     }
 }
 
-/* What a dry run says would change. */
-static void show_dry_edits(const struct call *c, const json_t *dry)
-{
-    static const char *const lists[] = {"created", "changed", "deleted"};
-    size_t all = 0, shown = json_array_size(json_object_get(dry, "edits"));
-    show_edits(c, json_object_get(dry, "edits"));
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        all += json_array_size(json_object_get(dry, lists[i]));
-    if (all > shown)
-        printf("  … and %zu more\n", all - shown);
-}
-
 /* The rule that a flag has after `set`. */
 static void show_rule(const json_t *body)
 {
@@ -72,7 +60,7 @@ int show_change(struct call *c, const struct reply *r)
     if (json_object_get(r->body, "undone")) {
         /* they were shown, with what they were */
     } else if (json_object_get(r->body, "edits")) {
-        show_dry_edits(c, r->body);
+        show_edits_of(c, r->body);
     } else {
         show_names(c, r->body, "created", "created", LOOK_GOOD);
         show_names(c, r->body, "changed", "changed", LOOK_VALUE);
@@ -112,7 +100,7 @@ static bool is_wanted(struct call *c, const json_t *dry, int *ret_exit)
         *ret_exit = EXIT_DONE;
         return false;
     }
-    show_dry_edits(c, dry);
+    show_edits_of(c, dry);
     snprintf(question, sizeof question, "%zu to create, %zu to change, %zu to delete in %s; do it?",
              json_array_size(json_object_get(dry, "created")),
              json_array_size(json_object_get(dry, "changed")),

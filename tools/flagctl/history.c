@@ -147,18 +147,14 @@ int run_show(struct call *c)
 
 int show_difference(struct call *c, struct reply *r)
 {
-    const json_t *edits = json_object_get(r->body, "edits");
-    uint64_t count = number_of(r->body, "edits_count");
-    if (c->json) {
+    bool same = json_array_size(json_object_get(r->body, "edits")) == 0;
+    if (c->json)
         show_json(r);
-    } else {
-        show_edits(c, edits);
-        if (count > json_array_size(edits))
-            printf("  … and %" PRIu64 " more\n", count - json_array_size(edits));
-        if (json_array_size(edits) == 0)
-            printf("no difference\n");
-    }
-    return json_array_size(edits) ? EXIT_NO : EXIT_DONE;
+    else if (same)
+        printf("no difference\n");
+    else
+        show_edits_of(c, r->body);
+    return same ? EXIT_DONE : EXIT_NO;
 }
 
 int run_diff(struct call *c)

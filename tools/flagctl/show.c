@@ -307,6 +307,25 @@ void show_edits(const struct call *c, const json_t *edits)
     }
 }
 
+/* How many edits there are, of which the answer has the first: the answer to a change lists keys. */
+static uint64_t count_edits(const json_t *answer)
+{
+    static const char *const lists[] = {"created", "changed", "deleted"};
+    uint64_t count = number_of(answer, "edits_count");
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        count += json_array_size(json_object_get(answer, lists[i]));
+    return count;
+}
+
+void show_edits_of(const struct call *c, const json_t *answer)
+{
+    const json_t *edits = json_object_get(answer, "edits");
+    uint64_t count = count_edits(answer);
+    show_edits(c, edits);
+    if (count > json_array_size(edits))
+        printf("  … and %" PRIu64 " more\n", count - json_array_size(edits));
+}
+
 /* ------------------------------------------------------------------ who answered */
 
 /* What the hoistd of a store says of its upstream, if there is one that runs. */

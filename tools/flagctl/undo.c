@@ -60,7 +60,7 @@ static void show_undone(const struct call *c, const json_t *body)
     }
     if (number_of(body, "undone_count") > i)
         printf("and %" PRIu64 " more\n", number_of(body, "undone_count") - i);
-    show_edits(c, json_object_get(body, "edits"));
+    show_edits_of(c, body);
     json_array_foreach(json_object_get(body, "left"), i, key)
     {
         printf("%sleft as it is, since it is overridden:%s %s\n", look(c, LOOK_BAD),
