@@ -1,6 +1,7 @@
 """The command line: what set means, exit codes, who is asked, what is printed."""
 import json
 import os
+import re
 import subprocess
 
 from hoist import BUILD, clean_env, wait_until
@@ -292,3 +293,11 @@ def test_a_difference_of_more_flags_than_are_shown_says_so(lab):
     lab.ok("import", path, "--force")
     shown = lab.flagctl("rollback", "--last").out
     assert shown.count("  - f") == 1000 and "… and 3 more\n" in shown, shown[-200:]
+
+
+def test_no_role_is_told_of_a_token_file_that_it_does_not_take():
+    for role in ("primary", "relay", "agent", "dev"):
+        shown = subprocess.run([BUILD / "hoistd", role, "--help"], capture_output=True, text=True, timeout=20).stdout
+        takes = {option for option in ("--http-access", "--http-token-file") if re.search(f"^ +{option}", shown, re.M)}
+        assert "--http-access" in takes
+        assert ("--http-token-file" in shown) == ("--http-token-file" in takes), role

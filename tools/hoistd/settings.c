@@ -117,7 +117,7 @@ enum { PROMETHEUS_TIMEOUT_MAX_MS = 60000 };
 #define TLS \
     {.name = "https-any-client", \
      .help = "let HTTPS clients in without a certificate, such as\n" \
-             "browsers; give --http-token-file then"}, \
+             "browsers; ask for tokens then: --http-access"}, \
     {.name = "tls-cert", .arg = "FILE", \
      .help = "the certificate for tls+tcp addresses, in PEM, those\n" \
              "between it and the CA behind it; taken anew at SIGHUP,\n" \
