@@ -171,6 +171,10 @@ static enum hoist_err read_document(const json_t *json, bool skips, struct probl
         lint_flags(&fr.r, fr.flags, fr.count, warnings);
     if (!fr.r.no_memory && (problems->total == 0 || (skips && problems_of_flags_alone(problems))))
         file = make_file(&fr);
+    if (file && !fr.r.no_memory && !problems_are_of_skipped(problems, file)) {
+        flag_file_free(file); /* the flag would be taken as the scan mended it */
+        file = NULL;
+    }
     for (size_t i = 0; i < fr.count; i++)
         flag_free(fr.flags[i].flag);
     mem_free(fr.flags);

@@ -27,6 +27,19 @@ bool problems_of_flags_alone(const struct problems *problems)
            problems->count; /* else it is not known of which flags the rest are */
 }
 
+bool problems_are_of_skipped(const struct problems *problems, const struct flag_file *file)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        bool found = problems->items[i].flag_len == 0;
+        for (size_t n = 0; n < file->skipped_count && !found; n++)
+            found =
+                is_about(&problems->items[i], file->skipped[n].path, strlen(file->skipped[n].path));
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
 /* Room for one more; doubles at each power of two. */
 static bool reserve(struct flag_file *file)
 {

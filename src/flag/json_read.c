@@ -48,6 +48,22 @@ static json_t *load(struct slice text, size_t flags, json_error_t *at, enum hois
     return v;
 }
 
+enum hoist_err json_unescape(struct slice text, struct arena *arena, struct slice *ret)
+{
+    enum hoist_err err = HOIST_OK;
+    json_error_t at;
+    *ret = text;
+    if (!memchr(text.ptr, '\\', text.len))
+        return HOIST_OK;
+    json_t *v = load(slice_of(text.ptr - 1, text.len + 2), JSON_DECODE_ANY, &at, &err);
+    if (v) {
+        *ret = json_text(v);
+        err = arena_own(arena, ret);
+    }
+    json_decref(v);
+    return err == HOIST_EINVAL ? HOIST_OK : err;
+}
+
 static int at_least_one(int n)
 {
     return n > 0 ? n : 1;
@@ -109,8 +125,8 @@ enum hoist_err json_load(struct slice text, struct problems *problems, json_t **
     size_t before = problems->total;
     enum hoist_err err = json_scan(copy, text.len, problems, NULL);
     if (err == HOIST_OK) {
-        /* The scan compares keys as they are spelled. Where it found none twice, jansson looks
-         * again, at what the escapes in them mean; where it did, that would end the reading. */
+        /* The scan names the keys that stand twice. Jansson looks again where the scan found
+         * nothing wrong; where it did, that could end the reading. */
         size_t flags = problems->total == before ? JSON_REJECT_DUPLICATES : 0;
         json_error_t at;
         json_t *v = load(slice_of(copy, text.len), flags, &at, &err);

@@ -33,6 +33,7 @@ struct scan {
     struct problems *problems;
     struct places *places;
     struct path path;
+    struct arena arena; /* keys that have escapes, read */
     struct slice *keys; /* of the objects that are open, the innermost one's last */
     size_t key_count, key_cap;
     struct level *levels;
@@ -209,18 +210,26 @@ static bool keep_key(struct scan *s, struct slice key)
     return true;
 }
 
+/* The key in `text` by what its escapes mean, as jansson gives it to whoever reads the file. */
+static bool enter_key(struct scan *s, struct slice text)
+{
+    struct slice key;
+    s->no_memory |= json_unescape(text, &s->arena, &key) != HOIST_OK;
+    if (s->no_memory || !keep_key(s, key))
+        return false;
+    path_key(&s->path, key);
+    meet(s);
+    return true;
+}
+
 static bool take_text(struct scan *s, bool key)
 {
     struct slice text;
     if (!find_text(s, &text))
         return false;
     bool bad = mend_utf8(s, text), nul = mend_nul(s, text);
-    if (key) {
-        if (!keep_key(s, text))
-            return false;
-        path_key(&s->path, text);
-        meet(s);
-    }
+    if (key && !enter_key(s, text))
+        return false;
     if (bad)
         complain_here(s, "save the file as UTF-8", "the text is not valid UTF-8");
     if (nul)
@@ -324,6 +333,7 @@ enum hoist_err json_scan(uint8_t *text, size_t len, struct problems *problems,
             s.at++;
         going = s.at < len && take(&s);
     }
+    arena_done(&s.arena);
     mem_free(s.keys);
     mem_free(s.levels);
     return s.no_memory ? err_set(HOIST_ENOMEM, "out of memory") : HOIST_OK;

@@ -77,6 +77,10 @@ MUST_USE enum hoist_err json_load(struct slice text, struct problems *problems, 
 void json_memory_begin(void);
 bool json_memory_failed(void);
 
+/* The text that stands between two quotes, its escapes read: in `arena`, or `text` itself where there
+ * are none, or wrong ones, of which jansson tells. Only ENOMEM is an error. */
+MUST_USE enum hoist_err json_unescape(struct slice text, struct arena *arena, struct slice *ret);
+
 /* What jansson does not tell, or stops at: added to `problems`, and mended in place so that jansson
  * takes it. Stops at what is not JSON. `places` (may be NULL) hears of every path. Only ENOMEM is an
  * error. */
@@ -143,6 +147,9 @@ bool flag_is_spoiled(struct reader *r, const struct named_flag *flag);
 
 /* Whether every problem is one of a flag, so that the others could be taken. */
 bool problems_of_flags_alone(const struct problems *problems);
+
+/* Whether each problem that is one of a flag is of one that `file` skips. */
+bool problems_are_of_skipped(const struct problems *problems, const struct flag_file *file);
 
 /* Add to the file's skipped flags. */
 void skip_flag(struct reader *r, struct flag_file *file, const struct named_flag *flag);

@@ -50,6 +50,35 @@ static void flags_with_problems_are_left_out(void **state)
           "a x |  x");
 }
 
+#define BIG(key) "'" key "': {'state': 'ENABLED', 'variants': {'v': 9007199254740993}}"
+
+static void a_flag_whose_key_has_escapes_is_left_out_like_any(void **state)
+{
+    (void)state;
+    takes("{'flags': {" BIG("caf\\u00e9") ", 'b': " GOOD "}}", "b | caf\xc3\xa9");
+    takes("{'flags': {" BIG("a\\/b") ", " BIG("\\ud83d\\ude00") ", " BIG("q\\\"") "}}",
+          "| a/b q\" \xf0\x9f\x98\x80");
+    takes("{'fl\\u0061gs': {" BIG("x") "}}", "| x");
+    takes("{'flags': {'\\u0061': {'state': 'ENABLED', 'variants': {'on': true, 'off': false},"
+          " 'targeting': {'if': [{'==': [{'var': 'x'}, 9007199254740993]}, 'on', 'off']}}}}",
+          "| a");
+    takes("{'flags': {" BIG("x") ", 'a': " GOOD ", '\\u0061': " GOOD "}}", "| a x");
+}
+
+static void a_problem_of_a_flag_that_is_not_found_is_in_the_way(void **state)
+{
+    (void)state;
+    struct buf b = json("{'flags': {'a': " GOOD "}}");
+    struct problems problems = {.flag_len = sizeof "flags.gone" - 1};
+    struct flag_file *file = NULL;
+    problems_add(&problems, "flags.gone.state", "", "it is of no flag");
+    problems.flag_len = 0;
+    assert_int_equal(flag_file_read_valid(buf_slice(&b), &file, &problems), HOIST_EINVAL);
+    assert_null(file);
+    problems_done(&problems);
+    buf_done(&b);
+}
+
 static void what_is_wrong_with_the_file_itself_is_in_the_way(void **state)
 {
     static const char *const bad[] = {"",
@@ -117,6 +146,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_with_problems_are_left_out),
+        cmocka_unit_test(a_flag_whose_key_has_escapes_is_left_out_like_any),
+        cmocka_unit_test(a_problem_of_a_flag_that_is_not_found_is_in_the_way),
         cmocka_unit_test(what_is_wrong_with_the_file_itself_is_in_the_way),
         cmocka_unit_test(more_problems_than_are_kept_are_in_the_way),
         cmocka_unit_test(memory_that_is_out_fails_cleanly),
