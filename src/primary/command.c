@@ -106,6 +106,8 @@ void command_put_edits(struct json_writer *w, const struct plan *plan)
     json_array_begin(w);
     for (size_t i = 0; i < plan->count && i < SHOWN_MAX; i++) {
         const struct plan_item *item = &plan->items[i];
+        if (item->what == PLAN_SAME)
+            continue;
         json_object_begin(w);
         json_key(w, "key");
         json_put_slice(w, item->key);
@@ -244,11 +246,12 @@ static enum hoist_err commit_plan(struct command *c, struct store_write *w, enum
     return err;
 }
 
-/* Each flag that would change has to be within the reach of who asks. */
+/* Each flag that would be another has to be within the reach of who asks. */
 static bool may_edit_all(struct command *c, const struct plan *plan, struct answer *a)
 {
     for (size_t i = 0; c->gate && i < plan->count; i++)
-        if (!gate_allows(c->gate, &c->person, c->need, slice_str(c->env.name), plan->items[i].key,
+        if (plan->items[i].what != PLAN_SAME &&
+            !gate_allows(c->gate, &c->person, c->need, slice_str(c->env.name), plan->items[i].key,
                          &a->body, &a->exit))
             return false;
     return true;

@@ -61,12 +61,22 @@ static enum hoist_err add_keys(struct rollback *b, const struct change *c)
 
 /* ------------------------------------------------------------------ each flag */
 
+/* Those that are so already are edited too, if any is not: what a rollback undoes is told by the flags
+ * that it edits. */
 static enum hoist_err plan_all(struct rollback *b)
 {
+    struct plan_names same = {0};
     enum hoist_err err = HOIST_OK;
-    for (size_t i = 0; i < b->keys.count && err == HOIST_OK; i++)
+    for (size_t i = 0; i < b->keys.count && err == HOIST_OK; i++) {
+        size_t planned = b->plan.count, left = b->left.count;
         err = plan_back(&b->plan, b->keys.keys[i], b->restores, b->command->args.with_overrides,
                         &b->left);
+        if (err == HOIST_OK && b->plan.count == planned && b->left.count == left)
+            err = plan_name(&same, b->keys.keys[i]);
+    }
+    if (err == HOIST_OK && b->plan.count > 0)
+        err = plan_same(&b->plan, &same);
+    mem_free(same.keys);
     return err;
 }
 

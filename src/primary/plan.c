@@ -94,11 +94,15 @@ enum hoist_err plan_deleted_override(struct plan *p, struct slice key, struct sl
     struct slice record;
     struct flag *f;
     *ret = (struct slice){0};
-    if (store_touched(p->r, p->env->id, key, p->env->head, &version) != HOIST_OK || version == 0 ||
-        store_record_at(p->r, p->env->id, key, version - 1, &record) != HOIST_OK ||
-        record_decode(key, record, &f, NULL) != HOIST_OK)
+    enum hoist_err err = HOIST_ENOTFOUND;
+    for (uint64_t v = p->env->head; err == HOIST_ENOTFOUND; v = version - 1) {
+        /* A rollback may have left it as it was, not there. */
+        if (store_touched(p->r, p->env->id, key, v, &version) != HOIST_OK || version == 0)
+            return HOIST_OK;
+        err = store_record_at(p->r, p->env->id, key, version - 1, &record);
+    }
+    if (err != HOIST_OK || record_decode(key, record, &f, NULL) != HOIST_OK)
         return HOIST_OK;
-    enum hoist_err err = HOIST_OK;
     if (f->override != FLAG_NO_VARIANT) {
         *ret = f->variants[f->override].name;
         err = arena_own(&p->arena, ret);
@@ -225,6 +229,61 @@ enum hoist_err plan_record(struct plan *p, struct slice key, const struct slice 
     return err == HOIST_OK ? item_add(p, &item) : err;
 }
 
+static bool is_too_large(const struct plan *p, uint64_t edits_len)
+{
+    return edits_len > EDITS_BYTES_MAX || p->count > CHANGE_EDITS_MAX;
+}
+
+/* How many flags and bytes there will be. */
+static void sum_up(const struct plan *p, uint64_t *ret_flags, uint64_t *ret_bytes,
+                   uint64_t *ret_edits_len)
+{
+    uint64_t flags = p->env->flags, bytes = p->env->bytes, edits = 16;
+    for (size_t i = 0; i < p->count; i++) {
+        const struct plan_item *item = &p->items[i];
+        edits += item->key.len + item->record.len + 16;
+        if (item->what == PLAN_CHANGE || item->what == PLAN_DELETE) {
+            flags--;
+            bytes -= item->key.len + item->before.len;
+        }
+        if (item->what == PLAN_CHANGE || item->what == PLAN_CREATE) {
+            flags++;
+            bytes += item->key.len + item->record.len;
+        }
+    }
+    *ret_flags = flags;
+    *ret_bytes = bytes;
+    *ret_edits_len = edits;
+}
+
+static enum hoist_err add_same(struct plan *p, struct slice key)
+{
+    struct plan_item item = {.what = PLAN_SAME, .key = key};
+    enum hoist_err err = store_record_get(p->r, p->env->id, key, &item.before);
+    if (err != HOIST_OK && err != HOIST_ENOTFOUND)
+        return err;
+    item.record = item.before;
+    err = arena_own(&p->arena, &item.key);
+    if (err == HOIST_OK && item.record.len)
+        err = arena_own(&p->arena, &item.record);
+    return err == HOIST_OK ? item_add(p, &item) : err;
+}
+
+enum hoist_err plan_same(struct plan *p, const struct plan_names *keys)
+{
+    uint64_t flags, bytes, edits_len;
+    size_t planned = p->count;
+    for (size_t i = 0; i < keys->count; i++) {
+        enum hoist_err err = add_same(p, keys->keys[i]);
+        if (err != HOIST_OK)
+            return err;
+    }
+    sum_up(p, &flags, &bytes, &edits_len);
+    if (is_too_large(p, edits_len))
+        p->count = planned;
+    return HOIST_OK;
+}
+
 bool plan_has(const struct plan *p, struct slice key)
 {
     for (size_t i = 0; i < p->count; i++)
@@ -247,34 +306,12 @@ const struct plan_item *plan_find(const struct plan *p, struct slice key)
     return p->count ? bsearch(&wanted, p->items, p->count, sizeof *p->items, by_key) : NULL;
 }
 
-/* How many flags and bytes there will be. */
-static void sum_up(const struct plan *p, uint64_t *ret_flags, uint64_t *ret_bytes,
-                   uint64_t *ret_edits_len)
-{
-    uint64_t flags = p->env->flags, bytes = p->env->bytes, edits = 16;
-    for (size_t i = 0; i < p->count; i++) {
-        const struct plan_item *item = &p->items[i];
-        edits += item->key.len + item->record.len + 16;
-        if (item->what != PLAN_CREATE) {
-            flags--;
-            bytes -= item->key.len + item->before.len;
-        }
-        if (item->what != PLAN_DELETE) {
-            flags++;
-            bytes += item->key.len + item->record.len;
-        }
-    }
-    *ret_flags = flags;
-    *ret_bytes = bytes;
-    *ret_edits_len = edits;
-}
-
 static enum hoist_err check_limits(const struct plan *p, bool force, char *ret_mend,
                                    size_t mend_size)
 {
     uint64_t flags, bytes, edits_len;
     sum_up(p, &flags, &bytes, &edits_len);
-    if (edits_len > EDITS_BYTES_MAX || p->count > CHANGE_EDITS_MAX) {
+    if (is_too_large(p, edits_len)) {
         snprintf(ret_mend, mend_size, "split it: several files, one after the other");
         return err_set(HOIST_ELIMIT,
                        "this change is %" PRIu64 " MiB in %zu edits: %d MiB and %d edits at most",
@@ -317,10 +354,10 @@ enum hoist_err plan_edits(const struct plan *p, struct buf *out)
 {
     edits_begin(out, (uint32_t)p->count);
     for (size_t i = 0; i < p->count; i++) {
-        if (p->items[i].what == PLAN_DELETE)
-            edits_delete(out, p->items[i].key);
-        else
+        if (p->items[i].record.len)
             edits_put(out, p->items[i].key, p->items[i].record);
+        else
+            edits_delete(out, p->items[i].key);
     }
     return buf_err(out);
 }

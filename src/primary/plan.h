@@ -15,7 +15,7 @@
 #include "flag/flag.h"
 #include "store/store.h"
 
-enum plan_what { PLAN_CREATE, PLAN_CHANGE, PLAN_DELETE };
+enum plan_what { PLAN_CREATE, PLAN_CHANGE, PLAN_DELETE, PLAN_SAME /* as it is */ };
 
 struct plan_item {
     enum plan_what what;
@@ -67,6 +67,10 @@ MUST_USE enum hoist_err plan_record(struct plan *p, struct slice key, const stru
  * as it is, and named in `left` (of the plan): what it yields must not change. */
 MUST_USE enum hoist_err plan_back(struct plan *p, struct slice key, uint64_t version,
                                   bool with_overrides, struct plan_names *left);
+
+/* Let `keys` be edited although each stays as it is, there or not: a rollback names all flags of what
+ * it undoes. None of them is added where the change would become too large. */
+MUST_USE enum hoist_err plan_same(struct plan *p, const struct plan_names *keys);
 
 /* Whether the plan has an edit of `key`; before plan_check() or plan_sort(), by looking at all. */
 bool plan_has(const struct plan *p, struct slice key);

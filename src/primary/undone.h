@@ -1,7 +1,7 @@
 /* undone.h - which changes of an environment's log are in force, and which a rollback has undone.
  *
- * A rollback restores, for the flags that it edits, the state at an earlier version. It undoes each
- * change behind that version whose flags are all among those; also an earlier rollback, whose
+ * A rollback restores, for the flags that it edits, the state at an earlier version; it edits those that
+ * are so already, too. It undoes each change behind that version whose flags are all among those; also an earlier rollback, whose
  * effect is then gone. Seen from the head backwards, each change meets the rollbacks behind it
  * first.
  */

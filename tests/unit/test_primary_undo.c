@@ -230,6 +230,58 @@ static void what_was_done_again_after_a_rollback_is_undone_again(void **state)
     assert_string_equal(variant(k, "k"), "");
 }
 
+/* k, new, again and other after v2, where k alone was; k and again end as they were there. */
+static void change_and_change_back(struct kit *k)
+{
+    set(k, "k", "off");                                    /* v2 */
+    set(k, "k", "on");                                     /* v3 */
+    set(k, "k", "off");                                    /* v4 */
+    set(k, "again", "on");                                 /* v5 */
+    kit_do(k, "delete", "{\"key\":\"again\"}", "changed"); /* v6 */
+    set(k, "other", "on");                                 /* v7 */
+}
+
+static void what_a_rollback_found_as_it_was_is_undone_as_well(void **state)
+{
+    struct kit *k = *state;
+    change_and_change_back(k);
+    struct told t = tell(k, "rollback", "{\"to\":\"2\"}");
+    assert_list(&t, "deleted", "[\"other\"]");
+    assert_list(&t, "changed", "[]");
+    assert_int_equal(json_array_size(json_object_get(t.body, "edits")), 1);
+    assert_int_equal(json_integer_value(json_object_get(t.body, "undone_count")), 5);
+    told_done(&t);
+    t = tell(k, "rollback", "{\"last\":true}");
+    assert_int_equal(json_integer_value(json_object_get(t.body, "restores")), 1);
+    assert_list(&t, "deleted", "[\"k\"]");
+    told_done(&t);
+    assert_string_equal(variant(k, "again"), "");
+    kit_refused(k, "rollback", "{\"last\":true}", EXIT_NO, "no change left");
+}
+
+static void a_rollback_that_alters_nothing_is_no_change(void **state)
+{
+    struct kit *k = *state;
+    change_and_change_back(k);
+    kit_do(k, "rollback", "{\"to\":\"6\"}", "changed");
+    kit_do(k, "rollback", "{\"to\":\"2\"}", "unchanged");
+    assert_int_equal(kit_env(k, "production").head, 8);
+}
+
+static void a_flag_deleted_while_killed_is_so_after_a_rollback_that_leaves_it_deleted(void **state)
+{
+    struct kit *k = *state;
+    set(k, "other", "on"); /* v2 */
+    set(k, "k", "on");
+    kit_do(k, "kill", "{\"keys\":[\"k\"]}", "changed");
+    kit_do(k, "delete", "{\"key\":\"k\"}", "changed");
+    set(k, "other", "off");
+    kit_do(k, "rollback", "{\"to\":\"2\"}", "changed");
+    assert_string_equal(variant(k, "k"), "");
+    set(k, "k", "on");
+    assert_string_equal(variant(k, "k"), "off");
+}
+
 static void a_rollback_to_a_version_restores_exactly(void **state)
 {
     struct kit *k = *state;
@@ -364,6 +416,9 @@ int main(void)
         CASE(a_kill_without_an_environment_goes_on_in_the_first_and_says_which),
         CASE(the_last_change_is_undone_and_then_the_one_before),
         CASE(what_was_done_again_after_a_rollback_is_undone_again),
+        CASE(what_a_rollback_found_as_it_was_is_undone_as_well),
+        CASE(a_rollback_that_alters_nothing_is_no_change),
+        CASE(a_flag_deleted_while_killed_is_so_after_a_rollback_that_leaves_it_deleted),
         CASE(a_rollback_to_a_version_restores_exactly),
         CASE(one_flag_goes_back_alone),
         CASE(somebody_elses_later_change_is_not_undone_unasked),
