@@ -193,6 +193,16 @@ static enum hoist_err back_to(struct rollback *b, struct answer *a)
 
 /* ------------------------------------------------------------------ --last, --flag KEY */
 
+/* Nothing of the change could go back, and to go on to an older one is not what was asked. */
+static void answer_left(const struct rollback *b, const struct change *c, struct answer *a)
+{
+    a->exit = query_error(
+        &a->body, EXIT_NO, "overridden", NULL,
+        "restore it, and roll back then; or --with-overrides, which ends the kill", NULL,
+        "v%" PRIu64 " cannot be undone: '%.*s' is overridden to what it did not have before",
+        c->head.version, SLICE_ARG(b->left.keys[0]));
+}
+
 /* The newest change in force that makes a difference. */
 static enum hoist_err back_by_one(struct rollback *b, struct answer *a)
 {
@@ -211,7 +221,9 @@ static enum hoist_err back_by_one(struct rollback *b, struct answer *a)
             err = plan_all(b);
         if (err == HOIST_OK && b->plan.count > 0)
             err = note_undone(b, &c);
-        if (err != HOIST_OK || b->plan.count > 0)
+        else if (err == HOIST_OK && b->left.count > 0)
+            answer_left(b, &c, a);
+        if (err != HOIST_OK || b->plan.count > 0 || b->left.count > 0)
             break;
     }
     undone_end(&walk);

@@ -364,6 +364,29 @@ static void a_killed_flag_that_was_not_there_is_left(void **state)
     assert_string_equal(variant(k, "k"), "");
 }
 
+static void nobody_elses_change_is_undone_where_the_newest_is_of_a_killed_flag(void **state)
+{
+    struct kit *k = *state;
+    set_by(k, "bob", "other", "on"); /* v2 */
+    set(k, "k", "on");               /* v3 */
+    kit_do(k, "kill", "{\"keys\":[\"k\"]}", "changed");
+    struct told t = kit_tell(k, "rollback", "{\"last\":true}");
+    assert_int_equal(t.exit, EXIT_NO);
+    assert_non_null(strstr(kit_error(&t), "v3 cannot be undone: 'k' is overridden"));
+    assert_non_null(strstr(kit_mend(&t), "--with-overrides"));
+    told_done(&t);
+    kit_refused(k, "rollback", "{\"key\":\"k\"}", EXIT_NO, "'k' is overridden");
+    assert_string_equal(variant(k, "other"), "on");
+    assert_int_equal(kit_env(k, "production").head, 4);
+    kit_do(k, "restore", "{\"keys\":[\"k\"]}", "changed");
+    t = tell(k, "rollback", "{\"last\":true}");
+    assert_list(&t, "deleted", "[\"k\"]");
+    told_done(&t);
+    t = tell(k, "rollback", "{\"last\":true}");
+    assert_list(&t, "deleted", "[\"other\"]");
+    told_done(&t);
+}
+
 static void a_deleted_flag_comes_back_as_killed_as_it_went(void **state)
 {
     struct kit *k = *state;
@@ -423,6 +446,7 @@ int main(void)
         CASE(one_flag_goes_back_alone),
         CASE(somebody_elses_later_change_is_not_undone_unasked),
         CASE(a_killed_flag_that_was_not_there_is_left),
+        CASE(nobody_elses_change_is_undone_where_the_newest_is_of_a_killed_flag),
         CASE(a_deleted_flag_comes_back_as_killed_as_it_went),
         CASE(overrides_are_restored_only_when_that_is_asked),
         CASE(what_cannot_be_gone_back_to_is_named),
