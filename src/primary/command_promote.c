@@ -6,7 +6,6 @@
 #include "flag/edit.h"
 #include "primary/command_int.h"
 #include "primary/query_int.h"
-#include "wire/record.h"
 
 struct promotion {
     struct command *command;
@@ -19,7 +18,7 @@ static enum hoist_err promote_one(struct promotion *p, struct slice key, struct 
 {
     struct flag *want = NULL, *old = NULL;
     struct slice name = key;
-    enum hoist_err err = record_decode(key, record, &want, NULL);
+    enum hoist_err err = plan_decode(key, record, &want);
     if (err != HOIST_OK)
         return err;
     want->override = FLAG_NO_VARIANT; /* a kill is of one environment */

@@ -58,8 +58,7 @@ static enum hoist_err item_add(struct plan *p, const struct plan_item *item)
 
 /* ------------------------------------------------------------------ what is there */
 
-/* A record decoded for editing. */
-static enum hoist_err decode(struct slice key, struct slice record, struct flag **ret)
+enum hoist_err plan_decode(struct slice key, struct slice record, struct flag **ret)
 {
     struct record_info info;
     struct flag *f;
@@ -85,7 +84,7 @@ enum hoist_err plan_present(struct plan *p, struct slice key, struct flag **ret)
         *ret = NULL;
         return HOIST_OK;
     }
-    return err == HOIST_OK ? decode(key, record, ret) : err;
+    return err == HOIST_OK ? plan_decode(key, record, ret) : err;
 }
 
 enum hoist_err plan_deleted_override(struct plan *p, struct slice key, struct slice *ret)
@@ -172,7 +171,7 @@ enum hoist_err plan_put(struct plan *p, struct flag *want)
     err = store_record_get(p->r, p->env->id, item.key, &item.before);
     if (err == HOIST_OK) {
         item.what = PLAN_CHANGE;
-        err = decode(item.key, item.before, &old);
+        err = plan_decode(item.key, item.before, &old);
         if (err == HOIST_OK)
             err = keep_override(p, old, want, item.key);
     } else if (err == HOIST_ENOTFOUND) {

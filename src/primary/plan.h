@@ -47,6 +47,10 @@ struct plan {
 void plan_begin(struct plan *p, struct store_read *r, const struct store_env *env);
 void plan_done(struct plan *p);
 
+/* A record decoded for editing, to be freed. EVERSION: it has elements that this version does not know,
+ * and would lose. */
+MUST_USE enum hoist_err plan_decode(struct slice key, struct slice record, struct flag **ret);
+
 /* The flag that is there under `key`, decoded, to be freed; NULL in *ret where there is none.
  * EVERSION: it has elements that this version does not know, so that it cannot be edited. */
 MUST_USE enum hoist_err plan_present(struct plan *p, struct slice key, struct flag **ret);

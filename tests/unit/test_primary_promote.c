@@ -128,6 +128,18 @@ static void what_the_source_lacks_goes_when_that_is_asked(void **state)
     assert_int_equal(env_diff(k, &edits), EXIT_DONE);
 }
 
+static void a_record_of_a_newer_program_is_not_promoted(void **state)
+{
+    struct kit *k = *state;
+    kit_make_newer(k, "staging", "b");
+    kit_refused(k, "promote", "{\"from\":\"staging\",\"env\":\"production\"}", EXIT_NO,
+                "flag 'b' is a record of version");
+    assert_int_equal(kit_env(k, "production").flags, 0);
+    struct told t = promote(k, ",\"keys\":[\"a\"]", "changed");
+    assert_list(&t, "created", "[\"a\"]");
+    told_done(&t);
+}
+
 static void wrong_arguments_are_refused(void **state)
 {
     struct kit *k = *state;
@@ -153,6 +165,7 @@ int main(void)
         CASE(only_those_named_go_along),
         CASE(the_target_keeps_its_override_and_its_percentages),
         CASE(what_the_source_lacks_goes_when_that_is_asked),
+        CASE(a_record_of_a_newer_program_is_not_promoted),
         CASE(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
