@@ -233,13 +233,28 @@ static enum hoist_err plan_prune(struct plan *plan, const struct flag_file *file
     return err == HOIST_ENOTFOUND ? HOIST_OK : err;
 }
 
+/* The file's flags that can be put. Each that cannot is left out, and so is what requires it: the plan
+ * is made anew without them. */
+static enum hoist_err plan_valid(struct command *c, struct plan *plan)
+{
+    for (;;) {
+        enum hoist_err err = command_skip_unmet(c, plan);
+        size_t skipped = c->file->skipped_count;
+        if (err == HOIST_OK)
+            err = plan_file(c, plan);
+        if (err != HOIST_OK || c->file->skipped_count == skipped)
+            return err;
+        struct store_read *r = plan->r;
+        plan_done(plan);
+        plan_begin(plan, r, &c->env);
+    }
+}
+
 enum hoist_err command_apply(struct command *c, struct store_write *w, struct answer *a)
 {
     struct plan plan;
     plan_begin(&plan, store_write_read(w), &c->env);
-    enum hoist_err err = c->args.skip_invalid ? command_skip_unmet(c, &plan) : HOIST_OK;
-    if (err == HOIST_OK)
-        err = plan_file(c, &plan);
+    enum hoist_err err = c->args.skip_invalid ? plan_valid(c, &plan) : plan_file(c, &plan);
     if (c->args.skip_invalid)
         c->put_more = command_put_skipped;
     if (err == HOIST_OK && c->args.prune)

@@ -366,11 +366,31 @@ static void what_one_flag_cannot_have_keeps_no_other_back(void **state)
     told_done(&t);
 }
 
-/* ------------------------------------------------------------------ requires */
-
 #define NEEDS(key, need)                                                                           \
     "\"" key "\":{" ON_OFF ",\"defaultVariant\":\"on\",\"requires\":{\"flags\":{\"" need           \
     "\":\"on\"},\"otherwise\":\"off\"}}"
+
+static void what_requires_a_flag_that_cannot_be_put_is_left_out_with_it(void **state)
+{
+    struct kit *k = *state;
+    struct told t;
+    apply(k, "{\"flags\":{\"x\":{\"state\":\"ENABLED\",\"variants\":{\"old\":true}}}}", "",
+          EXIT_DONE, NULL);
+    kit_do(k, "kill", "{\"keys\":[\"x\"],\"variant\":\"old\"}", "changed");
+    apply(k,
+          "{\"flags\":{\"x\":{\"state\":\"ENABLED\",\"variants\":{\"on\":true}}," NEEDS(
+              "y", "x") "," NEEDS("z", "y") ",\"free\":{" ON_OFF "}}}",
+          "{\"skip_invalid\":true}", EXIT_DONE, &t);
+    assert_names(&t, "created", "free");
+    const json_t *left = json_object_get(t.body, "skipped");
+    assert_int_equal(json_array_size(left), 3);
+    assert_string_equal(kit_text(json_array_get(left, 0), "key"), "x");
+    assert_string_equal(kit_text(json_array_get(left, 1), "key"), "y");
+    assert_string_equal(kit_text(json_array_get(left, 2), "key"), "z");
+    told_done(&t);
+}
+
+/* ------------------------------------------------------------------ requires */
 
 static void a_requirement_that_is_not_there_is_refused(void **state)
 {
@@ -723,6 +743,7 @@ int main(void)
         T(a_record_of_a_newer_program_is_not_edited),
         T(target_puts_a_rule_and_clears_it),
         T(what_one_flag_cannot_have_keeps_no_other_back),
+        T(what_requires_a_flag_that_cannot_be_put_is_left_out_with_it),
         T(a_requirement_that_is_not_there_is_refused),
         T(a_cycle_of_requirements_is_refused),
         T(what_another_flag_requires_does_not_go),
