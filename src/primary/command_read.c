@@ -181,6 +181,8 @@ static enum hoist_err read_command(struct command *c, const struct frame_command
         return read_rule(c);
     if (c->kind->run != command_apply)
         return HOIST_OK;
+    if (c->args.dry_run) /* which only shows what differs */
+        c->need = access_need_of(SLICE("diff"));
     if (!c->args.file) {
         (void)err_set(HOIST_EINVAL, "'apply' needs a file");
         refuse_input(c, "file", NULL);

@@ -220,6 +220,22 @@ static void a_change_keeps_the_proof_of_its_author(void **state)
     store_read_end(r);
 }
 
+#define B_FILE(more)                                                                               \
+    "{\"env\":\"production\",\"file\":\"{\\\"flags\\\":{\\\"b.two\\\":{\\\"state\\\":"             \
+    "\\\"ENABLED\\\",\\\"variants\\\":{\\\"on\\\":true},\\\"defaultVariant\\\":\\\"on\\\"}}}"      \
+    "\"" more "}"
+
+static void who_may_look_may_see_what_a_file_would_change(void **state)
+{
+    struct site *s = *state;
+    const struct asker ana = {.key = &s->ana};
+    grant(s, "ana", "viewer", &s->ana, ",\"envs\":[\"production\"]");
+    must(s, &ana, "apply", B_FILE(",\"dry_run\":true"));
+    denied(s, &ana, "apply", B_FILE(""), "editor");
+    grant(s, "ana", "viewer", &s->ana, ",\"envs\":[\"staging\"]");
+    denied(s, &ana, "apply", B_FILE(",\"dry_run\":true"), "production");
+}
+
 static void each_role_ends_where_it_does(void **state)
 {
     struct site *s = *state;
@@ -491,6 +507,7 @@ int main(void)
         TEST(what_strangers_may_can_be_said_from_the_start),
         TEST(a_key_signs_as_its_name_and_no_other),
         TEST(a_change_keeps_the_proof_of_its_author),
+        TEST(who_may_look_may_see_what_a_file_would_change),
         TEST(each_role_ends_where_it_does),
         TEST(environments_and_prefixes_are_kept_to),
         TEST(a_promotion_takes_reading_where_it_comes_from),

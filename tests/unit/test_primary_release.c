@@ -31,6 +31,9 @@ static void what_its_release_moves_nobody_else_changes(void **state)
             EXIT_CONFLICT, "moved by release demo");
     tell_ok(s, "set", "ana",
             json_pack("{s:s,s:s,s:s}", "env", "production", "key", "k", "value", "on"));
+    tell_ok(s, "set", "ana", /* to see what would change changes nothing */
+            json_pack("{s:s,s:s,s:s,s:b,s:b}", "env", "production", "key", "a.enabled", "value",
+                      "on", "everyone", 1, "dry_run", 1));
     refused(s, "release_start", "mara", start_body(), EXIT_CONFLICT, "under way");
 }
 
