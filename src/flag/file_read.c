@@ -21,7 +21,6 @@ struct file_reader {
 
 static void check_fields(struct file_reader *fr)
 {
-    char mend[128] = "a flag file has flags, metadata, $evaluators and $schema";
     for (void *it = json_object_iter((json_t *)fr->json); it;
          it = json_object_iter_next((json_t *)fr->json, it)) {
         struct slice name = slice_str(json_object_iter_key(it));
@@ -29,6 +28,7 @@ static void check_fields(struct file_reader *fr)
             slice_eq(name, SLICE("metadata")))
             continue;
         const char *near = near_word(name, file_fields);
+        char mend[128] = "a flag file has flags, metadata, $evaluators and $schema";
         if (near)
             snprintf(mend, sizeof mend, "did you mean \"%s\"?", near);
         size_t back = path_key(&fr->r.path, name);

@@ -115,7 +115,9 @@ void lint_outcome(struct lint *l, const struct flag *f)
         return;
     look_at(l, f->targeting.nodes, &o);
     int32_t d = f->default_variant;
-    if (d != FLAG_NO_VARIANT && !o.null && !o.unknown && !o.yields[d])
+    bool otherwise =
+        d == f->otherwise || d == f->override; /* by these there is no need of a rule */
+    if (d != FLAG_NO_VARIANT && !o.null && !o.unknown && !o.yields[d] && !otherwise)
         lint_warn(l, "let the rule end without an else, so that the rest gets the default",
                   "the rule hides the default: nobody gets \"%s\"", show(f->variants[d].name).text);
     mem_free(o.yields);

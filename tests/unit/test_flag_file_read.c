@@ -423,6 +423,8 @@ static void a_misspelled_field_names_the_one_that_was_meant(void **state)
     says("flags.x.key", "no field");
     says("evaluators", "did you mean \"$evaluators\"?");
     assert_int_equal(found.total, 5);
+    refuse_json("{'flag': {}, 'wholly_other': 1, 'flags': {}}");
+    says("wholly_other", "a flag file has flags");
 }
 
 static void fields_that_are_missing_or_of_a_wrong_type_are_named(void **state)

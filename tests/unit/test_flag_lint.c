@@ -131,6 +131,16 @@ static void a_default_that_nobody_gets(void **state)
     (void)state;
     lint_rule("{'if': [{'var': 'a'}, 'on', 'on']}", ", 'defaultVariant': 'off'");
     warns_only(X, "hides the default: nobody gets \"off\"");
+    lint("{'flags': {'y': {" ON_OFF "}, 'x': {" ON_OFF
+         ", 'targeting': {'if': [{'var': 'a'}, 'on', 'on']},"
+         " 'defaultVariant': 'off', 'requires': {'flags': {'y': 'on'}, 'otherwise': 'on'}}}}");
+    warns_only(X, "hides the default: nobody gets \"off\"");
+    lint("{'flags': {'y': {" ON_OFF "}, 'x': {" ON_OFF
+         ", 'targeting': {'if': [{'var': 'a'}, 'on', 'on']},"
+         " 'defaultVariant': 'off', 'requires': {'flags': {'y': 'on'}, 'otherwise': 'off'}}}}");
+    assert_int_equal(warnings.total, 0); /* whom the requirement is not met for, gets it */
+    lint_rule("{'if': [{'var': 'a'}, 'on', 'on']}", ", 'defaultVariant': 'off', 'override': 'off'");
+    assert_int_equal(warnings.total, 0);
     lint_rule("{'if': [{'var': 'a'}, 'on']}", ", 'defaultVariant': 'off'");
     assert_int_equal(warnings.total, 0);
     lint_rule("{'if': [{'var': 'a'}, 'on', 'off']}", ", 'defaultVariant': 'off'");
