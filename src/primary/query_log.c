@@ -92,11 +92,13 @@ static uint64_t older(struct store_read *r, const struct store_env *env, const s
     return version;
 }
 
-static void put_changes(struct json_writer *w, struct store_read *r, const struct store_env *env,
-                        uint64_t newest, uint64_t oldest, const struct wanted *x)
+/* The version for which there was no room any more; 0: there was for all. */
+static uint64_t put_changes(struct json_writer *w, struct store_read *r,
+                            const struct store_env *env, uint64_t newest, uint64_t oldest,
+                            const struct wanted *x)
 {
     bool more = false;
-    uint64_t shown = 0;
+    uint64_t shown = 0, cut = 0;
     json_key(w, "changes");
     json_array_begin(w);
     for (uint64_t v = older(r, env, x, newest + 1); v >= oldest && v > 0; v = older(r, env, x, v)) {
@@ -105,7 +107,9 @@ static void put_changes(struct json_writer *w, struct store_read *r, const struc
             break;
         if (!is_wanted(x, &c))
             continue;
-        if (shown++ == x->limit || w->out->len > LOG_BYTES_MAX) {
+        if (w->out->len > LOG_BYTES_MAX)
+            cut = v;
+        if (cut || shown++ == x->limit) {
             more = true;
             break;
         }
@@ -116,10 +120,11 @@ static void put_changes(struct json_writer *w, struct store_read *r, const struc
     json_array_end(w);
     json_key(w, "more");
     json_put_bool(w, more);
+    return cut;
 }
 
-static void put_log(struct json_writer *w, struct store_read *r, const struct store_env *env,
-                    uint64_t newest, uint64_t oldest, const struct wanted *x)
+static uint64_t put_log(struct json_writer *w, struct store_read *r, const struct store_env *env,
+                        uint64_t newest, uint64_t oldest, const struct wanted *x)
 {
     json_object_begin(w);
     json_key(w, "env");
@@ -130,8 +135,9 @@ static void put_log(struct json_writer *w, struct store_read *r, const struct st
     json_put_u64(w, env->head);
     json_key(w, "first");
     json_put_u64(w, env->log_first);
-    put_changes(w, r, env, newest, oldest, x);
+    uint64_t cut = put_changes(w, r, env, newest, oldest, x);
     json_object_end(w);
+    return cut;
 }
 
 /* With "since" (a version) the first ones behind it: who watches must not miss any. Without, the
@@ -160,7 +166,13 @@ uint32_t query_log(struct store_read *r, const json_t *args, struct buf *out)
         oldest = from;
     }
     struct json_writer w = JSON_WRITER(out, 0);
-    put_log(&w, r, &env, newest, oldest, &x);
+    uint64_t cut = put_log(&w, r, &env, newest, oldest, &x);
+    while (cut && since != UINT64_MAX) { /* the newest are left for the next time, not the oldest */
+        newest = oldest + (newest - cut) - 1;
+        buf_clear(out);
+        w = JSON_WRITER(out, 0);
+        cut = put_log(&w, r, &env, newest, oldest, &x);
+    }
     return query_done(out, EXIT_DONE);
 }
 
@@ -181,7 +193,7 @@ uint32_t query_history(struct store_read *r, const json_t *args, struct buf *out
         store_record_get(r, env.id, x.flag, &record) == HOIST_ENOTFOUND)
         return query_no_flag(r, &env, x.flag, out);
     struct json_writer w = JSON_WRITER(out, 0);
-    put_log(&w, r, &env, env.head, 1, &x);
+    (void)put_log(&w, r, &env, env.head, 1, &x);
     return query_done(out, EXIT_DONE);
 }
 

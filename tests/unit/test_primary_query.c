@@ -193,6 +193,59 @@ static void assert_log(struct kit *k, const char *args, const char *want)
     told_done(&t);
 }
 
+/* One change of 20 flags, whose records make an answer of 8 MiB with those before. */
+static void change_much(struct kit *k, char letter)
+{
+    enum { FLAGS = 20, VALUE = 200 << 10 };
+    struct buf file = BUF_INIT(8 << 20);
+    char *value = mem_zalloc(VALUE + 1, 1);
+    memset(value, letter, VALUE);
+    buf_add_str(&file, "{\"flags\":{");
+    for (int i = 0; i < FLAGS; i++)
+        buf_printf(&file, "%s\"f%d\":{\"state\":\"ENABLED\",\"variants\":{\"v\":\"%s\"}}",
+                   i ? "," : "", i, value);
+    buf_add_str(&file, "}}");
+    char *body = kit_file(buf_str(&file), "");
+    kit_do(k, "apply", body, "changed");
+    free(body);
+    mem_free(value);
+    buf_done(&file);
+}
+
+/* What a watcher that has seen `since` gets; the last version of it. The oldest comes first. */
+static uint64_t watch_on(struct kit *k, uint64_t since)
+{
+    struct store_read *r;
+    struct buf out = BUF_INIT(128 << 20);
+    json_t *args = json_pack("{sIsi}", "since", (json_int_t)since, "limit", 1000);
+    assert_int_equal(store_read_begin(k->store, false, &r), HOIST_OK);
+    assert_int_equal(query_run(r, SLICE("log"), args, &out), EXIT_DONE);
+    store_read_end(r);
+    json_t *log = kit_json(&out);
+    const json_t *changes = json_object_get(log, "changes");
+    size_t count = json_array_size(changes);
+    assert_true(count > 0);
+    for (size_t i = count; i > 0; i--) {
+        const json_t *version = json_object_get(json_array_get(changes, i - 1), "version");
+        assert_int_equal(json_integer_value(version), ++since);
+    }
+    json_decref(log);
+    json_decref(args);
+    buf_done(&out);
+    return since;
+}
+
+static void who_watches_misses_no_change_of_many_bytes(void **state)
+{
+    struct kit *k = *state;
+    for (char c = 'a'; c < 'l'; c++)
+        change_much(k, c);
+    uint64_t seen = watch_on(k, 1);
+    assert_true(seen < 12); /* they are too much for one answer */
+    while (seen < 12)
+        seen = watch_on(k, seen);
+}
+
 static void log_gives_the_newest_or_what_came_since(void **state)
 {
     struct kit *k = *state;
@@ -292,6 +345,7 @@ int main(void)
         T(is_answers_yes_and_no),
         T(list_takes_a_prefix_and_is_sorted),
         T(an_export_imports_to_the_same_bytes),
+        T(who_watches_misses_no_change_of_many_bytes),
         T(log_gives_the_newest_or_what_came_since),
         T(log_shows_each_edit_before_and_after),
         T(envs_lists_all_of_them),
