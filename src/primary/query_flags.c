@@ -219,18 +219,25 @@ out:
     return exit;
 }
 
+/* The record by which this host evaluates the flag `key`, in place of the one that is there. */
+static enum hoist_err take_good(struct store_read *r, const struct store_env *env, struct slice key,
+                                struct slice *record)
+{
+    struct slice good;
+    if (env->held == 0)
+        return HOIST_OK;
+    enum hoist_err found = store_flag_get(r, env->id, true, key, &good);
+    if (found == HOIST_OK)
+        *record = good;
+    return found == HOIST_ENOTFOUND ? HOIST_OK : found;
+}
+
 /* The next flag behind `*key` as this host evaluates it. ENOTFOUND behind the last. */
 static enum hoist_err next_flag(struct store_read *r, const struct store_env *env,
                                 struct slice *key, struct slice *ret_record)
 {
     enum hoist_err err = store_record_next(r, env->id, *key, key, ret_record);
-    if (err != HOIST_OK || env->held == 0)
-        return err;
-    struct slice good;
-    enum hoist_err found = store_flag_get(r, env->id, true, *key, &good);
-    if (found == HOIST_OK)
-        *ret_record = good;
-    return found == HOIST_ENOTFOUND ? HOIST_OK : found;
+    return err == HOIST_OK ? take_good(r, env, *key, ret_record) : err;
 }
 
 static void put_listed(struct json_writer *w, struct store_read *r, const struct store_env *env,
@@ -269,6 +276,33 @@ static void put_unreadable(struct json_writer *w, struct slice key)
     json_object_end(w);
 }
 
+static void put_flag(struct json_writer *w, struct store_read *r, const struct store_env *env,
+                     struct slice key, struct slice record)
+{
+    struct flag *f;
+    if (record_decode(key, record, &f, NULL) == HOIST_OK) {
+        put_listed(w, r, env, f);
+        flag_free(f);
+    } else {
+        put_unreadable(w, key);
+    }
+}
+
+/* A key that is the prefix itself stands right before those that it begins. */
+static enum hoist_err put_first(struct json_writer *w, struct store_read *r,
+                                const struct store_env *env, struct slice prefix)
+{
+    struct slice record;
+    if (prefix.len == 0 || prefix.len > FLAG_KEY_MAX)
+        return HOIST_OK;
+    enum hoist_err err = store_record_get(r, env->id, prefix, &record);
+    if (err == HOIST_OK)
+        err = take_good(r, env, prefix, &record);
+    if (err == HOIST_OK)
+        put_flag(w, r, env, prefix, record);
+    return err == HOIST_ENOTFOUND ? HOIST_OK : err;
+}
+
 uint32_t query_list(struct store_read *r, const json_t *args, struct buf *out)
 {
     struct store_env env;
@@ -283,29 +317,11 @@ uint32_t query_list(struct store_read *r, const json_t *args, struct buf *out)
     json_key(&w, "flags");
     json_array_begin(&w);
 
-    struct slice key = {0}, record;
-    enum hoist_err err = HOIST_OK;
-    if (prefix.len && prefix.len <= FLAG_KEY_MAX &&
-        store_record_get(r, env.id, prefix, &record) == HOIST_OK) {
-        /* A key that is the prefix itself stands right before those that it begins. */
-        struct flag *f;
-        if (record_decode(prefix, record, &f, NULL) == HOIST_OK) {
-            put_listed(&w, r, &env, f);
-            flag_free(f);
-        }
-    }
-    key = prefix;
-    while (buf_err(out) == HOIST_OK && prefix.len <= FLAG_KEY_MAX &&
-           (err = next_flag(r, &env, &key, &record)) == HOIST_OK &&
-           slice_starts_with(key, prefix)) {
-        struct flag *f;
-        if (record_decode(key, record, &f, NULL) == HOIST_OK) {
-            put_listed(&w, r, &env, f);
-            flag_free(f);
-        } else {
-            put_unreadable(&w, key);
-        }
-    }
+    struct slice key = prefix, record;
+    enum hoist_err err = put_first(&w, r, &env, prefix);
+    while (err == HOIST_OK && buf_err(out) == HOIST_OK && prefix.len <= FLAG_KEY_MAX &&
+           (err = next_flag(r, &env, &key, &record)) == HOIST_OK && slice_starts_with(key, prefix))
+        put_flag(&w, r, &env, key, record);
     if (err != HOIST_OK && err != HOIST_ENOTFOUND)
         return query_fail(out, err, NULL);
     json_array_end(&w);

@@ -157,6 +157,34 @@ static void list_takes_a_prefix_and_is_sorted(void **state)
     }
 }
 
+/* The first flag of the list with that prefix is `key`, and has this text in `field`. */
+static void lists_first(struct kit *k, const char *key, const char *field, const char *want)
+{
+    char args[64];
+    snprintf(args, sizeof args, "{\"prefix\":\"%s\"}", key);
+    struct told t = kit_ask(k, "list", args);
+    const json_t *flag = json_array_get(json_object_get(t.body, "flags"), 0);
+    assert_string_equal(kit_text(flag, "key"), key);
+    assert_string_equal(kit_text(flag, field), want);
+    told_done(&t);
+}
+
+static void list_names_a_flag_that_cannot_be_read_though_it_is_the_prefix(void **state)
+{
+    struct kit *k = *state;
+    set(k, "a", "on");
+    set(k, "a.one", "off");
+    kit_put_record(k, "production", "a", SLICE("junk"));
+    assert_int_equal(kit_env(k, "production").held, 1);
+    lists_first(k, "a", "variant", "on"); /* as it was read last */
+    kit_put_record(k, "production", "b", SLICE("junk"));
+    struct told t = kit_ask(k, "list", "{\"prefix\":\"b\"}");
+    const json_t *flags = json_object_get(t.body, "flags");
+    assert_int_equal(json_array_size(flags), 1);
+    assert_non_null(json_object_get(json_array_get(flags, 0), "error"));
+    told_done(&t);
+}
+
 static void an_export_imports_to_the_same_bytes(void **state)
 {
     struct kit *k = *state;
@@ -344,6 +372,7 @@ int main(void)
         T(arguments_of_another_type_are_bad_input),
         T(is_answers_yes_and_no),
         T(list_takes_a_prefix_and_is_sorted),
+        T(list_names_a_flag_that_cannot_be_read_though_it_is_the_prefix),
         T(an_export_imports_to_the_same_bytes),
         T(who_watches_misses_no_change_of_many_bytes),
         T(log_gives_the_newest_or_what_came_since),
