@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/murmur.h"
 #include "base/text.h"
 
 /* ------------------------------------------------------------------ text from outside */
@@ -43,8 +44,9 @@ static size_t put_safe(char *out, size_t size, struct slice s)
 struct shown show(struct slice s)
 {
     enum { DOTS = 4 }; /* an ellipsis and the NUL */
-    struct shown out = {""};
-    if (put_safe(out.text, sizeof out.text - DOTS, s) < s.len)
+    struct shown out = {.text = ""};
+    out.is_cut = put_safe(out.text, sizeof out.text - DOTS, s) < s.len;
+    if (out.is_cut)
         snprintf(out.text + strlen(out.text), DOTS, "\xe2\x80\xa6");
     return out;
 }
@@ -94,9 +96,12 @@ static size_t path_step(struct path *p, const char *step)
 
 size_t path_key(struct path *p, struct slice key)
 {
-    char step[sizeof(struct shown) + 1] = ".";
+    enum { HASH = sizeof "#01234567" };
     struct shown name = show(key);
-    memcpy(step + 1, name.text, sizeof name.text);
+    char step[1 + sizeof name.text + HASH];
+    snprintf(step, sizeof step, ".%s", name.text);
+    if (name.is_cut)
+        snprintf(step + strlen(step), HASH, "#%08x", murmur3_32(key, 0));
     return path_step(p, p->len ? step : step + 1);
 }
 

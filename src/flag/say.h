@@ -9,6 +9,7 @@
  * used within one call: "%s", show(name).text */
 struct shown {
     char text[80];
+    bool is_cut;
 };
 
 struct shown show(struct slice s);
@@ -25,7 +26,8 @@ struct shell_word shell_word(struct slice s);
 bool is_plain(struct slice s, const char *beside);
 
 /* A place in a file, as in flags.x.targeting.if[0]. Steps return the length before them, which
- * path_back() takes. What does not fit is left out. */
+ * path_back() takes. What does not fit is left out; a key that is cut short has a hash behind it, so
+ * that those which begin alike are two places. */
 struct path {
     char text[512];
     size_t len;

@@ -65,6 +65,15 @@ static void a_flag_whose_key_has_escapes_is_left_out_like_any(void **state)
     takes("{'flags': {" BIG("x") ", 'a': " GOOD ", '\\u0061': " GOOD "}}", "| a x");
 }
 
+#define LONG "a.key.of.more.bytes.than.are.shown.of.one.in.a.path.since.terminals.are.narrow."
+
+static void flags_whose_long_keys_begin_alike_are_told_apart(void **state)
+{
+    (void)state;
+    takes("{'flags': {'" LONG "one': " GOOD ", '" LONG "two': 5, " BIG(LONG "three") "}}",
+          LONG "one | " LONG "three " LONG "two");
+}
+
 static void a_problem_of_a_flag_that_is_not_found_is_in_the_way(void **state)
 {
     (void)state;
@@ -147,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_with_problems_are_left_out),
         cmocka_unit_test(a_flag_whose_key_has_escapes_is_left_out_like_any),
+        cmocka_unit_test(flags_whose_long_keys_begin_alike_are_told_apart),
         cmocka_unit_test(a_problem_of_a_flag_that_is_not_found_is_in_the_way),
         cmocka_unit_test(what_is_wrong_with_the_file_itself_is_in_the_way),
         cmocka_unit_test(more_problems_than_are_kept_are_in_the_way),
