@@ -17,7 +17,8 @@ static void put_edit(struct json_writer *w, struct store_read *r, const struct s
     json_key(w, "key");
     json_put_slice(w, e->key);
     json_key(w, "before");
-    if (store_record_at(r, env->id, e->key, version - 1, &before) == HOIST_OK)
+    enum hoist_err err = store_record_at(r, env->id, e->key, version - 1, &before);
+    if (err == HOIST_OK)
         query_put_record(w, e->key, before);
     else
         json_put_null(w);
@@ -26,6 +27,10 @@ static void put_edit(struct json_writer *w, struct store_read *r, const struct s
         query_put_record(w, e->key, e->record);
     else
         json_put_null(w);
+    if (e->put ? err == HOIST_OK && slice_eq(before, e->record) : err == HOIST_ENOTFOUND) {
+        json_key(w, "same"); /* a rollback found it so */
+        json_put_bool(w, true);
+    }
     json_object_end(w);
 }
 

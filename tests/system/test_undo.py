@@ -51,6 +51,26 @@ def test_a_kill_reaches_every_host_and_outlives_a_rollback(lab):
     assert lab.flagctl("kill", "nobody").code == 1
 
 
+def test_a_rollback_that_finds_flags_as_they_were_leaves_stores_equal_and_sound(lab):
+    primary, agent = lab.primary(), lab.agent(name="host0")
+    lab.ok("set", "a", "off")  # v2
+    lab.ok("set", "a", "on")
+    lab.ok("set", "a", "off")
+    lab.ok("set", "gone", "on")
+    lab.ok("delete", "gone")
+    lab.ok("set", "b", "on")  # v7
+    shown = lab.flagctl("rollback", "--to", "2")
+    assert shown.code == 0 and "- b" in shown.out and "gone" not in shown.out.replace("set gone", ""), shown
+    logged = lab.flagctl("show", "8")
+    assert "  = a\n  - b\n  = gone\n" in logged.out, logged
+    assert [e.get("same") for e in lab.ok("show", "8")["edits"]] == [True, None, True]
+    lab.wait_equal(primary, agent)
+    assert lab.ok("rollback", "--last")["deleted"] == ["a"]
+    lab.wait_equal(primary, agent)
+    for host in (primary, agent):
+        assert lab.flagctl("fsck", store=host.store).code == 0
+
+
 def test_answers_of_the_new_verbs_as_json(lab):
     lab.primary()
     lab.ok("set", "k", "on", "--author", "ana", "-m", "why")

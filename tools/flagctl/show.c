@@ -294,6 +294,10 @@ void show_edits(const struct call *c, const json_t *edits)
     {
         const json_t *before = json_object_get(e, "before"), *after = json_object_get(e, "after");
         bool was = !json_is_null(before), is = !json_is_null(after);
+        if (json_is_true(json_object_get(e, "same"))) {
+            printf("  = %s\n", text_of(e, "key"));
+            continue;
+        }
         enum look l = !was ? LOOK_GOOD : !is ? LOOK_BAD : LOOK_VALUE;
         printf("  %s%s %s%s\n", look(c, l),
                !was  ? "+"
