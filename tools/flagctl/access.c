@@ -154,7 +154,7 @@ static int grant(struct call *c, const char *name, const char *role)
                             "--uid %s is no user's number", uid);
     json_t *args = role_args(c, name, role);
     if (!args)
-        return EXIT_INPUT;
+        return EXIT_NO;
     if (key)
         json_object_set_new(args, "key", json_string(key));
     if (uid)
@@ -212,7 +212,7 @@ static int token_create(struct call *c, const char *name, const char *role)
     make_token(token, hash);
     json_t *args = role_args(c, name, role);
     if (!args)
-        return EXIT_INPUT;
+        return EXIT_NO;
     json_object_set_new(args, "hash", json_string(hash));
     if (expires &&
         json_object_set_new(args, "expires_ms", json_integer(clock_wall_ms() + ms)) != 0) {
