@@ -8,7 +8,7 @@
 #include "base/slice.h"
 #include "client/client.h"
 
-enum { ENVS_MAX = 256 };
+enum { ENVS_MAX = 1025 /* all that a store may have, and the one that is named first */ };
 
 struct env {
     struct env *next;
