@@ -25,15 +25,36 @@ static void put_unreadable(struct json_writer *w, uint64_t version, struct slice
     json_object_end(w);
 }
 
+/* The changes behind `after`, as many as a page has room for. A hole is left out: the chain will show it. */
+static enum hoist_err put_page(struct json_writer *w, struct store_read *r,
+                               const struct store_env *env, uint64_t after, bool *ret_more)
+{
+    struct slice bytes;
+    struct change c;
+    uint64_t v = after + 1 < env->log_first ? env->log_first - 1 : after;
+    uint32_t shown = 0;
+    enum hoist_err err;
+    while ((err = store_log_next(r, env->id, v, &v, &bytes)) == HOIST_OK && v <= env->head) {
+        *ret_more = shown == PAGE_CHANGES || w->out->len >= PAGE_BYTES;
+        if (*ret_more)
+            break;
+        if (change_decode(bytes, &c) == HOIST_OK)
+            put_line(w, &c);
+        else
+            put_unreadable(w, v, bytes);
+        shown++;
+    }
+    return err == HOIST_ENOTFOUND ? HOIST_OK : err;
+}
+
 uint32_t query_audit(struct store_read *r, const json_t *args, struct buf *out)
 {
     struct store_env env;
     uint32_t exit = EXIT_DONE;
-    bool ok = true;
+    bool ok = true, more = false;
     uint64_t after = query_u64(args, "after", 0, &ok);
     if (!query_env_of(r, args, ok, "audit", &env, out, &exit))
         return exit;
-    uint64_t v = env.log_first > after + 1 ? env.log_first : after + 1, shown = 0;
     struct json_writer w = JSON_WRITER(out, 0);
     json_object_begin(&w);
     json_key(&w, "env");
@@ -44,22 +65,12 @@ uint32_t query_audit(struct store_read *r, const json_t *args, struct buf *out)
     json_put_hex(&w, slice_of(env.hash, HASH_SIZE));
     json_key(&w, "changes");
     json_array_begin(&w);
-    for (; v <= env.head && shown < PAGE_CHANGES && out->len < PAGE_BYTES; v++, shown++) {
-        struct slice bytes;
-        struct change c;
-        enum hoist_err err = store_log_get(r, env.id, v, &bytes);
-        if (err == HOIST_ENOTFOUND)
-            continue; /* a hole, which the chain will show */
-        if (err)
-            return query_fail(out, err, NULL);
-        if (change_decode(bytes, &c) == HOIST_OK)
-            put_line(&w, &c);
-        else
-            put_unreadable(&w, v, bytes);
-    }
+    enum hoist_err err = put_page(&w, r, &env, after, &more);
+    if (err)
+        return query_fail(out, err, NULL);
     json_array_end(&w);
     json_key(&w, "more");
-    json_put_bool(&w, v <= env.head);
+    json_put_bool(&w, more);
     json_object_end(&w);
     return query_done(out, EXIT_DONE);
 }

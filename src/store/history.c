@@ -27,6 +27,28 @@ enum hoist_err store_log_get(struct store_read *r, uint16_t env, uint64_t versio
     return HOIST_OK;
 }
 
+enum hoist_err store_log_next(struct store_read *r, uint16_t env, uint64_t after,
+                              uint64_t *ret_version, struct slice *ret_change)
+{
+    if (after == UINT64_MAX)
+        return HOIST_ENOTFOUND;
+    struct row_key k = row_log(env, after + 1);
+    MDB_val key = val_key(&k), row;
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(r->txn, r->db->dbi[DB_LOG], &cursor);
+    if (rc != 0)
+        return db_err(rc, "read the log");
+    rc = db_cursor_get(r->db, cursor, &key, &row, MDB_SET_RANGE);
+    mdb_cursor_close(cursor);
+    if (rc != 0)
+        return db_err(rc, "read the log");
+    if (key.mv_size != k.len || be16_read(key.mv_data) != env)
+        return HOIST_ENOTFOUND;
+    *ret_version = be64_read((const uint8_t *)key.mv_data + 2);
+    *ret_change = slice_val(row);
+    return HOIST_OK;
+}
+
 enum hoist_err store_head_get(struct store_read *r, const struct store_env *env,
                               struct slice *ret_change)
 {

@@ -199,6 +199,11 @@ MUST_USE enum hoist_err store_held_next(struct store_read *r, uint16_t env, stru
 MUST_USE enum hoist_err store_log_get(struct store_read *r, uint16_t env, uint64_t version,
                                       struct slice *ret_change);
 
+/* The change behind version `after`, likewise: the next that there is, where the log has a hole. ENOTFOUND:
+ * that was the last. */
+MUST_USE enum hoist_err store_log_next(struct store_read *r, uint16_t env, uint64_t after,
+                                       uint64_t *ret_version, struct slice *ret_change);
+
 /* Change env->head, to begin a snapshot with: from the log, or, where that is empty since the
  * environment was itself filled by a snapshot, without its edits. ENOTFOUND: filled by a build that
  * did not keep it; the next change ends that. */

@@ -2,7 +2,8 @@
 import json
 import stat
 
-from hoist import clean_env, BUILD, wait_until
+from hoist import clean_env, free_port, BUILD, wait_until
+from message_proxy import MessageProxy
 import subprocess
 
 
@@ -91,3 +92,16 @@ def test_an_audit_trail_that_somebody_else_signed_is_named(lab):
     assert lab.flagctl("audit", "verify", kept, "--trust", trust_of(primary)).code == 0
     assert lab.flagctl("audit", "verify", kept, "--trust", other).code == 1
     assert lab.flagctl("audit", "verify", kept, "--trust", lab.dir / "absent").code == 2
+
+
+def test_an_audit_ends_whatever_the_other_side_says(lab):
+    primary = lab.primary()
+    lab.ok("set", "k", "on")
+    liar = MessageProxy(free_port(2), primary.port)
+    liar.reply = lambda frame: [frame.replace(b'"more":false', b'"more":true ')]
+    try:
+        for what in "verify", "export":
+            answer = lab.flagctl("audit", what, primary=liar.url, timeout=20)
+            assert answer.code == 1 and "more behind v2, and none is given" in answer.err, answer
+    finally:
+        liar.close()

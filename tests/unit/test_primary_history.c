@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "primary/audit.h"
+#include "store/write_int.h"
 
 static int setup(void **state)
 {
@@ -197,6 +198,33 @@ static void a_chain_that_holds_is_followed_to_the_head(void **state)
     free_all(changes, count);
 }
 
+/* A hole that is longer than a page: what is behind it comes all the same, so whoever asks on ends. */
+static void what_is_behind_a_hole_is_on_the_same_page(void **state)
+{
+    enum { LAST = 1105, HOLE_LAST = 1104 };
+    struct kit *k = *state;
+    struct store_write *w;
+    uint16_t env = kit_env(k, "production").id;
+    assert_int_equal(store_write_begin(k->store, &w), HOIST_OK);
+    for (int v = 6; v <= LAST; v++) {
+        struct told t = kit_run(k, w, "set",
+                                v % 2 ? "{\"key\":\"a\",\"value\":\"off\"}"
+                                      : "{\"key\":\"a\",\"value\":\"on\"}");
+        told_done(&t);
+    }
+    for (uint64_t v = 2; v <= HOLE_LAST; v++) {
+        struct row_key row = row_log(env, v);
+        assert_int_equal(write_del(w, DB_LOG, val_key(&row)), HOIST_OK);
+    }
+    assert_int_equal(store_write_commit(w), HOIST_OK);
+    assert_versions(k, "audit", "{}", "1 1105");
+    assert_versions(k, "audit", "{\"after\":1}", "1105");
+    struct told t = kit_ask(k, "audit", "{\"after\":1}");
+    assert_true(json_is_false(json_object_get(t.body, "more")));
+    told_done(&t);
+    assert_versions(k, "audit", "{\"after\":1105}", "");
+}
+
 static void the_first_broken_link_is_named(void **state)
 {
     struct buf changes[8];
@@ -264,6 +292,7 @@ int main(void)
         CASE(two_versions_are_compared_in_either_order),
         CASE(a_flag_is_seen_as_it_was),
         CASE(a_chain_that_holds_is_followed_to_the_head),
+        CASE(what_is_behind_a_hole_is_on_the_same_page),
         CASE(the_first_broken_link_is_named),
         CASE(every_changed_byte_breaks_the_chain),
         CASE(nothing_at_all_is_signed_by_nobody),

@@ -1,5 +1,7 @@
 #include "store_kit.h"
 
+#include "store/write_int.h"
+
 static struct store_read *begin(struct store *s, struct store_env *env)
 {
     struct store_read *r;
@@ -58,6 +60,42 @@ static void a_change_is_logged_byte_for_byte(void **state)
     assert_memory_equal(c.hash, env.hash, HASH_SIZE);
     IS(store_log_get(r, env.id, 3, &bytes), HOIST_ENOTFOUND);
     IS(store_log_get(r, env.id, 0, &bytes), HOIST_ENOTFOUND);
+    store_read_end(r);
+    store_close(s);
+    kit_remove(dir);
+    (void)state;
+}
+
+static void the_next_change_is_found_behind_a_hole(void **state)
+{
+    char *dir = kit_dir();
+    struct store *s = kit_open(dir);
+    struct store_env env;
+    struct slice bytes;
+    struct change c;
+    struct store_write *w;
+    uint64_t v;
+    kit_set(s, "production", "a", "1");
+    kit_set(s, "staging", "a", "1"); /* whose rows are the next ones */
+    for (int i = 0; i < 4; i++)
+        kit_set(s, "production", "a", i % 2 ? "1" : "2"); /* up to 5 */
+    env = kit_env(s, "production");
+    OK(store_write_begin(s, &w));
+    for (uint64_t gone = 2; gone <= 4; gone++) {
+        struct row_key k = row_log(env.id, gone);
+        OK(write_del(w, DB_LOG, val_key(&k)));
+    }
+    OK(store_write_commit(w));
+    struct store_read *r = begin(s, &env);
+    OK(store_log_next(r, env.id, 0, &v, &bytes));
+    assert_int_equal(v, 1);
+    OK(store_log_next(r, env.id, 1, &v, &bytes));
+    assert_int_equal(v, 5);
+    OK(change_decode(bytes, &c));
+    assert_int_equal(c.head.version, 5);
+    IS(store_log_next(r, env.id, 5, &v, &bytes), HOIST_ENOTFOUND);
+    IS(store_log_next(r, env.id, UINT64_MAX, &v, &bytes), HOIST_ENOTFOUND);
+    assert_int_equal(v, 5);
     store_read_end(r);
     store_close(s);
     kit_remove(dir);
@@ -303,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_is_logged_byte_for_byte),
+        cmocka_unit_test(the_next_change_is_found_behind_a_hole),
         cmocka_unit_test(the_record_of_any_version_can_be_told),
         cmocka_unit_test(a_cut_log_leaves_every_kept_version_as_it_was),
         cmocka_unit_test(a_huge_change_is_cut_in_pieces_between_which_history_stays_right),

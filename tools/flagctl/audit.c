@@ -21,6 +21,7 @@ static bool each_change(struct call *c, bool (*take)(void *arg, json_t *line), v
     for (;;) {
         size_t i;
         json_t *line;
+        uint64_t before = after;
         ask(c, "audit", json_pack("{sI}", "after", (json_int_t)after), ret);
         if (show_if_error(c, ret, ret_exit))
             return false;
@@ -32,6 +33,12 @@ static bool each_change(struct call *c, bool (*take)(void *arg, json_t *line), v
         }
         if (!json_is_true(json_object_get(ret->body, "more")))
             return true;
+        if (after <= before) { /* whoever answers so would have us ask for ever */
+            *ret_exit =
+                show_failure(c, EXIT_NO, "failed", NULL,
+                             "there is to be more behind v%" PRIu64 ", and none is given", before);
+            return false;
+        }
         reply_done(ret);
     }
 }
