@@ -58,10 +58,14 @@ static void name_stranger(const struct claim *c, struct person *p)
     text_hex(key, slice_of(c->key, sizeof c->key));
     if (c->is_signed)
         snprintf(p->name, sizeof p->name, "the key %s, which is granted nothing,", key);
-    else if (c->peer == PEER_USER)
+        snprintf(p->grant_by, sizeof p->grant_by, "--key %s", key);
+    } else if (c->peer == PEER_USER) {
         snprintf(p->name, sizeof p->name, "user %" PRIu64, c->uid);
-    else
+        snprintf(p->grant_by, sizeof p->grant_by, "--uid %" PRIu64, c->uid);
+    } else {
         snprintf(p->name, sizeof p->name, "somebody who does not sign");
+        snprintf(p->grant_by, sizeof p->grant_by, "--key PUB (flagctl key show)");
+    }
 }
 
 void gate_person(const struct gate *g, const struct claim *c, struct person *ret)
@@ -132,7 +136,7 @@ bool gate_allows(struct gate *g, const struct person *p, const struct access_nee
     if (need->reach != REACH_ALL && env.ptr)
         buf_printf(&mend, " --env %.*s", SLICE_ARG(env));
     if (!*p->author)
-        buf_add_str(&mend, " --key PUB (flagctl key show)");
+        buf_printf(&mend, " %s", p->grant_by);
     *ret_exit =
         query_error(out, EXIT_REFUSED, "denied", NULL, buf_str(&mend), NULL, "%s", buf_str(&why));
     gate_tell_denied(g, p, need, env, key, buf_str(&why));

@@ -43,6 +43,8 @@ struct person {
     uint32_t hidden_count;
     char name[GATE_NAME_SIZE];        /* for sentences */
     char author[ACCESS_NAME_MAX + 1]; /* the grant's name; "": there is none */
+    char grant_by
+        [GATE_NAME_SIZE]; /* what a grant would know them by, as an option; if there is none */
 };
 
 /* `peer` is as net_peer() gives it. Looks at the signature: not for a thread that must not wait. */

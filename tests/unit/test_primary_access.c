@@ -466,6 +466,26 @@ static void what_is_denied_is_kept_and_bounded(void **state)
     store_read_end(r);
 }
 
+static void assert_mend(struct site *s, const struct asker *who, const char *want)
+{
+    struct told t = tell(s, who, "set", set_b);
+    if (!strstr(kit_mend(&t), want))
+        fail_msg("%s is not in: %s", want, kit_mend(&t));
+    told_done(&t);
+}
+
+static void who_is_denied_is_told_how_they_could_be_known(void **state)
+{
+    struct site *s = *state;
+    char key[2 * SIGN_PUBLIC_SIZE + sizeof "--key "] = "--key ";
+    text_hex(key + strlen(key), slice_of(s->bob.public, sizeof s->bob.public));
+    grant(s, "ana", "viewer", &s->ana, "");
+    assert_mend(s, &(struct asker){.key = &s->ana}, "flagctl access grant ana editor");
+    assert_mend(s, &(struct asker){.peer = "uid:4711"}, "grant NAME editor --uid 4711");
+    assert_mend(s, &(struct asker){.key = &s->bob, .peer = "uid:4711"}, key);
+    assert_mend(s, &stranger, "--key PUB (flagctl key show)");
+}
+
 static void a_token_is_kept_by_its_hash_and_found_by_its_text(void **state)
 {
     static const char token[] = "hoist_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno-_";
@@ -522,6 +542,7 @@ int main(void)
         TEST(an_environment_of_hoists_own_is_not_counted),
         TEST(a_user_of_this_machine_is_granted_by_number),
         TEST(what_is_denied_is_kept_and_bounded),
+        TEST(who_is_denied_is_told_how_they_could_be_known),
         TEST(a_token_is_kept_by_its_hash_and_found_by_its_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
