@@ -463,6 +463,17 @@ static enum hoist_err admit(struct command *c, struct store_read *r, struct answ
     return command_may(c, c->need, NULL, a) ? settle_author(c, a) : HOIST_OK;
 }
 
+/* Nobody would know it again, so whoever recorded it could have it carried out a second time. */
+static bool check_request(const struct command *c, struct answer *a)
+{
+    if (!c->claim.is_signed || has_request(c))
+        return true;
+    a->exit = query_error(&a->body, EXIT_INPUT, "input", "request",
+                          "give each command a random request id, as flagctl does", NULL,
+                          "a command that is signed has a request id, and not zero");
+    return false;
+}
+
 /* What only `flagctl access` changes, no other command does. */
 static bool check_own(struct command *c, struct answer *a)
 {
@@ -518,6 +529,8 @@ enum hoist_err command_run(struct command *c, struct store_write *w, struct flee
     if (answered_before(c, r, ret))
         return buf_err(&ret->body);
     ret->exit = EXIT_DONE;
+    if (!check_request(c, ret))
+        return buf_err(&ret->body);
     enum hoist_err err = admit(c, r, ret);
     return err != HOIST_OK || ret->exit != EXIT_DONE ? err : run_admitted(c, w, ret);
 }

@@ -24,6 +24,7 @@ struct asker {
     int64_t late_ms;
     uint64_t epoch_off;
     uint8_t request; /* 0: a new one */
+    bool no_request; /* all of it is zero */
 };
 
 static int setup(void **state)
@@ -76,6 +77,8 @@ static struct command *command_of(struct site *s, const struct asker *who, const
                               .time_ms = now_ms - who->late_ms};
     f.request[0] = (uint8_t)(who->request ? who->request : ++s->kit.next_request);
     f.request[1] = 1;
+    if (who->no_request)
+        memset(f.request, 0, sizeof f.request);
     if (who->key)
         assert_int_equal(frame_command_sign(&f, who->key, signature), HOIST_OK);
     assert_int_equal(command_new(&f, "unknown", &c), HOIST_OK);
@@ -317,6 +320,17 @@ static void a_repeated_command_is_answered_and_not_done_again(void **state)
              "another command");
 }
 
+static void what_is_signed_has_a_request_id(void **state)
+{
+    struct site *s = *state;
+    struct asker who = {.key = &s->ana, .no_request = true};
+    grant(s, "ana", "editor", &s->ana, "");
+    must_not(s, &who, "set", set_a, EXIT_INPUT, "input", "a request id");
+    assert_int_equal(kit_env(&s->kit, "production").head, 2); /* nothing was done */
+    who = (struct asker){.peer = "uid:0", .no_request = true};
+    must(s, &who, "set", set_a);
+}
+
 static void what_was_signed_and_changed_nothing_does_not_later(void **state)
 {
     struct site *s = *state;
@@ -533,6 +547,7 @@ int main(void)
         TEST(a_promotion_takes_reading_where_it_comes_from),
         TEST(what_is_revoked_is_gone),
         TEST(a_repeated_command_is_answered_and_not_done_again),
+        TEST(what_is_signed_has_a_request_id),
         TEST(what_was_signed_and_changed_nothing_does_not_later),
         TEST(a_signature_is_of_now_and_of_this_epoch),
         TEST(a_forged_signature_is_denied),
