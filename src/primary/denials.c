@@ -97,6 +97,28 @@ static struct buf row_of(const struct denial *x, uint64_t left_out)
     return row;
 }
 
+/* The same without what was asked for, which is as long as whoever asked likes. */
+static struct buf short_row_of(const struct denial *x, uint64_t left_out)
+{
+    char why[512];
+    struct denial less = *x;
+    less.env = less.key = (struct slice){0};
+    less.why = why;
+    snprintf(why, sizeof why, "%s may not %s: that takes the role %s", x->who, x->command, x->role);
+    return row_of(&less, left_out);
+}
+
+static void keep(struct denials *d, struct buf row)
+{
+    if (buf_err(&row) == HOIST_OK) {
+        d->rows[d->count++] = row;
+        d->left_out = 0;
+    } else {
+        buf_done(&row);
+        d->left_out++;
+    }
+}
+
 void denials_add(struct denials *d, const struct denial *x)
 {
     metric_inc(counter_of(x->role));
@@ -107,11 +129,11 @@ void denials_add(struct denials *d, const struct denial *x)
         log_warn("access: denied: %s (%" PRIu64 " others since the last line)", x->why,
                  d->left_out);
         struct buf row = row_of(x, d->left_out);
-        if (buf_err(&row) == HOIST_OK)
-            d->rows[d->count++] = row;
-        else
+        if (buf_err(&row) != HOIST_OK) {
             buf_done(&row);
-        d->left_out = 0;
+            row = short_row_of(x, d->left_out);
+        }
+        keep(d, row);
     }
     pthread_mutex_unlock(&d->lock);
 }

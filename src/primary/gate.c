@@ -56,7 +56,7 @@ static void name_stranger(const struct claim *c, struct person *p)
 {
     char key[2 * SIGN_PUBLIC_SIZE + 1];
     text_hex(key, slice_of(c->key, sizeof c->key));
-    if (c->is_signed)
+    if (c->is_signed) {
         snprintf(p->name, sizeof p->name, "the key %s, which is granted nothing,", key);
         snprintf(p->grant_by, sizeof p->grant_by, "--key %s", key);
     } else if (c->peer == PEER_USER) {
@@ -107,6 +107,17 @@ void gate_tell_denied(struct gate *g, const struct person *p, const struct acces
                                              .why = why});
 }
 
+/* A name that somebody sent, which may be of any length: as much of it as a name can have. */
+static struct slice cut(struct slice name)
+{
+    if (name.len <= FLAG_KEY_MAX)
+        return name;
+    name.len = FLAG_KEY_MAX;
+    while (name.len > 0 && (name.ptr[name.len] & 0xc0) == 0x80) /* within a character */
+        name.len--;
+    return name;
+}
+
 /* " for production and flags under a.b", in words. */
 static void say_reach(const struct access_need *need, struct slice env, struct slice key,
                       struct buf *out)
@@ -127,6 +138,8 @@ bool gate_allows(struct gate *g, const struct person *p, const struct access_nee
     if (access_allows(p->subject, need, env, key) &&
         !slice_is_among(p->hidden, p->hidden_count, env))
         return true;
+    env = cut(env);
+    key = cut(key);
     const char *role = access_role_name(access_role_for(need->right));
     struct buf why = BUF_INIT(2048), mend = BUF_INIT(1024);
     buf_printf(&why, "%s may not %s: that takes the role %s", p->name, need->command, role);

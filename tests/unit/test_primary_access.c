@@ -500,6 +500,38 @@ static void who_is_denied_is_told_how_they_could_be_known(void **state)
     assert_mend(s, &stranger, "--key PUB (flagctl key show)");
 }
 
+/* Who asks for what has no such name is denied in a sentence, and kept, all the same. */
+static void what_is_denied_under_a_long_name_is_kept(void **state)
+{
+    static const struct access_subject nobody;
+    struct site *s = *state;
+    const struct access_need *need = access_need_of(SLICE("get"));
+    struct person who = {.subject = &nobody, .name = "eve"};
+    struct buf out = BUF_INIT(1 << 20);
+    struct store_read *r;
+    struct slice row;
+    char name[5000];
+    uint64_t at = UINT64_MAX;
+    uint32_t exit;
+    for (size_t i = 0; i < sizeof name; i++)
+        name[i] = "é"[i % 2];
+    struct slice odd = slice_of(name, sizeof name);
+    assert_false(gate_allows(&s->gate, &who, need, odd, odd, &out, &exit));
+    assert_int_equal(exit, EXIT_REFUSED);
+    assert_non_null(strstr(buf_str(&out), "eve may not get: that takes the role evaluator for éé"));
+    assert_true(text_utf8(buf_slice(&out)) && out.len < 2000);
+    assert_int_equal(denials_write(s->gate.denials, s->kit.store), HOIST_OK);
+    assert_int_equal(store_read_begin(s->kit.store, false, &r), HOIST_OK);
+    assert_int_equal(store_denial_before(r, at, &at, &row), HOIST_OK);
+    json_t *json = json_loadb((const char *)row.ptr, row.len, 0, NULL);
+    assert_int_equal(strlen(kit_text(json, "env")), 254);
+    assert_int_equal(strlen(kit_text(json, "key")), 254);
+    assert_non_null(strstr(kit_text(json, "why"), "where flag 'é"));
+    json_decref(json);
+    store_read_end(r);
+    buf_done(&out);
+}
+
 static void a_token_is_kept_by_its_hash_and_found_by_its_text(void **state)
 {
     static const char token[] = "hoist_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno-_";
@@ -558,6 +590,7 @@ int main(void)
         TEST(a_user_of_this_machine_is_granted_by_number),
         TEST(what_is_denied_is_kept_and_bounded),
         TEST(who_is_denied_is_told_how_they_could_be_known),
+        TEST(what_is_denied_under_a_long_name_is_kept),
         TEST(a_token_is_kept_by_its_hash_and_found_by_its_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

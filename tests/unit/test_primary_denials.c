@@ -100,11 +100,36 @@ static void what_cannot_be_written_waits_on(void **state)
     kit_done(&k);
 }
 
+/* In the store each of these bytes is six. */
+static void what_is_too_long_to_keep_is_kept_without_it(void **state)
+{
+    struct kit k;
+    struct denials *d;
+    char text[256], junk[256];
+    (void)state;
+    kit_init(&k, 0);
+    memset(junk, 1, sizeof junk - 1);
+    junk[sizeof junk - 1] = '\0';
+    assert_int_equal(denials_new(&d), HOIST_OK);
+    denials_add(d, &(struct denial){.who = "eve",
+                                    .command = "get",
+                                    .role = "evaluator",
+                                    .env = slice_str(junk),
+                                    .key = slice_str(junk),
+                                    .why = junk});
+    assert_int_equal(denials_write(d, k.store), HOIST_OK);
+    kept(k.store, text);
+    assert_string_equal(text, "eve may not get: that takes the role evaluator,");
+    denials_free(d);
+    kit_done(&k);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_who_is_denied_waits_for_the_disk),
         cmocka_unit_test(what_cannot_be_written_waits_on),
+        cmocka_unit_test(what_is_too_long_to_keep_is_kept_without_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
