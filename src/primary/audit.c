@@ -3,9 +3,11 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "wire/statement.h"
+#include "base/mem.h"
+#include "primary/audit_proof.h"
 
 PRINTF_LIKE(3, 4)
 static bool breaks(struct audit *a, uint64_t version, const char *fmt, ...)
@@ -61,6 +63,20 @@ static bool is_signed(struct audit *a, const struct change *c)
     return true;
 }
 
+static bool keep_proved(struct audit *a, const struct change *c)
+{
+    if (a->proved_count == a->proved_room) {
+        struct audit_proved *more = mem_grow(a->proved, &a->proved_room, 64, sizeof *more);
+        if (!more)
+            return breaks(a, c->head.version, "out of memory");
+        a->proved = more;
+    }
+    struct audit_proved *p = &a->proved[a->proved_count++];
+    memcpy(p->request, c->head.request, sizeof p->request);
+    p->version = c->head.version;
+    return true;
+}
+
 /* A proof that is there must be one, and of this very command. */
 static bool is_proved(struct audit *a, const struct change *c)
 {
@@ -73,8 +89,39 @@ static bool is_proved(struct audit *a, const struct change *c)
         return breaks(a, c->head.version, "the proof of its author is that of another command");
     if (!proof_holds(&proof))
         return breaks(a, c->head.version, "the key that its proof names has not signed it");
-    a->proved_count++;
-    return true;
+    if (audit_proof_check(&proof, c) != HOIST_OK)
+        return breaks(a, c->head.version, "the proof of its author is not of this change: %s",
+                      err_last());
+    return keep_proved(a, c);
+}
+
+/* By request, the oldest first. */
+static int by_request(const void *one, const void *two)
+{
+    const struct audit_proved *a = one, *b = two;
+    int order = memcmp(a->request, b->request, sizeof a->request);
+    return order ? order : (a->version > b->version) - (a->version < b->version);
+}
+
+bool audit_end_proved(struct audit *a)
+{
+    struct audit_proved *p = a->proved;
+    if (p)
+        qsort(p, a->proved_count, sizeof *p, by_request);
+    for (size_t i = 1; i < a->proved_count; i++)
+        if (memcmp(p[i].request, p[i - 1].request, sizeof p->request) == 0 &&
+            (!a->broken || p[i].version < a->broken))
+            breaks(a, p[i].version,
+                   "the proof of its author is that of v%" PRIu64
+                   ", and a command is carried out once",
+                   p[i - 1].version);
+    return !a->broken;
+}
+
+void audit_done(struct audit *a)
+{
+    mem_free(a->proved);
+    a->proved = NULL;
 }
 
 bool audit_end_signed(struct audit *a)

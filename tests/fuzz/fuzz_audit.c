@@ -69,8 +69,9 @@ static void walk(struct slice in, const struct trust *t)
     }
     if (holds && a.count)
         assert(audit_end(&a, a.last, a.hash));
-    if (!audit_end_signed(&a))
+    if (!audit_end_signed(&a) || !audit_end_proved(&a))
         assert(a.broken > 0 && *a.why);
+    audit_done(&a);
     keyring_done(&ring);
     buf_done(&made);
 }

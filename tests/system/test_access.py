@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 
 from hoist import BUILD, SANITIZED, Lab, wait_until
+from requester import pack, unpack
 
 
 @pytest.fixture
@@ -111,6 +112,15 @@ def test_the_log_proves_who_it_was(lab):
     forged = lab.file("forged", "\n".join([*exported.splitlines()[:-1], json.dumps(line)]) + "\n")
     answer = lab.flagctl("audit", "verify", forged, "--json")
     assert answer.code == 1 and "has not signed it" in answer.json["broken"]["why"], answer
+
+    # Nor does one stand behind two changes.
+    header, edits, _ = unpack(bytes.fromhex(json.loads(exported.splitlines()[-1])["change"]))
+    second = unpack(header)
+    second[4], second[9] = second[4] + 1, hashlib.blake2b(header, digest_size=32).digest()
+    line = {"change": pack([pack(second), edits, b""]).hex()}
+    answer = lab.flagctl("audit", "verify", lab.file("twice", exported + json.dumps(line) + "\n"), "--json")
+    assert answer.code == 1 and answer.json["broken"]["version"] == second[4], answer
+    assert f"is that of v{second[4] - 1}" in answer.json["broken"]["why"]
 
     # And it outlives the primary: it is in the store.
     primary.stop()

@@ -91,7 +91,7 @@ static void show_good(const struct call *c, const struct audit *a)
     printf("%s%s: v%" PRIu64 " to v%" PRIu64 ", %" PRIu64 " changes, each follows the one before",
            look(c, LOOK_GOOD), a->env, a->first, a->last, a->count);
     if (a->proved_count)
-        printf("; of %" PRIu64 " the author's key signed the command", a->proved_count);
+        printf("; of %zu the author's key signed the command", a->proved_count);
     if (a->ring)
         printf(", the last one is signed by a key that is trusted%s\n", look(c, LOOK_PLAIN));
     else
@@ -153,10 +153,12 @@ static int verify(struct call *c)
         if (text_unhex(slice_str(text_of(r.body, "hash")), head, sizeof head) == HOIST_OK)
             (void)audit_end(&a, number_of(r.body, "head"), head);
         (void)audit_end_signed(&a);
+        (void)audit_end_proved(&a);
         exit = show_verdict(c, &a);
         show_source(c, r.body);
     }
     reply_done(&r);
+    audit_done(&a);
     keyring_done(&ring);
     return exit;
 }
@@ -193,8 +195,11 @@ static int verify_file(struct call *c, const char *path)
         return show_failure(c, EXIT_INPUT, "input", "flagctl audit export writes one",
                             "%s has no changes", path);
     (void)audit_end_signed(&a);
+    (void)audit_end_proved(&a);
     keyring_done(&ring);
-    return show_verdict(c, &a);
+    exit = show_verdict(c, &a);
+    audit_done(&a);
+    return exit;
 }
 
 int run_audit(struct call *c)
