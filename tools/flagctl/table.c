@@ -73,9 +73,10 @@ const struct subcommand subcommands[] = {
     {"diff", "V1 V2 | FILE", "Show what lies between two versions, or applying a file would change.\n"
      "Exit 0: nothing, 1: something.", READS "prune ", 1, 2, run_diff, true},
     {"audit", "export | verify [FILE]",
-     "Write the whole log as JSON lines, or walk its hash chain.\n"
-     "verify names the first change that does not follow the one before it, or with --trust is signed\n"
-     "by somebody else; a FILE is what export wrote, - is standard input.", READS "trust ", 1, 2, run_audit,
+     "Write the whole log of one environment as JSON lines, or walk its hash chain.\n"
+     "verify names the first change that does not follow the one before it, whose author's signature\n"
+     "is not of it, or that with --trust is signed by somebody else; a FILE is what export wrote, - is\n"
+     "standard input.", READS "trust ", 1, 2, run_audit,
      true},
     {"usage", "[KEY]", "Show how often flags are evaluated, and what they yield.\n"
      "Of one flag by variant, of all (--limit) the most evaluated first: today, in 7 and 30 days (UTC,\n"
