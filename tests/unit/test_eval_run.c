@@ -146,6 +146,8 @@ static void and_and_or_yield_the_deciding_value(void **state)
     CHECK({"{'and': [1, 'a', true]}", NULL, "true"}, {"{'and': [1, '', true]}", NULL, "''"},
           {"{'and': []}", NULL, "null"}, {"{'or': [0, '', 'x', 1]}", NULL, "'x'"},
           {"{'===': [{'and': []}, null]}", NULL, "false"}, {"{'-': {'and': []}}", NULL, "'NaN'"},
+          {"{'===': [{'var': ['x', {'and': []}]}, null]}", NULL, "true"},
+          {"{'===': [{'var': [{'cat': 'x'}, {'and': []}]}, null]}", NULL, "true"},
           {"{'or': [0, '', []]}", NULL, "[]"}, {"{'or': []}", NULL, "null"},
           {"{'!': [[]]}", NULL, "true"}, {"{'!': '0'}", NULL, "false"}, {"{'!': []}", NULL, "true"},
           {"{'!!': ['0']}", NULL, "true"}, {"{'!!': {'-': [1, 1]}}", NULL, "false"},
