@@ -10,6 +10,7 @@
 
 enum {
     WARN_MS = 60000,  /* between two log lines about one host */
+    WARN_LINES = 20,  /* in that time about all hosts: names can be made up */
     SHOW_PIECE = 256, /* hosts shown before those that want to tell their status get a turn */
     NEAR_EDITS = 2,
     NEAR_ID_MAX = 64, /* comparing longer ids takes long, and a person types none */
@@ -22,6 +23,7 @@ enum hoist_err fleet_new(struct fleet **ret)
         return err_set(HOIST_ENOMEM, "out of memory");
     pthread_mutex_init(&f->lock, NULL);
     f->room = FLEET_HOSTS_MAX;
+    f->warn_from_ms = FLEET_NEVER;
     f->propagation = metric_series(METRIC_HISTOGRAM, "hoist_propagation_duration_seconds",
                                    "Time from a commit until one live host reported it.", "",
                                    fleet_landing_buckets);
@@ -185,24 +187,38 @@ struct host *host_get(struct fleet *f, struct slice id)
 
 /* ------------------------------------------------------------------ hearing */
 
-/* Whether the log may speak of this host again; then it does. */
-static bool may_warn(struct host *h, int64_t mono_ms)
+/* Whether the log may speak of hosts again; then it does. */
+static bool may_warn_at_all(struct fleet *f, int64_t mono_ms)
+{
+    if (f->warn_from_ms == FLEET_NEVER || mono_ms - f->warn_from_ms >= WARN_MS) {
+        if (f->warn_count > WARN_LINES)
+            log_warn("primary: %u lines about other hosts were left out; flagctl fleet shows what "
+                     "each host says",
+                     f->warn_count - WARN_LINES);
+        f->warn_from_ms = mono_ms;
+        f->warn_count = 0;
+    }
+    return f->warn_count++ < WARN_LINES;
+}
+
+/* Likewise of this host. */
+static bool may_warn(struct fleet *f, struct host *h, int64_t mono_ms)
 {
     if (h->warned_ms != FLEET_NEVER && mono_ms - h->warned_ms < WARN_MS)
         return false;
     h->warned_ms = mono_ms;
-    return true;
+    return may_warn_at_all(f, mono_ms);
 }
 
 /* A host draws its incarnation at its start, so none comes back after another was seen: unless two
  * take turns. */
-static void look_for_twins(struct host *h, uint64_t incarnation, int64_t mono_ms)
+static void look_for_twins(struct fleet *f, struct host *h, uint64_t incarnation, int64_t mono_ms)
 {
     if (h->heard && incarnation == h->incarnation)
         return;
     if (h->heard && incarnation == h->earlier) {
         h->twins_ms = mono_ms;
-        if (may_warn(h, mono_ms))
+        if (may_warn(f, h, mono_ms))
             log_warn("primary: two hosts call themselves '%.*s', and only one of them is counted; "
                      "give each an id of its own (hoistd agent --id)",
                      SLICE_ARG(h->id));
@@ -213,9 +229,9 @@ static void look_for_twins(struct host *h, uint64_t incarnation, int64_t mono_ms
 
 /* Once for each set of refusals, and a minute after the last word about this host at the soonest.
  */
-static void warn_of_refusal(struct host *h, int64_t mono_ms)
+static void warn_of_refusal(struct fleet *f, struct host *h, int64_t mono_ms)
 {
-    if (h->refusal_count == 0 || h->refusals_logged || !may_warn(h, mono_ms))
+    if (h->refusal_count == 0 || h->refusals_logged || !may_warn(f, h, mono_ms))
         return;
     h->refusals_logged = true;
     const struct refusal *p = &h->refusals[0];
@@ -243,12 +259,12 @@ void fleet_heard(struct fleet *f, struct store_read *r, const struct told_host *
     struct host *h = host_get(f, told->status.id);
     if (h && !is_overtaken(h, told, heard_ms) && host_take_via(h, told->via) &&
         host_take(f, h, r, &told->status, told->whole, true, mono_ns)) {
-        look_for_twins(h, told->status.incarnation, mono_ms);
+        look_for_twins(f, h, told->status.incarnation, mono_ms);
         h->heard = true;
         h->heard_ms = heard_ms;
         h->silence_saved = false;
         landings_heard(f, h, mono_ns);
-        warn_of_refusal(h, mono_ms);
+        warn_of_refusal(f, h, mono_ms);
     }
     pthread_mutex_unlock(&f->lock);
 }

@@ -81,6 +81,8 @@ struct fleet {
     struct metric *propagation;
     struct metric *forged, *unproven;  /* claims to have what this primary has not */
     int64_t doubted_ms;                /* when the log last spoke of one; FLEET_NEVER */
+    int64_t warn_from_ms;              /* since when lines about hosts are counted; FLEET_NEVER */
+    uint32_t warn_count;               /* those that the log left out among them */
     const struct sign_key *key;        /* NULL: no claim is believed */
     uint32_t look_next;                /* the host that the ledger looks at next */
     struct slice gone[FLEET_GONE_MAX]; /* ids, owned, whose rows are to be deleted */

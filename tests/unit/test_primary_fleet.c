@@ -277,6 +277,41 @@ static void a_host_silent_long_is_forgotten_when_there_are_too_many(void **state
     assert_true(shown(k, "h10").there);
 }
 
+/* ------------------------------------------------------------------ the log */
+
+static int lines_about_hosts(FILE *f)
+{
+    char line[1024];
+    int n = 0;
+    rewind(f);
+    while (fgets(line, sizeof line, f))
+        n += strstr(line, "refuses version") || strstr(line, "80 lines about other hosts");
+    return n;
+}
+
+static void the_log_does_not_speak_of_every_name_that_is_made_up(void **state)
+{
+    struct kit *k = *state;
+    struct env_head head = our_head(k);
+    struct refusal refusal = {SLICE("production"), SLICE(""), 3, SLICE("no")};
+    FILE *f = tmpfile();
+    int before = dup(STDERR_FILENO);
+    assert_non_null(f);
+    dup2(fileno(f), STDERR_FILENO);
+    for (int i = 0; i <= 100; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "h%d", i);
+        struct frame_status status = says(id, &head);
+        status.refusals = &refusal;
+        status.refusal_count = 1;
+        hear_status(k, &status, clock_mono_ms() + (i == 100 ? 60000 : 0));
+    }
+    dup2(before, STDERR_FILENO);
+    close(before);
+    assert_int_equal(lines_about_hosts(f), 20 + 1 + 1); /* and one in the next minute */
+    fclose(f);
+}
+
 /* ------------------------------------------------------------------ looking */
 
 static void a_host_is_shown_with_what_it_said_of_itself(void **state)
@@ -481,6 +516,7 @@ int main(void)
         T(ids_with_odd_bytes_stay_apart),
         T(a_host_silent_long_is_forgotten_when_there_are_too_many),
         T(a_host_is_shown_with_what_it_said_of_itself),
+        T(the_log_does_not_speak_of_every_name_that_is_made_up),
         T(a_hello_does_not_take_labels_and_refusals_away),
         T(a_host_behind_a_relay_counts_like_any_and_names_it),
         T(what_comes_late_by_a_way_that_was_left_is_dropped),
