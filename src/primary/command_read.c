@@ -24,7 +24,7 @@ static const struct command_kind kinds[] = {
     {"promote", " env message if_version dry_run force from keys prune with_percentages ",
      command_promote},
     {"env_create", " env message ", command_env_create},
-    {"host_retire", " env host ", command_host_retire},
+    {"host_retire", " env host silent_ms ", command_host_retire},
     {"key_rotate", " env message key ", command_key_rotate},
     {"key_revoke", " env message key ", command_key_revoke},
     {"env_set", " env message protected metadata ", command_env_set},

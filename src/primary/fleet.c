@@ -394,6 +394,24 @@ bool fleet_near(struct fleet *f, struct slice id, char ret[FRAME_ID_MAX + 1])
     return found;
 }
 
+bool fleet_next_silent(struct fleet *f, struct slice after, int64_t silent_ms,
+                       char ret[FRAME_ID_MAX + 1])
+{
+    bool there, found = false;
+    int64_t now_ms = clock_mono_ms();
+    pthread_mutex_lock(&f->lock);
+    for (uint32_t i = host_place(f, after, &there) + there; i < f->host_count && !found; i++) {
+        struct slice id = f->hosts[i]->id;
+        found = seen_ms(f->hosts[i], now_ms) >= silent_ms;
+        if (found) {
+            memcpy(ret, id.ptr, id.len);
+            ret[id.len] = '\0';
+        }
+    }
+    pthread_mutex_unlock(&f->lock);
+    return found;
+}
+
 void fleet_retire(struct fleet *f, struct slice id)
 {
     bool there;

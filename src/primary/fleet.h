@@ -91,6 +91,11 @@ bool fleet_has(struct fleet *f, struct slice id);
 /* An id that `id` may be a slip of; false: there is none. */
 bool fleet_near(struct fleet *f, struct slice id, char ret[FRAME_ID_MAX + 1]);
 
+/* The next host behind `after` ("": the first) that was not heard of for so long; false: there is none. `ret`
+ * may be what `after` lies in. */
+bool fleet_next_silent(struct fleet *f, struct slice after, int64_t silent_ms,
+                       char ret[FRAME_ID_MAX + 1]);
+
 /* Forget it: it is neither waited for nor shown any more. Should it speak again, it is new. */
 void fleet_retire(struct fleet *f, struct slice id);
 

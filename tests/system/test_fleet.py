@@ -141,6 +141,9 @@ def test_a_retired_host_is_neither_listed_nor_waited_for(lab):
     assert list(hosts(lab)) == ["here"]
     assert lab.ok("set", "k", "off", "--wait", "--timeout", "20s")["wait"]["hosts"] == 1
     assert lab.flagctl("host", "retire", "gone1").code == 1
+    assert lab.ok("host", "retire", "--silent", "1m")["hosts"] == 0
+    assert lab.flagctl("host", "retire", "--silent", "59s").code == 2
+    assert lab.flagctl("host", "retire", "gone1", "--silent", "1h").code == 2
     primary.stop()
     primary.again()
     assert list(hosts(lab)) == ["here"], "it is gone from the store as well"

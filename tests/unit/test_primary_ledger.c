@@ -275,6 +275,35 @@ static void a_command_retires_a_host_for_good(void **state)
     assert_true(shown(k, "host2").there);
 }
 
+static void a_command_retires_all_that_were_silent_for_long(void **state)
+{
+    struct kit *k = *state;
+    enum { SILENT = 1500 }; /* more than one command takes */
+    int64_t now_ms = clock_mono_ms();
+    char id[16];
+    for (int i = 0; i < SILENT; i++) {
+        snprintf(id, sizeof id, "gone%d", i);
+        hear(k, id, our_head(k), now_ms - 3600000);
+    }
+    hear(k, "here", our_head(k), now_ms);
+    hear(k, "late", our_head(k), now_ms - 3000000);
+    save(k);
+    kit_refused(k, "host_retire", "{\"silent_ms\":59999}", EXIT_INPUT, "a minute");
+    kit_refused(k, "host_retire", "{\"silent_ms\":\"1h\"}", EXIT_INPUT, "a minute");
+    kit_refused(k, "host_retire", "{\"silent_ms\":3600000,\"host\":\"here\"}", EXIT_INPUT, "host");
+    const size_t counts[] = {1000, 500, 0};
+    for (int i = 0; i < 3; i++) {
+        struct told t = kit_tell(k, "host_retire", "{\"silent_ms\":3600000}");
+        assert_int_equal(t.exit, EXIT_DONE);
+        assert_int_equal(json_integer_value(json_object_get(t.body, "hosts")), counts[i]);
+        assert_int_equal(json_is_true(json_object_get(t.body, "more")), i == 0);
+        told_done(&t);
+    }
+    start_anew(k, 0);
+    assert_true(shown(k, "here").there && shown(k, "late").there);
+    assert_false(shown(k, "gone0").there || shown(k, "gone1499").there);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fleet_setup, fleet_teardown)
@@ -290,6 +319,7 @@ int main(void)
         T(rows_that_cannot_be_read_are_left_out),
         T(what_the_ledger_says_shows_nothing_of_being_set_back),
         T(a_command_retires_a_host_for_good),
+        T(a_command_retires_all_that_were_silent_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

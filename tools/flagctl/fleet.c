@@ -250,14 +250,45 @@ int run_fleet(struct call *c)
     return exit;
 }
 
+/* Ask until no more of them are left. */
+static int retire_silent(struct call *c, const char *silent)
+{
+    struct reply r = {0};
+    int64_t ms = 0;
+    uint64_t hosts = 0;
+    int exit;
+    if (read_duration(silent, &ms) != HOIST_OK)
+        return show_failure(c, EXIT_INPUT, "input", NULL, "--silent: %s", err_last());
+    do {
+        reply_done(&r);
+        tell(c, "host_retire", json_pack("{sI}", "silent_ms", (json_int_t)ms), &r);
+        if (show_if_error(c, &r, &exit)) {
+            reply_done(&r);
+            return exit;
+        }
+        hosts += number_of(r.body, "hosts");
+    } while (json_is_true(json_object_get(r.body, "more")));
+    json_object_set_new(r.body, "hosts", json_integer((json_int_t)hosts));
+    if (c->json)
+        show_json(&r);
+    else
+        printf("%sretired%s %ju host%s\n", look(c, LOOK_GOOD), look(c, LOOK_PLAIN),
+               (uintmax_t)hosts, hosts == 1 ? "" : "s");
+    reply_done(&r);
+    return EXIT_DONE;
+}
+
 int run_host(struct call *c)
 {
     struct reply r;
     int exit;
-    if (strcmp(c->words[0], "retire") != 0)
+    const char *silent = options_get(c->options, "silent");
+    if (strcmp(c->words[0], "retire") != 0 || (c->word_count == 1) != (silent != NULL))
         return show_failure(c, EXIT_INPUT, "input", NULL, "usage: flagctl host %s", c->sub->usage);
     if (!source_choose(c, true))
         return EXIT_INPUT;
+    if (silent)
+        return retire_silent(c, silent);
     tell(c, "host_retire", json_pack("{ss}", "host", c->words[1]), &r);
     if (!show_if_error(c, &r, &exit)) {
         exit = (int)r.exit;

@@ -97,9 +97,10 @@ const struct subcommand subcommands[] = {
      "no terminal, one frame. The alerts are Alertmanager's, where one is named.\n"
      "q quits, e is the next environment, s sorts the hosts, p pauses, arrows scroll, ? tells more.",
      READS "interval once alertmanager ", 0, 0, run_top, false},
-    {"host", "retire ID", "Forget a host that is gone: it is not waited for nor listed.\n"
-     "Should it speak again, it comes back as a new one.",
-     READS, 2, 2, run_host, false},
+    {"host", "retire ID | retire --silent TIME",
+     "Forget a host that is gone, or all that were silent for so long: they are not waited for nor listed.\n"
+     "Should one speak again, it comes back as a new one.",
+     READS "silent ", 1, 2, run_host, false},
     {"key", "new [FILE] | show [FILE] | list | rotate NEW | revoke OLD",
      "Make a key that signs what flagctl asks for, or show it; or see to the keys of the primary.\n"
      "new and show: FILE is ~/.config/hoist/key, which is used where it is there; others are named by\n"
@@ -246,6 +247,7 @@ static const struct option all_options[] = {
     {"wait", "[=all|99%]", NULL, NULL,
      "return when the live hosts have it; if they have not in --timeout: exit 6", false, true},
     {"behind", NULL, NULL, NULL, "only hosts that are not current", false, true},
+    {"silent", "TIME", NULL, NULL, "all hosts that were not heard of for so long, a minute or more: 1h, 7d", false, true},
     {"watch", NULL, NULL, NULL, "show it again when it changes, until interrupted", false, true},
     {"interval", "TIME", "1s", NULL, "how long from one question to the next: 200ms, 1s, 1m", false, true},
     {"once", NULL, NULL, NULL, "one frame, as plain text", false, true},
