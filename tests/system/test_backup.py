@@ -145,6 +145,7 @@ def test_a_damaged_store_is_backed_up_only_by_force(lab):
     refused = lab.flagctl("backup", lab.dir / "b", "--store", primary.store)
     assert refused.code == 1 and "digest" in refused.err and not (lab.dir / "b").exists()
     assert lab.ok("backup", lab.dir / "b", "--force", "--store", primary.store)["faults"] >= 1
+    assert "a store that has faults" in lab.flagctl("backup", "--help").out
     assert "faults" in recover(lab.dir / "b", lab.dir / "r").stderr
     assert not (lab.dir / "r/current").exists()
     assert recover(lab.dir / "b", lab.dir / "r", "--force").returncode == 0

@@ -173,7 +173,7 @@ const struct subcommand subcommands[] = {
      "The store is --store DIR, or this host's: on the primary's machine that is all there is, and\n"
      "hoistd recover makes a primary of it; it is checked, as fsck does, and not written if it has\n"
      "faults. FILE appears whole or not at all. verify says whether a file is as it was written.",
-     " store force json help ", 1, 2, run_backup, false},
+     " store faulty json help ", 1, 2, run_backup, false},
     {"fsck", "", "Check a store: its pages, every record, hash and digest, the log, and that all agree.\n"
      "It only reads, and hoistd may run. Exit 0: no faults, 1: faults, each with database and key.",
      " store json help ", 0, 0, run_fsck, false},
@@ -289,6 +289,7 @@ static const struct {
 } special_options[] = {
     {"envs", {"env", "NAME", NULL, NULL, "only for this environment; may be repeated", true, false}},
     {"reported", {"at", "WHEN", NULL, NULL, "report: as it was when the watch had lasted so long, as in 24h; or at a time", false, true}},
+    {"faulty", {"force", NULL, NULL, NULL, "also a store that has faults", false, true}},
     {"starts", {"from", "TIME", NULL, NULL, "when it begins: 2026-12-07T08:00:00Z; by default now", false, true}},
 };
 /* clang-format on */
