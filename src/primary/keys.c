@@ -4,19 +4,54 @@
 
 #include "base/log.h"
 #include "wire/change.h"
-#include "wire/keyring.h"
+
+bool keys_name(const struct keys *k, uint32_t count, const uint8_t key[SIGN_PUBLIC_SIZE])
+{
+    struct certificate c;
+    for (uint32_t i = 0; i < count; i++)
+        if (certificate_decode(k->list[i], &c) == HOIST_OK &&
+            (memcmp(c.key, key, SIGN_PUBLIC_SIZE) == 0 || memcmp(c.by, key, SIGN_PUBLIC_SIZE) == 0))
+            return true;
+    return false;
+}
+
+/* Trust began with whoever signed the first. A later one by a key that none before it names: the
+ * primary was started with that all the same, and hosts were given it by hand. */
+static void find_first(const struct keys *k, struct trust *ret)
+{
+    struct certificate c;
+    for (uint32_t i = 0; i < k->count && ret->count < TRUST_KEYS_MAX; i++)
+        if (certificate_decode(k->list[i], &c) == HOIST_OK && !keys_name(k, i, c.by))
+            memcpy(ret->keys[ret->count++], c.by, SIGN_PUBLIC_SIZE);
+}
+
+/* Where trust that begins with `first` leads to, as a host finds it. */
+static enum hoist_err follow(const struct keys *k, const struct trust *first, struct keyring *ring)
+{
+    enum keyring_verdict verdict;
+    keyring_init(ring, first);
+    for (uint32_t i = 0; i < k->count; i++)
+        if (keyring_take(ring, k->list[i], &verdict) == HOIST_ENOMEM)
+            return HOIST_ENOMEM;
+    return HOIST_OK;
+}
 
 enum hoist_err keys_read(struct store_read *r, struct keys *ret)
 {
     struct slice list;
     struct keys k = {0};
+    struct trust first = {0};
     enum hoist_err err = store_keys_get(r, &list);
     if (err == HOIST_OK)
         err = arena_own(&k.arena, &list);
     if (err == HOIST_OK)
         err = certificates_get(list, &k.arena, &k.list, &k.count);
+    if (err == HOIST_OK) {
+        find_first(&k, &first);
+        err = follow(&k, &first, &k.ring);
+    }
     if (err != HOIST_OK && err != HOIST_ENOTFOUND) {
-        arena_done(&k.arena);
+        keys_done(&k);
         return err;
     }
     *ret = k;
@@ -25,6 +60,7 @@ enum hoist_err keys_read(struct store_read *r, struct keys *ret)
 
 void keys_done(struct keys *k)
 {
+    keyring_done(&k->ring);
     arena_done(&k->arena);
     *k = (struct keys){0};
 }
@@ -47,46 +83,34 @@ enum hoist_err keys_add(const struct keys *k, struct store_write *w, struct slic
 
 enum key_state keys_state(const struct keys *k, const uint8_t key[SIGN_PUBLIC_SIZE])
 {
-    enum key_state state = KEY_UNKNOWN;
-    struct certificate c;
-    for (uint32_t i = 0; i < k->count; i++) {
-        if (certificate_decode(k->list[i], &c) != HOIST_OK)
-            continue;
-        bool about = memcmp(c.key, key, SIGN_PUBLIC_SIZE) == 0;
-        if (about && c.kind == CERTIFICATE_REVOKE)
-            return KEY_REVOKED;
-        if (about || memcmp(c.by, key, SIGN_PUBLIC_SIZE) == 0)
-            state = KEY_TRUSTED;
-    }
-    return state;
+    if (keyring_trusts(&k->ring, key))
+        return KEY_TRUSTED;
+    if (keyring_has_revoked(&k->ring, key))
+        return KEY_REVOKED;
+    return keys_name(k, k->count, key) ? KEY_DROPPED : KEY_UNKNOWN;
 }
 
-static void trust_add(const struct keys *k, const uint8_t key[SIGN_PUBLIC_SIZE], struct trust *t)
+static struct trust trust_of(const struct sign_key *key)
 {
-    bool there = t->count == TRUST_KEYS_MAX || keys_state(k, key) != KEY_TRUSTED;
-    for (uint32_t i = 0; i < t->count && !there; i++)
-        there = memcmp(t->keys[i], key, SIGN_PUBLIC_SIZE) == 0;
-    if (!there)
-        memcpy(t->keys[t->count++], key, SIGN_PUBLIC_SIZE);
+    struct trust t = {.count = 1};
+    memcpy(t.keys[0], key->public, SIGN_PUBLIC_SIZE);
+    return t;
 }
 
 enum hoist_err keys_trusted(struct store_read *r, const struct sign_key *own, struct trust *ret)
 {
     struct keys k;
-    struct certificate c;
+    struct keyring ring;
+    struct trust first = trust_of(own);
     enum hoist_err err = keys_read(r, &k);
     if (err != HOIST_OK)
         return err;
-    *ret = (struct trust){.count = 1};
-    memcpy(ret->keys[0], own->public, SIGN_PUBLIC_SIZE);
-    for (uint32_t i = k.count; i-- > 0;) {
-        if (certificate_decode(k.list[i], &c) != HOIST_OK)
-            continue;
-        trust_add(&k, c.key, ret);
-        trust_add(&k, c.by, ret);
-    }
+    err = follow(&k, &first, &ring);
+    if (err == HOIST_OK)
+        *ret = ring.trusted;
+    keyring_done(&ring);
     keys_done(&k);
-    return HOIST_OK;
+    return err;
 }
 
 /* ------------------------------------------------------------------ the primary's own */
@@ -97,9 +121,8 @@ static bool another_has_signed(struct store_read *r, const struct sign_key *key)
     struct store_env env;
     struct slice bytes;
     struct change c;
-    struct trust own = {.count = 1};
+    struct trust own = trust_of(key);
     bool vouched = false;
-    memcpy(own.keys[0], key->public, SIGN_PUBLIC_SIZE);
     if (store_env_at(r, 0, &env) != HOIST_OK || store_head_get(r, &env, &bytes) != HOIST_OK ||
         change_decode(bytes, &c) != HOIST_OK || c.signature.len == 0)
         return false;
@@ -117,6 +140,12 @@ static enum hoist_err judge(struct store_read *r, const struct keys *k, const st
             HOIST_EINVAL,
             "--sign-key: key %s was revoked, and hosts take nothing that it signs; start "
             "with the key that was rotated to",
+            name);
+    if (state == KEY_DROPPED)
+        return err_set(
+            HOIST_EINVAL,
+            "--sign-key: hosts take nothing that key %s signs any more: the key that had rotated "
+            "to it was revoked; start with the key that revoked that one",
             name);
     if (state == KEY_UNKNOWN && another_has_signed(r, key))
         log_warn("primary: the last change was signed by another key than %s, and no certificate "

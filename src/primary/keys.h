@@ -4,12 +4,13 @@
 
 #include "base/arena.h"
 #include "store/store.h"
-#include "wire/certificate.h"
+#include "wire/keyring.h"
 
 struct keys { /* all zero: none */
     struct arena arena;
     struct slice *list; /* oldest first */
     uint32_t count;
+    struct keyring ring; /* where they lead a host that has heard all of them */
 };
 
 /* As the store has them. EIO, ECORRUPT, ENOMEM. */
@@ -20,20 +21,25 @@ void keys_done(struct keys *k);
 MUST_USE enum hoist_err keys_add(const struct keys *k, struct store_write *w,
                                  struct slice certificate);
 
+/* Whether one of the first `count` certificates is of that key or by it. */
+bool keys_name(const struct keys *k, uint32_t count, const uint8_t key[SIGN_PUBLIC_SIZE]);
+
 enum key_state {
     KEY_UNKNOWN, /* no certificate names it */
-    KEY_TRUSTED, /* it was rotated to, or has rotated or revoked another */
+    KEY_TRUSTED, /* hosts take what it signs */
     KEY_REVOKED,
+    KEY_DROPPED, /* they do not: the key that had rotated to it was revoked */
 };
 enum key_state keys_state(const struct keys *k, const uint8_t key[SIGN_PUBLIC_SIZE]);
 
-/* The keys whose changes are this primary's: `own`, and those that the store's certificates trust, the
- * newest first. ECORRUPT, EIO, ENOMEM. */
+/* The keys whose changes are this primary's: `own`, and those that it leads to by the store's
+ * certificates. ECORRUPT, EIO, ENOMEM. */
 MUST_USE enum hoist_err keys_trusted(struct store_read *r, const struct sign_key *own,
                                      struct trust *ret);
 
 /*
- * Whether hosts will take what `key` signs. A key that is revoked: EINVAL. One that nothing leads to
+ * Whether hosts will take what `key` signs. A key that is revoked, or
+ * went with one that was: EINVAL. One that nothing leads to
  * from the key that signed before it is warned of in the log.
  */
 MUST_USE enum hoist_err keys_check_own(struct store *s, const struct sign_key *key);

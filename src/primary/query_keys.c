@@ -30,15 +30,24 @@ static void put_certificates(struct json_writer *w, const struct keys *k)
     json_array_end(w);
 }
 
+static const char *const state_words[] = {
+    [KEY_UNKNOWN] = "unknown",
+    [KEY_TRUSTED] = "trusted",
+    [KEY_REVOKED] = "revoked",
+    [KEY_DROPPED] = "dropped",
+};
+
 /* Each key that is named, once: at its first certificate. */
-static bool is_first(const struct keys *k, uint32_t at, const struct certificate *c)
+static void put_state(struct json_writer *w, const struct keys *k, uint32_t at,
+                      const uint8_t key[SIGN_PUBLIC_SIZE], const struct sign_key *own)
 {
-    struct certificate before;
-    for (uint32_t i = 0; i < at; i++)
-        if (certificate_decode(k->list[i], &before) == HOIST_OK &&
-            memcmp(before.key, c->key, SIGN_PUBLIC_SIZE) == 0)
-            return false;
-    return true;
+    if (keys_name(k, at, key) || (own && memcmp(key, own->public, SIGN_PUBLIC_SIZE) == 0))
+        return;
+    json_object_begin(w);
+    put_key(w, "key", key);
+    json_key(w, "state");
+    json_put_str(w, state_words[keys_state(k, key)]);
+    json_object_end(w);
 }
 
 static void put_keys(struct json_writer *w, const struct keys *k, const struct sign_key *own)
@@ -47,14 +56,10 @@ static void put_keys(struct json_writer *w, const struct keys *k, const struct s
     json_key(w, "keys");
     json_array_begin(w);
     for (uint32_t i = 0; i < k->count; i++) {
-        if (certificate_decode(k->list[i], &c) != HOIST_OK || !is_first(k, i, &c) ||
-            (own && memcmp(c.key, own->public, SIGN_PUBLIC_SIZE) == 0))
+        if (certificate_decode(k->list[i], &c) != HOIST_OK)
             continue;
-        json_object_begin(w);
-        put_key(w, "key", c.key);
-        json_key(w, "state");
-        json_put_str(w, keys_state(k, c.key) == KEY_REVOKED ? "revoked" : "trusted");
-        json_object_end(w);
+        put_state(w, k, i, c.by, own);
+        put_state(w, k, i, c.key, own);
     }
     json_array_end(w);
 }

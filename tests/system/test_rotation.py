@@ -129,6 +129,27 @@ def test_a_primary_says_when_its_key_is_not_the_one_that_hosts_trust(lab):
     assert done.returncode == 2 and "was revoked" in done.stderr, done
 
 
+def test_what_a_revoked_key_had_brought_in_is_trusted_by_nobody(lab):
+    """The first key was stolen, and the thief had another brought in before the owner rotated."""
+    fleet = Fleet(lab)
+    lab.ok("set", "k", 1, "--type", "number", env="production")
+    thief, thief_trust = new_key(lab, "thief")
+    lab.url = fleet.primary.url
+    lab.ok("key", "rotate", thief_trust, "--wait")
+    stolen = thief_trust.read_text().split()[1]
+    assert {"key": stolen, "state": "trusted"} in lab.ok("key", "list")["keys"]
+    assert stolen not in lab.flagctl("key", "list", "--raw").out, "in a trust file it would outlive the revocation"
+    fleet.rotate("--wait")
+    assert {"key": stolen, "state": "dropped"} in lab.ok("key", "list")["keys"]
+    assert lab.flagctl("key", "list", "--raw").out == fleet.new_trust.read_text()
+    fleet.primary.stop()
+    argv = [*fleet.primary.start_args[0][:-1], thief]
+    done = subprocess.run(list(map(str, argv)), env=clean_env(), capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2 and "had rotated to it was revoked" in done.stderr, done
+    fleet.primary.again()
+    lab.ok("set", "k", 2, "--wait", env="production")
+
+
 def test_what_cannot_be_said_of_a_key_is_refused(lab):
     fleet = Fleet(lab)
     own, new = (t.read_text().split()[1] for t in (fleet.trust, fleet.new_trust))

@@ -16,9 +16,9 @@ static void show_keys(const struct call *c, const json_t *answer)
     printf("%s%s%s  signs\n", look(c, LOOK_KEY), text_of(answer, "signs"), look(c, LOOK_PLAIN));
     json_array_foreach(json_object_get(answer, "keys"), i, k)
     {
-        bool revoked = strcmp(text_of(k, "state"), "revoked") == 0;
+        bool trusted = strcmp(text_of(k, "state"), "trusted") == 0;
         printf("%s%s%s  %s%s%s\n", look(c, LOOK_KEY), text_of(k, "key"), look(c, LOOK_PLAIN),
-               look(c, revoked ? LOOK_BAD : LOOK_GOOD), text_of(k, "state"), look(c, LOOK_PLAIN));
+               look(c, trusted ? LOOK_GOOD : LOOK_BAD), text_of(k, "state"), look(c, LOOK_PLAIN));
     }
     json_array_foreach(json_object_get(answer, "certificates"), i, k)
     {
@@ -27,17 +27,11 @@ static void show_keys(const struct call *c, const json_t *answer)
     }
 }
 
-/* A trust file: the key that signs, and those that it may be followed by. */
+/* A trust file. What stands in one is trusted by itself, so it has the key that signs alone: one that
+ * this one leads to would outlive a revocation that is to take it along. */
 static void show_trust(const json_t *answer)
 {
-    size_t i;
-    json_t *k;
     printf("hoist-trust-1 %s\n", text_of(answer, "signs"));
-    json_array_foreach(json_object_get(answer, "keys"), i, k)
-    {
-        if (strcmp(text_of(k, "state"), "trusted") == 0)
-            printf("hoist-trust-1 %s\n", text_of(k, "key"));
-    }
 }
 
 static int list(struct call *c)
