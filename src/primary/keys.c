@@ -113,6 +113,24 @@ enum hoist_err keys_trusted(struct store_read *r, const struct sign_key *own, st
     return err;
 }
 
+bool keys_signed_head(struct store_read *r, const struct store_env *env, const struct trust *t,
+                      bool *ret_is_signed)
+{
+    struct slice bytes;
+    struct change c;
+    bool vouched;
+    *ret_is_signed = false;
+    if (env->head == 0)
+        return env->flags == 0;
+    if (store_head_get(r, env, &bytes) != HOIST_OK || change_decode(bytes, &c) != HOIST_OK)
+        return false;
+    *ret_is_signed = c.signature.len > 0;
+    change_vouch(t, &c, 1, &vouched);
+    return vouched && slice_eq(c.head.env, slice_str(env->name)) && c.head.epoch == env->epoch &&
+           c.head.version == env->head && memcmp(c.hash, env->hash, HASH_SIZE) == 0 &&
+           memcmp(c.head.digest, env->digest, HASH_SIZE) == 0;
+}
+
 /* ------------------------------------------------------------------ the primary's own */
 
 /* Whether the newest change of the first environment is signed, by another key. */

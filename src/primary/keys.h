@@ -37,6 +37,11 @@ enum key_state keys_state(const struct keys *k, const uint8_t key[SIGN_PUBLIC_SI
 MUST_USE enum hoist_err keys_trusted(struct store_read *r, const struct sign_key *own,
                                      struct trust *ret);
 
+/* Whether one of `t` has signed the newest change of `env`, and with it all that is there (an
+ * environment that has nothing yet is anybody's). *ret_is_signed: somebody has, or claims to. */
+bool keys_signed_head(struct store_read *r, const struct store_env *env, const struct trust *t,
+                      bool *ret_is_signed);
+
 /*
  * Whether hosts will take what `key` signs. A key that is revoked, or
  * went with one that was: EINVAL. One that nothing leads to

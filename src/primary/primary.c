@@ -382,7 +382,7 @@ enum hoist_err primary_start(struct store *s, const struct primary_config *confi
         return err;
     err = keys_check_own(s, config->key);
     if (err == HOIST_OK)
-        err = succession_take_over(s, config->key);
+        err = succession_take_over(s, config->key, config->key_named);
     if (err == HOIST_OK)
         err = make_envs(s, config);
     if (err == HOIST_OK)

@@ -61,6 +61,7 @@ struct primary_config {
     enum anonymous anonymous;
     struct sums *sums;          /* of evaluations, to be kept; borrowed; NULL: none are */
     const struct sign_key *key; /* signs changes and heartbeats; stays the caller's; NULL: none */
+    bool key_named;             /* not made with the store: hosts may trust it already */
 };
 
 MUST_USE enum hoist_err primary_start(struct store *s, const struct primary_config *config,

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "primary/command_int.h"
+#include "primary/keys.h"
 #include "release/plan.h"
 
 /* ------------------------------------------------------------------ new epochs */
@@ -57,6 +58,30 @@ enum hoist_err succession_begin(struct store *s, const struct sign_key *key, con
     err = store_write_commit(w);
     if (!err)
         *ret_count = count;
+    return err;
+}
+
+/* ------------------------------------------------------------------ whose it is */
+
+/* Chain and digests follow from the newest changes: hosts check them, and store_check(). */
+static enum hoist_err check_heads(struct store_read *r, const struct sign_key *key)
+{
+    char name[KEY_SHORT_SIZE];
+    struct trust trust;
+    struct store_env env;
+    bool is_signed;
+    enum hoist_err err = keys_trusted(r, key, &trust);
+    key_short(key->public, name);
+    for (uint32_t n = 0; err == HOIST_OK && store_env_at(r, n, &env) == HOIST_OK; n++)
+        if (!keys_signed_head(r, &env, &trust, &is_signed))
+            return err_set(HOIST_EINVAL,
+                           "--sign-key: the last change of %s is %s: by a new epoch key %s would "
+                           "vouch for all of it. If the primary signed with another key then, "
+                           "name that one",
+                           env.name,
+                           is_signed ? "signed neither by this key nor by one that it leads to"
+                                     : "not signed",
+                           name);
     return err;
 }
 
@@ -135,12 +160,29 @@ static void tell_releases(struct store *s)
     store_read_end(r);
 }
 
-enum hoist_err succession_take_over(struct store *s, const struct sign_key *key)
+static enum hoist_err check_follower(struct store *s, const struct sign_key *key)
+{
+    struct store_read *r;
+    enum hoist_err err = store_read_begin(s, false, &r);
+    if (err)
+        return err;
+    err = check_heads(r, key);
+    store_read_end(r);
+    if (err == HOIST_EINVAL)
+        err = err_set(
+            err, "%s; to go on from it all the same: flagctl backup, then hoistd recover --force",
+            err_last());
+    return err;
+}
+
+enum hoist_err succession_take_over(struct store *s, const struct sign_key *key, bool trusted)
 {
     uint32_t count;
     if (!store_was_follower(s))
         return HOIST_OK;
-    enum hoist_err err = succession_begin(s, key, "taken over from a follower's store", &count);
+    enum hoist_err err = trusted ? check_follower(s, key) : HOIST_OK;
+    if (!err)
+        err = succession_begin(s, key, "taken over from a follower's store", &count);
     if (err)
         return err_prefix(err, "the store cannot be taken over");
     log_warn("primary: took over a store that followed: %" PRIu32 " environments; what the old "
@@ -162,22 +204,41 @@ static void tell_fault(void *arg, const struct store_fault *fault)
                   *fault->env ? " of " : "", fault->env, fault->what);
 }
 
-static enum hoist_err check(struct store *s, bool force)
+static enum hoist_err check_whole(struct store_read *r, bool force)
 {
-    struct store_read *r;
     struct store_checked sums;
     uint64_t told = 0;
-    enum hoist_err err = store_read_begin(s, false, &r);
-    if (err)
-        return err;
-    err = store_check(r, tell_fault, &told, &sums);
-    store_read_end(r);
+    enum hoist_err err = store_check(r, tell_fault, &told, &sums);
     if (!err && sums.faults > 0 && !force)
         err = err_set(HOIST_ECORRUPT,
                       "the store that the backup was made of had %" PRIu64
                       " faults; take an older backup, or a host's store (hoistd primary "
                       "--take-over), or this one all the same: --force",
                       sums.faults);
+    return err;
+}
+
+static enum hoist_err check_whose(struct store_read *r, const struct sign_key *key, bool force)
+{
+    enum hoist_err err = check_heads(r, key);
+    if (err != HOIST_EINVAL)
+        return err;
+    if (!force)
+        return err_set(err, "%s; to take the backup all the same: --force", err_last());
+    log_warn("hoistd: taken all the same: %s", err_last());
+    return HOIST_OK;
+}
+
+static enum hoist_err check(struct store *s, const struct sign_key *key, bool force)
+{
+    struct store_read *r;
+    enum hoist_err err = store_read_begin(s, false, &r);
+    if (err)
+        return err;
+    err = check_whole(r, force);
+    if (!err && key)
+        err = check_whose(r, key, force);
+    store_read_end(r);
     return err;
 }
 
@@ -193,7 +254,7 @@ enum hoist_err succession_recover(const char *dir, int fd, const struct sign_key
         return err;
     text_time(time, ret->time_ms);
     snprintf(message, sizeof message, "recovered from a backup of %s", time);
-    err = check(s, force);
+    err = check(s, key, force);
     if (!err)
         err = succession_begin(s, key, message, &count);
     if (!err)

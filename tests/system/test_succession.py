@@ -194,3 +194,33 @@ def test_hosts_that_trust_a_key_follow_who_has_it(lab):
     lab.primary(name="other", store=lab.dir / "other", port=primary.port)
     wait_until(lambda: "no key signed which this host trusts" in agent.text(), what="the agent refuses")
     assert lab.state(agent)["epoch"] == lab.head(store=lab.dir / "r")["epoch"]
+
+
+def test_a_key_does_not_vouch_for_what_another_has_signed(lab):
+    """Else whoever can put a backup or a host's store in our hands has flags of their own signed by our key."""
+    ours = lab.primary(name="ours")
+    lab.ok("set", "pay", "off", "--type", "boolean")
+    ours.stop()
+    key = ours.store / "sign.key"
+    theirs = lab.primary(name="theirs")
+    host = lab.agent(name="host")
+    lab.ok("set", "pay", "on", "--type", "boolean")
+    lab.wait_equal(theirs, host)
+    file = lab.dir / "b"
+    lab.ok("backup", file, "--store", theirs.store)
+    host.stop()
+    theirs.stop()
+
+    def recover(*args):
+        return subprocess.run([BUILD / "hoistd", "recover", file, "--store", lab.dir / "r", "--sign-key", key, *args], env=clean_env(),
+                              capture_output=True, text=True, timeout=30)
+    refused = recover()
+    assert refused.returncode == 2 and "signed neither by this key" in refused.stderr and "--force" in refused.stderr, refused
+    assert not (lab.dir / "r/current").exists()
+    refused = run_primary(lab, host.store, "--take-over", "--sign-key", key)
+    assert refused.returncode == 2 and "signed neither by this key" in refused.stderr, refused
+    assert lab.ok("log", "--store", host.store)["changes"][0]["kind"] == "set"
+    assert lab.ok("backup", file, "--store", host.store)  # the way that the refusal names
+    forced = recover("--force")
+    assert forced.returncode == 0 and "taken all the same" in forced.stderr
+    lab.primary("--take-over", name="made", store=host.store)  # with a key of its own, which nobody trusts

@@ -148,6 +148,7 @@ static enum hoist_err start_primary(struct daemon *d)
         .sums = d->sums,
         .anonymous = s->anonymous,
         .key = &d->key,
+        .key_named = s->sign_key != NULL,
     };
     enum hoist_err err = open_key(d);
     return err ? err : primary_start(d->store, &config, &d->primary);

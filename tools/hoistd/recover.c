@@ -21,8 +21,11 @@ static const struct option recover_options[] = {
     {.name = "sign-key",
      .arg = "FILE",
      .help = "the old primary's secret key (its store's sign.key): hosts\n"
-             "that have --trust follow nothing else; no backup has it"},
-    {.name = "force", .help = "also when the store that was backed up had faults"},
+             "that have --trust follow nothing else; no backup has it. A\n"
+             "backup whose last changes it has not signed is refused"},
+    {.name = "force",
+     .help = "also when the store that was backed up had faults, or is not\n"
+             "signed by the key"},
     {.name = "help", .help = "print this"},
     {0},
 };
