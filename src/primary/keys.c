@@ -133,22 +133,7 @@ bool keys_signed_head(struct store_read *r, const struct store_env *env, const s
 
 /* ------------------------------------------------------------------ the primary's own */
 
-/* Whether the newest change of the first environment is signed, by another key. */
-static bool another_has_signed(struct store_read *r, const struct sign_key *key)
-{
-    struct store_env env;
-    struct slice bytes;
-    struct change c;
-    struct trust own = trust_of(key);
-    bool vouched = false;
-    if (store_env_at(r, 0, &env) != HOIST_OK || store_head_get(r, &env, &bytes) != HOIST_OK ||
-        change_decode(bytes, &c) != HOIST_OK || c.signature.len == 0)
-        return false;
-    change_vouch(&own, &c, 1, &vouched);
-    return !vouched;
-}
-
-static enum hoist_err judge(struct store_read *r, const struct keys *k, const struct sign_key *key)
+static enum hoist_err judge(const struct keys *k, const struct sign_key *key)
 {
     char name[KEY_SHORT_SIZE];
     enum key_state state = keys_state(k, key->public);
@@ -165,13 +150,63 @@ static enum hoist_err judge(struct store_read *r, const struct keys *k, const st
             "--sign-key: hosts take nothing that key %s signs any more: the key that had rotated "
             "to it was revoked; start with the key that revoked that one",
             name);
-    if (state == KEY_UNKNOWN && another_has_signed(r, key))
-        log_warn("primary: the last change was signed by another key than %s, and no certificate "
-                 "leads from one to the other: hosts that trust the old key take nothing from this "
-                 "primary. Go back to the old --sign-key and rotate (flagctl key rotate), or "
-                 "give every host the new trust file",
-                 name);
     return HOIST_OK;
+}
+
+enum hoist_err keys_judge(struct store_read *r, const struct sign_key *key)
+{
+    struct keys k;
+    enum hoist_err err = keys_read(r, &k);
+    if (err != HOIST_OK)
+        return err;
+    err = judge(&k, key);
+    keys_done(&k);
+    return err;
+}
+
+/* The keys whose changes hosts take, as far as this store can tell. */
+static struct trust trust_of_hosts(const struct keys *k, const struct sign_key *key)
+{
+    struct trust t = k->ring.trusted;
+    if (!keyring_trusts(&k->ring, key->public))
+        memcpy(t.keys[t.count < TRUST_KEYS_MAX ? t.count++ : 0], key->public, SIGN_PUBLIC_SIZE);
+    return t;
+}
+
+static void tell_other(const struct store_env *env, const struct sign_key *key)
+{
+    char name[KEY_SHORT_SIZE];
+    key_short(key->public, name);
+    log_warn("primary: the last change of %s was signed by another key than %s, and no certificate "
+             "leads from one to the other: hosts that trust the old key take nothing from this "
+             "primary. Go back to the old --sign-key and rotate (flagctl key rotate), or "
+             "give every host the new trust file",
+             env->name, name);
+}
+
+static void tell_not_taken(const struct store_env *env, bool is_signed)
+{
+    log_warn("primary: the last change of %s is %s: hosts that have --trust take nothing of %s "
+             "until its next change. If what it has now is right: flagctl env epoch --new --env %s",
+             env->name, is_signed ? "signed by no key that hosts take" : "not signed", env->name,
+             env->name);
+}
+
+/* A follower's store that is unsigned will be taken over, by a change that is signed. */
+static void tell_heads(struct store_read *r, const struct keys *k, const struct sign_key *key,
+                       bool was_follower)
+{
+    struct store_env env;
+    bool is_signed, unknown = keys_state(k, key->public) == KEY_UNKNOWN;
+    struct trust t = trust_of_hosts(k, key);
+    for (uint32_t n = 0; store_env_at(r, n, &env) == HOIST_OK; n++) {
+        if (keys_signed_head(r, &env, &t, &is_signed))
+            continue;
+        if (is_signed && unknown)
+            tell_other(&env, key);
+        else if (!was_follower)
+            tell_not_taken(&env, is_signed);
+    }
 }
 
 enum hoist_err keys_check_own(struct store *s, const struct sign_key *key)
@@ -185,7 +220,9 @@ enum hoist_err keys_check_own(struct store *s, const struct sign_key *key)
         return err;
     err = keys_read(r, &k);
     if (err == HOIST_OK) {
-        err = judge(r, &k, key);
+        err = judge(&k, key);
+        if (err == HOIST_OK)
+            tell_heads(r, &k, key, store_was_follower(s));
         keys_done(&k);
     }
     store_read_end(r);

@@ -42,11 +42,11 @@ MUST_USE enum hoist_err keys_trusted(struct store_read *r, const struct sign_key
 bool keys_signed_head(struct store_read *r, const struct store_env *env, const struct trust *t,
                       bool *ret_is_signed);
 
-/*
- * Whether hosts will take what `key` signs. A key that is revoked, or
- * went with one that was: EINVAL. One that nothing leads to
- * from the key that signed before it is warned of in the log.
- */
+/* Whether hosts may take what `key` signs. EINVAL: by the store's certificates they do not. */
+MUST_USE enum hoist_err keys_judge(struct store_read *r, const struct sign_key *key);
+
+/* The same at a primary's start; and the log warns of each environment whose newest change hosts do
+ * not take. */
 MUST_USE enum hoist_err keys_check_own(struct store *s, const struct sign_key *key);
 
 /* The question `keys` (query_keys.c): {"signs", "keys": [{"key", "state"}], "certificates": […]}. Its exit code. */

@@ -220,7 +220,10 @@ static enum hoist_err check_whole(struct store_read *r, bool force)
 
 static enum hoist_err check_whose(struct store_read *r, const struct sign_key *key, bool force)
 {
-    enum hoist_err err = check_heads(r, key);
+    enum hoist_err err = keys_judge(r, key);
+    if (err)
+        return err;
+    err = check_heads(r, key);
     if (err != HOIST_EINVAL)
         return err;
     if (!force)

@@ -180,8 +180,13 @@ def test_a_recovered_primary_goes_on_with_its_keys(lab):
     lab.ok("set", "k", 1, "--type", "number", env="production")
     assert lab.flagctl("backup", lab.dir / "copy", store=fleet.primary.store).code == 0
     fleet.primary.kill()
-    done = subprocess.run([BUILD / "hoistd", "recover", lab.dir / "copy", "--store", lab.dir / "recovered", "--sign-key", fleet.new],
-                          env=clean_env(), capture_output=True, text=True, timeout=60)
+
+    def recover(key):
+        return subprocess.run([BUILD / "hoistd", "recover", lab.dir / "copy", "--store", lab.dir / "recovered", "--sign-key", key],
+                              env=clean_env(), capture_output=True, text=True, timeout=60)
+    refused = recover(fleet.old)
+    assert refused.returncode == 2 and "was revoked" in refused.stderr and not (lab.dir / "recovered/current").exists(), refused
+    done = recover(fleet.new)
     assert done.returncode == 0, done
     heir = lab.primary("--sign-key", fleet.new, name="recovered", port=fleet.primary.port)
     assert json.loads(lab.flagctl("key", "list", "--json").out)["keys"][0]["state"] == "revoked"

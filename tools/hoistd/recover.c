@@ -81,6 +81,9 @@ static int recover(const char *file, const char *dir, const char *key_file, bool
     printf("%s holds the backup of %s: %" PRIu64 " rows, each environment in a new epoch\n"
            "start it: hoistd primary --store %s%s%s\n",
            dir, time, info.rows, dir, key_file ? " --sign-key " : "", key_file ? key_file : "");
+    if (!key_file)
+        puts("no key signed that: hosts that have --trust take nothing of an environment until its "
+             "next\nchange (flagctl env epoch --new --env NAME)");
     return EXIT_SUCCESS;
 }
 
