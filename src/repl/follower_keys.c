@@ -44,7 +44,7 @@ static void tell_taken(struct follower *f, struct slice bytes)
                  key, by);
 }
 
-/* True: it counts, and is new. */
+/* True: it is to be kept. */
 static bool take(struct follower *f, struct slice bytes)
 {
     enum keyring_verdict verdict = KEYRING_KNOWN;
@@ -62,7 +62,7 @@ static bool take(struct follower *f, struct slice bytes)
         upstream_forged(f, "a certificate of a signing key");
     if (verdict == KEYRING_TAKEN)
         tell_taken(f, bytes);
-    return verdict == KEYRING_TAKEN;
+    return verdict == KEYRING_TAKEN || verdict == KEYRING_OLDER;
 }
 
 static void keep(struct follower *f)

@@ -142,11 +142,28 @@ void keyring_done(struct keyring *k)
     k->count = k->cap = 0;
 }
 
+/* By a key that was revoked, to one that is trusted. One for each such two is enough: whoever stole the
+ * old key can sign any number. */
+static bool leads_here(const struct keyring *k, const struct certificate *c)
+{
+    struct certificate other;
+    if (!keyring_has_revoked(k, c->by) || k->count == CERTIFICATES_KEPT)
+        return false;
+    for (size_t i = 0; i < k->count; i++)
+        if (certificate_decode(kept(k, i), &other) == HOIST_OK &&
+            other.kind == CERTIFICATE_ROTATE && same(other.key, c->key) && same(other.by, c->by))
+            return false;
+    return certificate_is_signed(c);
+}
+
 static enum keyring_verdict judge(const struct keyring *k, const struct certificate *c)
 {
     bool trusted = find(k, c->key) >= 0, revoked = keyring_has_revoked(k, c->key);
-    if (find(k, c->by) < 0)
-        return trusted && c->kind == CERTIFICATE_ROTATE ? KEYRING_KNOWN : KEYRING_STRANGE;
+    if (find(k, c->by) < 0) {
+        if (c->kind != CERTIFICATE_ROTATE || !trusted)
+            return KEYRING_STRANGE;
+        return leads_here(k, c) ? KEYRING_OLDER : KEYRING_KNOWN;
+    }
     if (c->kind == CERTIFICATE_ROTATE ? trusted || revoked : revoked && !trusted)
         return KEYRING_KNOWN;
     /* None may go to make room: without its revocation an old key would be trusted again. */
@@ -163,7 +180,7 @@ enum hoist_err keyring_take(struct keyring *k, struct slice bytes, enum keyring_
     enum hoist_err err = certificate_decode(bytes, &c);
     if (err == HOIST_OK && k->file.count > 0 && !is_kept(k, bytes))
         verdict = judge(k, &c);
-    if (err == HOIST_OK && verdict == KEYRING_TAKEN)
+    if (err == HOIST_OK && (verdict == KEYRING_TAKEN || verdict == KEYRING_OLDER))
         err = keep(k, bytes);
     if (err != HOIST_OK)
         return err;

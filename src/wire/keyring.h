@@ -20,7 +20,7 @@ struct keyring {
     struct trust file;    /* where trust begins; none: nothing is checked, nothing is kept */
     struct trust trusted; /* where it has led to */
     uint8_t brought_by[TRUST_KEYS_MAX][SIGN_PUBLIC_SIZE]; /* for each; itself: the file has it */
-    struct kept_certificate *kept;                        /* those that counted, oldest first */
+    struct kept_certificate *kept;                        /* in the order in which they came */
     size_t count, cap;
 };
 
@@ -30,6 +30,7 @@ void keyring_done(struct keyring *k);
 enum keyring_verdict {
     KEYRING_KNOWN,   /* it says nothing new */
     KEYRING_TAKEN,   /* it counts, and is kept */
+    KEYRING_OLDER,   /* it is news to hosts with an older trust file alone: kept for them */
     KEYRING_STRANGE, /* by a key that is not trusted here, or there is no more room: the trust file
                         is too old, or newer */
     KEYRING_FORGED,  /* its signature is not its signer's */

@@ -192,3 +192,27 @@ def test_a_recovered_primary_goes_on_with_its_keys(lab):
     assert json.loads(lab.flagctl("key", "list", "--json").out)["keys"][0]["state"] == "revoked"
     lab.ok("set", "k", 2, env="production")
     lab.wait_equal(heir, *fleet.hosts)
+
+
+def test_a_host_that_was_set_up_after_a_rotation_becomes_the_primary(lab):
+    """What led to the key of its trust file is still to be told to hosts that have the first one."""
+    fleet = Fleet(lab)
+    lab.ok("set", "k", 1, "--type", "number", env="production")
+    fleet.equal()
+    fleet.near.stop()
+    fleet.rotate()
+    heir = lab.agent("--trust", fleet.new_trust, "--env", "production", "--env", "staging", name="heir")
+    lab.ok("set", "k", 2, env="production")
+    lab.wait_equal(fleet.primary, heir)
+    heard = "hoist_last_heartbeat_timestamp_seconds"
+    last = heir.metric(heard)
+    wait_until(lambda: heir.metric(heard) > last)
+    heir.stop()
+    fleet.primary.kill()
+    taken = lab.primary("--take-over", "--sign-key", fleet.new, name="heir", port=fleet.primary.port)
+    told = lab.ok("key", "list")
+    assert sorted(c["kind"] for c in told["certificates"]) == ["revoke", "rotate"] and [k["state"] for k in told["keys"]] == ["revoked"]
+    fleet.near.again()
+    lab.ok("set", "k", 3, env="production")
+    lab.wait_equal(taken, *fleet.hosts)
+    assert certificates(fleet.near) == 2

@@ -270,6 +270,38 @@ static void without_memory_nothing_is_taken(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+/* The trust file is from after the rotation, that of other hosts is not. */
+static void what_led_to_a_trusted_key_is_kept_for_hosts_with_an_older_file(void **state)
+{
+    struct buf list = BUF_INIT(CERTIFICATES_BYTES_MAX);
+    (void)state;
+    trust_in(1);
+    assert_int_equal(take(CERTIFICATE_ROTATE, 1, 0), KEYRING_KNOWN); /* anybody can say that */
+    assert_int_equal(take(CERTIFICATE_REVOKE, 0, 1), KEYRING_TAKEN);
+    assert_int_equal(take(CERTIFICATE_ROTATE, 1, 2), KEYRING_KNOWN);
+    assert_int_equal(take(CERTIFICATE_ROTATE, 1, 0), KEYRING_OLDER);
+    assert_int_equal(take(CERTIFICATE_ROTATE, 1, 0), KEYRING_KNOWN);
+    buf_clear(&made);
+    assert_int_equal(certificate_put(CERTIFICATE_ROTATE, keys[1].public, 2, &keys[0], &made),
+                     HOIST_OK);
+    enum keyring_verdict verdict;
+    assert_int_equal(keyring_take(&ring, buf_slice(&made), &verdict), HOIST_OK); /* another time */
+    assert_int_equal(verdict, KEYRING_KNOWN);
+    assert_int_equal(trusted(), 2);
+    assert_int_equal(ring.count, 2);
+
+    keyring_put(&ring, CERTIFICATES_KEPT, &list);
+    trust_in(0);
+    assert_int_equal(keyring_get(&ring, buf_slice(&list)), HOIST_OK);
+    assert_int_equal(keyring_get(&ring, buf_slice(&list)),
+                     HOIST_OK); /* as it is heard, again and again */
+    assert_int_equal(trusted(), 2);
+    trust_in(1); /* and at the next start here */
+    assert_int_equal(keyring_get(&ring, buf_slice(&list)), HOIST_OK);
+    assert_int_equal(ring.count, 2);
+    buf_done(&list);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -286,6 +318,7 @@ int main(void)
         TEST(only_so_many_are_kept_and_no_revocation_is_forgotten),
         TEST(no_more_keys_are_trusted_than_there_is_room_for),
         TEST(without_memory_nothing_is_taken),
+        TEST(what_led_to_a_trusted_key_is_kept_for_hosts_with_an_older_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
