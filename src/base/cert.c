@@ -237,3 +237,65 @@ enum hoist_err cert_check(const char *cert, const char *key, const char *ca)
         gnutls_x509_trust_list_deinit(trusted, 1);
     return err;
 }
+
+/* ------------------------------------------------------------------ whose are the same */
+
+struct cert_list {
+    gnutls_x509_crt_t *certs;
+    unsigned count;
+};
+
+static enum hoist_err list_import(const char *pem, struct cert_list *ret)
+{
+    gnutls_datum_t text = datum(pem);
+    int rc = gnutls_x509_crt_list_import2(&ret->certs, &ret->count, &text, GNUTLS_X509_FMT_PEM, 0);
+    return cert_err(rc, "no certificate can be read");
+}
+
+static void list_done(struct cert_list *l)
+{
+    for (unsigned i = 0; i < l->count; i++)
+        gnutls_x509_crt_deinit(l->certs[i]);
+    gnutls_free(l->certs);
+}
+
+static enum hoist_err key_id(gnutls_x509_crt_t crt, uint8_t out[32])
+{
+    size_t len = 32;
+    return cert_err(gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, out, &len),
+                    "a certificate's key");
+}
+
+static enum hoist_err find_key(const struct cert_list *in, gnutls_x509_crt_t crt, bool *ret)
+{
+    uint8_t wanted[32], here[32];
+    enum hoist_err err = key_id(crt, wanted);
+    *ret = false;
+    for (unsigned i = 0; i < in->count && !err && !*ret; i++) {
+        err = key_id(in->certs[i], here);
+        *ret = !err && memcmp(wanted, here, sizeof here) == 0;
+    }
+    return err;
+}
+
+enum hoist_err cert_compare(const char *pem, const char *other, size_t *ret_count,
+                            size_t *ret_shared)
+{
+    struct cert_list a = {0}, b = {0};
+    size_t shared = 0;
+    enum hoist_err err = list_import(pem, &a);
+    if (!err)
+        err = list_import(other, &b);
+    for (unsigned i = 0; i < a.count && !err; i++) {
+        bool found = false;
+        err = find_key(&b, a.certs[i], &found);
+        shared += found;
+    }
+    if (!err) {
+        *ret_count = a.count;
+        *ret_shared = shared;
+    }
+    list_done(&a);
+    list_done(&b);
+    return err;
+}

@@ -50,6 +50,11 @@ void cert_info_done(struct cert_info *i);
  */
 MUST_USE enum hoist_err cert_check(const char *cert, const char *key, const char *ca);
 
+/* How many certificates are in `pem`, and of how many of them the key stands in one of `other`, too: two
+ * certificates of one CA are by the same key. EINVAL, ENOMEM. */
+MUST_USE enum hoist_err cert_compare(const char *pem, const char *other, size_t *ret_count,
+                                     size_t *ret_shared);
+
 /* ------------------------------------------------------------------ making (cert_make.c) */
 
 struct cert_order {

@@ -43,10 +43,28 @@ static void warn(int64_t mono_ms)
                   own.name, until);
 }
 
-enum hoist_err expiry_set(const char *cert)
+/* What is said of the one of them that ends first. */
+static enum hoist_err read_first(const char *cert, const char *other, struct cert_info *ret)
+{
+    struct cert_info i, j;
+    enum hoist_err err = cert_read(cert, &i);
+    if (err)
+        return err;
+    if (other && (err = cert_read(other, &j)) != HOIST_OK) {
+        cert_info_done(&i);
+        return err;
+    }
+    bool second = other && j.until_ms < i.until_ms;
+    if (other)
+        cert_info_done(second ? &i : &j);
+    *ret = second ? j : i;
+    return HOIST_OK;
+}
+
+enum hoist_err expiry_set(const char *cert, const char *other)
 {
     struct cert_info i;
-    enum hoist_err err = cert_read(cert, &i);
+    enum hoist_err err = read_first(cert, other, &i);
     if (err)
         return err;
     snprintf(own.name, sizeof own.name, "%s", i.name);

@@ -12,8 +12,9 @@
 
 enum { EXPIRY_WARN_DAYS = 14 };
 
-/* `cert` (PEM) is in use from now on: warns if it ends soon. EINVAL, ENOMEM as cert_read(). */
-MUST_USE enum hoist_err expiry_set(const char *cert);
+/* `cert` and `other` (PEM; NULL: there is no second one) are in use from now on; told of is the one that
+ * ends first. Warns if it ends soon. EINVAL, ENOMEM as cert_read(). */
+MUST_USE enum hoist_err expiry_set(const char *cert, const char *other);
 
 /* Warns once more when a day has passed since it last did; mono_ms: clock_mono_ms(). */
 void expiry_remind(int64_t mono_ms);

@@ -127,8 +127,7 @@ static bool same(const char *a, const char *b)
 
 bool tls_files_same(const struct tls_files *a, const struct tls_files *b)
 {
-    return same(a->cert, b->cert) && same(a->key, b->key) && same(a->ca, b->ca) &&
-           same(a->private_ca, b->private_ca);
+    return same(a->cert, b->cert) && same(a->key, b->key) && same(a->ca, b->ca);
 }
 
 void tls_files_done(struct tls_files *f)
@@ -136,6 +135,5 @@ void tls_files_done(struct tls_files *f)
     wipe(f->cert); /* it may be the key's file, too */
     wipe(f->key);
     wipe(f->ca);
-    wipe(f->private_ca);
     *f = (struct tls_files){0};
 }

@@ -10,11 +10,10 @@
 
 #include "base/err.h"
 
-struct tls_files {    /* PEM, owned; `cert` NULL: no TLS */
-    char *cert;       /* ours, with those between it and the CA's behind it */
-    char *key;        /* its secret key */
-    char *ca;         /* of those who may sign the certificates of others */
-    char *private_ca; /* … of those who come where private environments are; NULL: nobody's */
+struct tls_files { /* PEM, owned; `cert` NULL: no TLS */
+    char *cert;    /* ours, with those between it and the CA's behind it */
+    char *key;     /* its secret key */
+    char *ca;      /* of those who may sign the certificates of others */
 };
 
 /*

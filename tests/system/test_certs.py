@@ -34,9 +34,10 @@ class Fleet:
     def bundle(self, name):
         return self.lab.dir / f"{name}.bundle"
 
-    def renew(self, name, *words):
-        answer = self.certs("renew", self.bundle(name), "--dir", "ca", *words)
+    def renew(self, name, *words, ca="ca"):
+        answer = self.certs("renew", self.bundle(name), "--dir", ca, *words)
         assert answer.code == 0, answer
+        return answer
 
     def start(self, role, name, *args, **popen):
         d = Daemon(self.lab, role, name, ["--id", name, "--join", self.bundle(name), *args], self.lab.dir / name, free_port(), **popen)
@@ -212,30 +213,108 @@ def test_a_clients_certificate_is_no_servers(lab, fleet):
     assert fleet.flagctl("env", "list", "--timeout", "1s").code == 7
 
 
-def test_a_private_environment_is_for_hosts_of_its_own_ca(lab, fleet):
-    assert fleet.certs("init", "private").code == 0
-    port = free_port(2)
-    url = f"tls+tcp://127.0.0.1:{port}"
-    private = ("--env", "production", "--env", "secret", "--private", f"secret={url}")
-    tried = fleet.issue("tried", "--host", "127.0.0.1")
-    refused = fleet.run(BUILD / "hoistd", "primary", "--store", lab.dir / "no", "--join", tried, *private)
-    assert refused.code == 2 and "--private-ca" in refused.err
-    primary = fleet.primary(*private, "--private-ca", lab.dir / "private/ca.crt")
-    trust = ("--upstream", url, "--trust", primary.store / "trust.key")
-    fleet.issue("granted", *trust, ca="private")
-    with open(fleet.bundle("granted"), "a") as bundle:  # the primary's own certificate is of the fleet's CA
-        bundle.write((lab.dir / "ca/ca.crt").read_text())
-    fleet.issue("other", *trust)
-    granted = fleet.start("agent", "granted", "--env", "production", "--env", "secret").wait_ready()
+# ---------------------------------------------------------------- private environments
+
+
+class PrivateFleet(Fleet):
+    """A primary with the private environment `secret`, as docs/security.md has it."""
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self.private_url = f"tls+tcp://127.0.0.1:{free_port(2)}"
+        self.envs = ("--env", "production", "--env", "secret")
+        self.options = (*self.envs, "--private", f"secret={self.private_url}")
+        assert self.certs("init", "private").code == 0
+        own = self.issue("private-primary", "--host", "127.0.0.1", ca="private")
+        self.master = self.primary(*self.options, "--private-join", own)
+        lab.ok("set", "k", "on", env="secret")
+
+    def host(self, name, *words, ca, upstream=None):
+        return self.issue(name, *words, "--upstream", upstream or self.private_url, "--trust", self.master.store / "trust.key", ca=ca)
+
+    def grant(self, name, *words, upstream=None):
+        return self.host(name, *words, ca="private", upstream=upstream)
+
+
+def shut_out(lab, agent):
+    wait_until(lambda: "no connection to" in agent.text(), what=f"{agent.name} says why it has none")
+    assert lab.state(agent, "secret")["version"] == 0
+
+
+def test_a_private_environment_is_for_hosts_of_its_own_ca(lab):
+    fleet = PrivateFleet(lab)
+    fleet.grant("granted")
+    fleet.host("other", ca="ca")
+    granted = fleet.start("agent", "granted", *fleet.envs).wait_ready()
     other = fleet.start("agent", "other", "--env", "secret").wait_up()
-    lab.ok("set", "k", "on", env="secret")
-    lab.wait_equal(primary, granted, env="secret")
-    wait_until(lambda: "no connection to" in other.text(), what="the other one says why")
-    assert lab.state(other, "secret")["version"] == 0
-    fleet.renew("primary")
-    hup(primary)
-    lab.ok("set", "k", "off", env="secret")
-    lab.wait_equal(primary, granted, env="secret")
+    lab.wait_equal(fleet.master, granted, env="secret")
+    shut_out(lab, other)
+
+
+def test_a_relay_of_a_private_environment_is_for_hosts_of_its_ca(lab):
+    fleet, port = PrivateFleet(lab), free_port(2)
+    url = f"tls+tcp://127.0.0.1:{port}"
+    fleet.grant("relay7", "--host", "127.0.0.1")
+    fleet.grant("granted", upstream=url)
+    spy = fleet.host("spy", ca="ca", upstream=url)
+    with open(spy, "a") as bundle:  # it believes the relay; the relay does not believe it
+        bundle.write((lab.dir / "private/ca.crt").read_text())
+    relay = fleet.start("relay", "relay7", *fleet.envs, "--listen", url).wait_ready()
+    granted = fleet.start("agent", "granted", *fleet.envs).wait_ready()
+    other = fleet.start("agent", "spy", "--env", "secret").wait_up()
+    lab.wait_equal(fleet.master, relay, granted, env="secret")
+    shut_out(lab, other)
+
+
+def test_https_of_a_granted_host_is_for_its_ca(lab):
+    fleet, at = PrivateFleet(lab), f"https://127.0.0.1:{free_port()}"
+    fleet.grant("host7", "--host", "127.0.0.1")
+    fleet.grant("eve")
+    fleet.issue("ana", *fleet.follow(fleet.master))
+    lab.process([BUILD / "hoistd", "agent", "--id", "host7", "--join", fleet.bundle("host7"), "--store", lab.dir / "host7", "--http", at, *fleet.envs],
+                "host7")
+    wait_until(lambda: lab.ok("status", store=lab.dir / "host7")["ready"])
+    ask = lambda person: fleet.run("curl", "-sS", "--max-time", "20", "--cacert", lab.dir / "private/ca.crt", "--cert", fleet.bundle(person),
+                                   "--key", fleet.bundle(person), *EVALUATE, at + "/env/secret/ofrep/v1/evaluate/flags/k")
+    assert '"value":true' in ask("eve").out
+    answer = ask("ana")
+    assert answer.code != 0 and not answer.out, answer
+
+
+def test_hosts_of_a_private_environment_take_new_certificates(lab):
+    fleet = PrivateFleet(lab)
+    fleet.grant("granted")
+    granted = fleet.start("agent", "granted", *fleet.envs).wait_ready()
+    rounds = ("private-primary", "granted"), ("private-primary",), ("granted",)
+    for n, renewed in enumerate(rounds):
+        for name in renewed:
+            fleet.renew(name, "--days", "30", ca="private")
+        hup(*[d for d, name in ((fleet.master, "private-primary"), (granted, "granted")) if name in renewed])
+        lab.ok("set", "k", ["off", "on"][n % 2], env="secret")
+        lab.wait_equal(fleet.master, granted, env="secret")
+    days = fleet.master.metric("hoist_certificate_expires_seconds") / 86400
+    assert 29 < days < 30  # of the two that the primary has, the one that ends first
+
+
+def test_a_primary_that_would_give_a_private_environment_to_all_does_not_start(lab, fleet):
+    assert fleet.certs("init", "private").code == 0
+    fleet.issue("primary", "--host", "127.0.0.1")
+    fleet.issue("other", "--host", "127.0.0.1")
+    both = fleet.issue("both", "--host", "127.0.0.1", ca="private")
+    good = fleet.issue("good", "--host", "127.0.0.1", ca="private")
+    with open(both, "a") as bundle:
+        bundle.write((lab.dir / "ca/ca.crt").read_text())
+    private = ("--private", f"secret=tls+tcp://127.0.0.1:{free_port(2)}")
+    for words, why in (
+        (private, "give --private-join"),
+        ((*private, "--private-join", fleet.bundle("other")), "signs for the whole fleet"),
+        ((*private, "--private-join", both), "signs for the whole fleet"),
+        ((*private, "--private-join", lab.dir / "ca/ca.crt"), "--private-join"),
+        ((*private, "--private-join", fleet.issue("client", ca="private")), "issue one with --host"),
+        (("--private-join", good), "there is no --private"),
+    ):
+        answer = fleet.run(BUILD / "hoistd", "primary", "--store", lab.dir / "no", "--join", fleet.bundle("primary"), *words)
+        assert answer.code == 2 and why in answer.err, (words, answer)
 
 
 def test_what_certs_says_and_refuses(lab, fleet):

@@ -125,6 +125,29 @@ static void what_does_not_belong_together_is_told(void **state)
     cert_pair_done(&b);
 }
 
+static void whose_keys_are_in_both_is_counted(void **state)
+{
+    struct cert_pair ca = new_ca("fleet"), other = new_ca("fleet"), third = new_ca("fleet");
+    char two[16384], none[] = "no certificate";
+    size_t count = 0, shared = 9;
+    (void)state;
+    snprintf(two, sizeof two, "%s%s", ca.cert, other.cert);
+    assert_int_equal(cert_compare(two, ca.cert, &count, &shared), HOIST_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(shared, 1);
+    assert_int_equal(cert_compare(other.cert, two, &count, &shared), HOIST_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(shared, 1);
+    assert_int_equal(cert_compare(two, third.cert, &count, &shared), HOIST_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(shared, 0);
+    assert_int_equal(cert_compare(none, ca.cert, &count, &shared), HOIST_EINVAL);
+    assert_int_equal(cert_compare(ca.cert, none, &count, &shared), HOIST_EINVAL);
+    cert_pair_done(&ca);
+    cert_pair_done(&other);
+    cert_pair_done(&third);
+}
+
 static void names_and_hosts_that_are_none_are_refused(void **state)
 {
     static const char *const names[] = {"", "a/b", "..", "-x", "a b", "a\nb", "ä"};
@@ -273,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_certificate_says_what_was_ordered),
         cmocka_unit_test(without_hosts_it_is_a_clients_alone),
         cmocka_unit_test(what_does_not_belong_together_is_told),
+        cmocka_unit_test(whose_keys_are_in_both_is_counted),
         cmocka_unit_test(names_and_hosts_that_are_none_are_refused),
         cmocka_unit_test_setup_teardown(a_ca_is_made_once_and_issues, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_certificate_lives_no_longer_than_its_ca, make_dir,

@@ -25,7 +25,7 @@ static enum hoist_err take(int64_t left_ms)
     struct cert_order o = {.name = "host1", .from_ms = now - 9 * DAY_MS, .until_ms = now + left_ms};
     struct cert_pair pair;
     assert_int_equal(cert_make_ca(&o, &pair), HOIST_OK);
-    enum hoist_err err = expiry_set(pair.cert);
+    enum hoist_err err = expiry_set(pair.cert, NULL);
     cert_pair_done(&pair);
     return err;
 }
@@ -103,12 +103,54 @@ static void what_is_left_is_a_metric(void **state)
     buf_done(&out);
 }
 
+static char *ends_in(const char *name, int64_t days)
+{
+    int64_t now = clock_wall_ms();
+    struct cert_order o = {
+        .name = name, .from_ms = now - DAY_MS, .until_ms = now + days * DAY_MS + 60000};
+    struct cert_pair pair;
+    assert_int_equal(cert_make_ca(&o, &pair), HOIST_OK);
+    char *cert = strdup(pair.cert);
+    cert_pair_done(&pair);
+    return cert;
+}
+
+static char *sooner, *later;
+
+static void take_sooner_first(void)
+{
+    assert_int_equal(expiry_set(sooner, later), HOIST_OK);
+}
+
+static void take_sooner_second(void)
+{
+    assert_int_equal(expiry_set(later, sooner), HOIST_OK);
+}
+
+static void of_two_the_one_that_ends_first_is_told_of(void **state)
+{
+    void (*const takes[])(void) = {take_sooner_first, take_sooner_second};
+    char text[1000];
+    (void)state;
+    sooner = ends_in("sooner", 3);
+    later = ends_in("later", 5);
+    for (int i = 0; i < 2; i++) {
+        said(takes[i], text, sizeof text);
+        assert_non_null(strstr(text, "sooner ends in 3 days"));
+        assert_null(strstr(text, "later"));
+        assert_true(expiry_until_ms() < clock_wall_ms() + 4 * DAY_MS);
+    }
+    assert_int_equal(expiry_set(sooner, "no certificate"), HOIST_EINVAL);
+    free(sooner);
+    free(later);
+}
+
 static void what_is_no_certificate_changes_nothing(void **state)
 {
     (void)state;
     take_long();
     int64_t until = expiry_until_ms();
-    assert_int_equal(expiry_set("no certificate"), HOIST_EINVAL);
+    assert_int_equal(expiry_set("no certificate", NULL), HOIST_EINVAL);
     assert_int_equal(expiry_until_ms(), until);
 }
 
@@ -117,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_warns_when_the_end_is_near_and_each_day),
         cmocka_unit_test(what_is_left_is_a_metric),
+        cmocka_unit_test(of_two_the_one_that_ends_first_is_told_of),
         cmocka_unit_test(what_is_no_certificate_changes_nothing),
     };
     hash_init();

@@ -57,11 +57,12 @@ struct daemon {
     const char *own_listen[LISTEN_MAX]; /* when --listen says nothing */
     const char *const *listen;
     uint32_t listen_count;
-    struct sign_key key;         /* a primary's */
-    struct tls_files files;      /* the ones in use … */
-    struct net_tls *tls;         /* … as nng has them; NULL: none */
-    struct net_tls *private_tls; /* the same for private listeners */
-    uint64_t descriptors;        /* that may be open */
+    struct sign_key key;            /* a primary's */
+    struct tls_files files;         /* the ones in use … */
+    struct net_tls *tls;            /* … as nng has them; NULL: none */
+    struct tls_files private_files; /* the same for private listeners */
+    struct net_tls *private_tls;
+    uint64_t descriptors; /* that may be open */
     struct quota_limits quota;
     int64_t gone_again_ms; /* when to say again that the store's directory is gone */
 };
@@ -281,6 +282,7 @@ static void stop(struct daemon *d)
                          .sums = d->sums,
                          .files = d->files,
                          .tls = d->tls,
+                         .private_files = d->private_files,
                          .private_tls = d->private_tls,
                          .descriptors = d->descriptors,
                          .quota = d->quota};
@@ -408,11 +410,9 @@ static enum hoist_err make_tls(const struct settings *s, struct net_tls **ret,
     if (!err && net_tls_check_own(*ret) != HOIST_OK)
         log_error("hoistd: %s; no connection will come about until it is replaced (and SIGHUP)",
                   err_last());
-    if (err || !s->tls.private_ca)
-        return err;
-    struct tls_files files = s->tls;
-    files.ca = files.private_ca;
-    return net_tls_new(&files, NULL, ret_private);
+    if (!err && s->private_tls.cert)
+        err = net_tls_new(&s->private_tls, NULL, ret_private);
+    return err;
 }
 
 static enum hoist_err renew_http(struct daemon *d, const struct tls_files *files)
@@ -438,9 +438,10 @@ static enum hoist_err renew_role(struct daemon *d, struct net_tls *tls, struct n
 static enum hoist_err renew_tls(struct daemon *d, struct settings *fresh)
 {
     struct net_tls *tls = NULL, *private_tls = NULL;
-    if (tls_files_same(&d->files, &fresh->tls))
+    if (tls_files_same(&d->files, &fresh->tls) &&
+        tls_files_same(&d->private_files, &fresh->private_tls))
         return HOIST_OK;
-    if (!d->tls || !fresh->tls.cert)
+    if (!d->tls != !fresh->tls.cert || !d->private_tls != !fresh->private_tls.cert)
         return err_set(HOIST_EINVAL, "to begin or end with TLS, start hoistd anew");
     enum hoist_err err = make_tls(fresh, &tls, &private_tls);
     if (!err)
@@ -448,7 +449,7 @@ static enum hoist_err renew_tls(struct daemon *d, struct settings *fresh)
     if (!err)
         err = renew_role(d, tls, private_tls);
     if (!err)
-        err = expiry_set(fresh->tls.cert);
+        err = expiry_set(fresh->tls.cert, fresh->private_tls.cert);
     if (err) {
         net_tls_drop(tls);
         net_tls_drop(private_tls);
@@ -457,10 +458,12 @@ static enum hoist_err renew_tls(struct daemon *d, struct settings *fresh)
     net_tls_drop(d->tls);
     net_tls_drop(d->private_tls);
     tls_files_done(&d->files);
+    tls_files_done(&d->private_files);
     d->tls = tls;
     d->private_tls = private_tls;
     d->files = fresh->tls;
-    fresh->tls = (struct tls_files){0};
+    d->private_files = fresh->private_tls;
+    fresh->tls = fresh->private_tls = (struct tls_files){0};
     log_info("hoistd: new certificates are in use");
     return HOIST_OK;
 }
@@ -596,18 +599,20 @@ int daemon_run(struct settings *s, int argc, char **argv)
     if (!err)
         err = make_tls(s, &d.tls, &d.private_tls);
     if (!err && s->tls.cert)
-        err = expiry_set(s->tls.cert);
+        err = expiry_set(s->tls.cert, s->private_tls.cert);
     int exit = EXIT_FAILURE;
     if (err) {
         exit = start_err(err);
     } else {
         d.files = s->tls;
-        s->tls = (struct tls_files){0};
+        d.private_files = s->private_tls;
+        s->tls = s->private_tls = (struct tls_files){0};
         exit = run(&d, argc, argv);
     }
     sums_free(d.sums);
     net_tls_drop(d.tls);
     net_tls_drop(d.private_tls);
     tls_files_done(&d.files);
+    tls_files_done(&d.private_files);
     return exit;
 }

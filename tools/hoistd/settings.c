@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/address.h"
+#include "base/cert.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -72,10 +73,10 @@ enum { PROMETHEUS_TIMEOUT_MAX_MS = 60000 };
      .help = "give environment ENV out at URL (which has the others as\n" \
              "well) and nowhere else: hosts that may follow it have\n" \
              "URL as their --upstream"}, \
-    {.name = "private-ca", .arg = "FILE", \
-     .help = "in place of --tls-ca at the --private addresses: the\n" \
-             "CAs, in PEM, whose certificates those hosts have that\n" \
-             "are granted private environments"}, \
+    {.name = "private-join", .arg = "FILE", \
+     .help = "in place of --join at the --private addresses: a bundle\n" \
+             "of a CA of their own, whose certificates those hosts\n" \
+             "have that are granted private environments"}, \
     {.name = "kill-on-alert", .arg = "RULE", .many = true, \
      .help = "a flag that an alert may kill: ENV:ALERT=FLAG, as in\n" \
              "production:SyncFails=sync.enabled; Alertmanager sends\n" \
@@ -576,21 +577,61 @@ static enum hoist_err check_trust(const struct settings *s)
 }
 
 /* An address that every host of the fleet may come to keeps nothing private. */
+static enum hoist_err check_private_ca(const struct settings *s)
+{
+    size_t count, shared = 0;
+    enum hoist_err err = cert_compare(s->private_tls.ca, s->tls.ca, &count, &shared);
+    if (err)
+        return err_prefix(err, "--private-join");
+    return shared ? err_set(HOIST_EINVAL,
+                            "--private-join: it names a CA that signs for the whole fleet (--join, "
+                            "--tls-ca), so every host could have what is private; issue it from a "
+                            "CA for those alone that may")
+                  : HOIST_OK;
+}
+
+static enum hoist_err check_private_server(const struct settings *s)
+{
+    struct cert_info i;
+    enum hoist_err err = cert_read(s->private_tls.cert, &i);
+    if (err)
+        return err_prefix(err, "--private-join");
+    bool server = i.server;
+    cert_info_done(&i);
+    return server ? HOIST_OK
+                  : err_set(HOIST_EINVAL, "--private-join: its certificate is a client's alone, so "
+                                          "no host would believe it: issue one with --host, the "
+                                          "address of --private");
+}
+
+static enum hoist_err check_private_join(const struct settings *s, bool is_used)
+{
+    if (!s->private_tls.cert)
+        return HOIST_OK;
+    if (!is_used)
+        return err_set(HOIST_EINVAL,
+                       "--private-join: there is no --private ENV=tls+tcp://… that it is for");
+    enum hoist_err err = check_private_server(s);
+    return err ? err : check_private_ca(s);
+}
+
 static enum hoist_err check_privates(const struct settings *s)
 {
     enum hoist_err err = HOIST_OK;
+    bool any = false;
     for (size_t i = 0; i < s->private_count && !err; i++) {
         const char *equals = strchr(s->privates[i], '='); /* what is no ENV=URL the primary says */
         if (!equals)
             continue;
+        any |= net_is_tls(equals + 1);
         err = net_check_use("--private", equals + 1, s->tls.cert != NULL, s->insecure);
-        if (!err && net_is_tls(equals + 1) && !s->tls.private_ca)
+        if (!err && net_is_tls(equals + 1) && !s->private_tls.cert)
             err = err_set(HOIST_EINVAL,
                           "--private %s: with a certificate of --tls-ca every host could have it; "
-                          "give --private-ca FILE, a CA for those alone that may",
+                          "give --private-join FILE, a bundle from a CA for those alone that may",
                           s->privates[i]);
     }
-    return err;
+    return err ? err : check_private_join(s, any);
 }
 
 static enum hoist_err check_addresses(const struct settings *s)
@@ -637,6 +678,20 @@ static enum hoist_err read_trust(struct settings *s)
     return HOIST_OK;
 }
 
+static enum hoist_err read_private_join(struct settings *s)
+{
+    struct bundle b;
+    const char *path = options_get(s->options, "private-join");
+    if (!path)
+        return HOIST_OK;
+    if (bundle_open(path, &b) != HOIST_OK)
+        return err_prefix(HOIST_EINVAL, "--private-join");
+    s->private_tls = b.tls;
+    b.tls = (struct tls_files){0};
+    bundle_done(&b);
+    return HOIST_OK;
+}
+
 static enum hoist_err read_tls(struct settings *s)
 {
     s->https_any_client = options_on(s->options, "https-any-client");
@@ -649,9 +704,8 @@ static enum hoist_err read_tls(struct settings *s)
         s->tls = s->bundle->tls;
         s->bundle->tls = (struct tls_files){0};
     }
-    const char *private_ca = options_get(s->options, "private-ca");
-    if (!err && private_ca)
-        err = tls_ca_read("--private-ca", private_ca, &s->tls.private_ca);
+    if (!err)
+        err = read_private_join(s);
     s->has_tls = s->tls.cert != NULL;
     return err;
 }
@@ -718,6 +772,7 @@ void settings_done(struct settings *s)
 {
     options_free(s->options);
     tls_files_done(&s->tls);
+    tls_files_done(&s->private_tls);
     if (s->bundle)
         bundle_done(s->bundle);
     mem_free(s->bundle);

@@ -50,6 +50,7 @@ struct settings { /* text belongs to `options`, but for store and id */
     struct ofrep_config ofrep;    /* but for its store */
     struct bundle *bundle;        /* what --join says; NULL: nothing */
     struct tls_files tls;         /* of tls+tcp and HTTPS addresses */
+    struct tls_files private_tls; /* of --private addresses: what --private-join says */
     bool has_tls;                 /* also when `tls` was taken away */
     bool https_any_client;
     const char *server_name; /* of upstream's certificate; NULL: the host of its URL */
