@@ -119,7 +119,8 @@ def test_a_new_ca_in_three_rounds(lab, fleet):
     agent = fleet.start("agent", "host1").wait_ready()
     assert fleet.certs("init", "newca").code == 0
     append = lambda name, ca: fleet.bundle(name).write_text(fleet.bundle(name).read_text() + (lab.dir / ca / "ca.crt").read_text())
-    renew = lambda name: fleet.certs("renew", fleet.bundle(name), "--dir", "newca")
+    renew = lambda name: renewals.append(fleet.certs("renew", fleet.bundle(name), "--dir", "newca"))
+    renewals = []
     rounds = [[lambda name: append(name, "newca")], [renew, lambda name: append(name, "ca")], [renew]]
     for steps in rounds:
         for daemon, name in ((primary, "primary"), (agent, "host1")):
@@ -129,6 +130,8 @@ def test_a_new_ca_in_three_rounds(lab, fleet):
             assert lab.ok("set", "k", time.monotonic_ns() % 1000000, "--type", "number", "--wait")["wait"]["have"] == 1
     assert "issuer    hoist-ca" in fleet.certs("show", fleet.bundle("host1")).out
     assert fleet.bundle("host1").read_text().count("BEGIN CERTIFICATE") == 2
+    assert len(renewals) == 4 and all("1 other CA was taken out of it" in answer.out for answer in renewals), renewals
+    assert "taken out" not in fleet.certs("renew", fleet.bundle("host1"), "--dir", "newca").out
 
 
 def test_a_bundle_in_flagctls_file(lab, fleet):

@@ -245,12 +245,24 @@ static enum hoist_err open_bundle(const char *path, struct bundle *ret)
     return err == HOIST_ENOTFOUND || err == HOIST_EACCES ? HOIST_EINVAL : err;
 }
 
+/* The CA of --dir is the one that is left; another's hosts are not believed any more. */
+static enum hoist_err say_taken_out(const char *old_ca, const char *ca)
+{
+    size_t count, kept;
+    enum hoist_err err = cert_compare(old_ca, ca, &count, &kept);
+    if (!err && count > kept)
+        printf("%zu other CA%s taken out of it: append what is still to be believed\n",
+               count - kept, count - kept == 1 ? " was" : "s were");
+    return err;
+}
+
 static int run_renew(const char *path, const struct options *o)
 {
     struct bundle b = {0};
     struct cert_info old = {0};
     struct ca_wish wish = {0};
     const char *dir;
+    char *old_ca = NULL;
     enum hoist_err err = need_dir(o, &dir);
     if (!err)
         err = read_days(o, &wish.days);
@@ -258,13 +270,18 @@ static int run_renew(const char *path, const struct options *o)
         err = open_bundle(path, &b);
     if (!err)
         err = cert_read(b.tls.cert, &old);
+    if (!err && !(old_ca = mem_dup_str(b.tls.ca)))
+        err = err_set(HOIST_ENOMEM, "out of memory");
     wish.name = old.name;
     wish.hosts = (const char *const *)old.hosts;
     wish.host_count = old.server ? old.host_count : 0;
     if (!err)
         err = make_bundle(o, dir, &wish, path, true, &b);
     if (!err)
+        err = say_taken_out(old_ca, b.tls.ca);
+    if (!err)
         puts("where it is in use: systemctl reload, or SIGHUP");
+    mem_free(old_ca);
     cert_info_done(&old);
     bundle_done(&b);
     return err ? fail(err) : EXIT_SUCCESS;
@@ -354,8 +371,9 @@ static const struct verb verbs[] = {
      "was issued is written down in DIR/issued.",
      issue_options, run_issue},
     {"renew", "FILE --dir DIR",
-     "Puts a new certificate and key in place of those in the bundle FILE, with the same names.\n"
-     "Upstreams and trust keys stay, unless others are given.",
+     "Puts a new certificate and key in place of those in the bundle FILE, with the same names,\n"
+     "and the CA of --dir in place of all that are there. Upstreams and trust keys stay, unless\n"
+     "others are given.",
      renew_options, run_renew},
     {"show", "FILE", "Says what the certificate of a bundle, or in a PEM file, is good for.",
      show_options, run_show},
