@@ -1,15 +1,13 @@
 #include "http/guard.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/textfile.h"
 
-enum { TOKENS_MAX = 1024, TOKEN_MAX = 512, ENV_SIZE = 64 };
+enum { TOKENS_MAX = 1024, TOKEN_MAX = 512, TOKENS_BYTES_MAX = 1 << 20, ENV_SIZE = 64 };
 
 struct guard {
     uint8_t (*tokens)[HASH_SIZE];
@@ -20,48 +18,49 @@ struct guard {
 
 /* ------------------------------------------------------------------ tokens */
 
-static struct slice trimmed(const char *line)
+static struct slice trimmed(struct slice line)
 {
-    line += strspn(line, " \t");
-    size_t len = strlen(line);
-    while (len && strchr(" \t\r\n", line[len - 1]))
-        len--;
-    return slice_of(line, len);
+    while (line.len && strchr(" \t", line.ptr[0]))
+        line = slice_of(line.ptr + 1, line.len - 1);
+    while (line.len && strchr(" \t\r\n", line.ptr[line.len - 1]))
+        line.len--;
+    return line;
 }
 
-static enum hoist_err keep(struct guard *g, const char *file, struct slice token)
+static enum hoist_err keep(struct guard *g, struct slice token)
 {
     if (g->token_count == TOKENS_MAX || token.len > TOKEN_MAX)
-        return err_set(HOIST_EINVAL, "--http-token-file %s: %d tokens of %d bytes are the most",
-                       file, TOKENS_MAX, TOKEN_MAX);
+        return err_set(HOIST_EINVAL, "%d tokens of %d bytes are the most", TOKENS_MAX, TOKEN_MAX);
     hash_blake2b(g->tokens[g->token_count++], token);
     return HOIST_OK;
 }
 
-static enum hoist_err read_tokens(struct guard *g, const char *file)
+static enum hoist_err keep_all(struct guard *g, const char *text)
 {
-    FILE *f = fopen(file, "re");
-    if (!f)
-        return err_set(errno == EACCES ? HOIST_EACCES : HOIST_EINVAL, "--http-token-file %s: %s",
-                       file, strerror(errno));
-    char *line = NULL;
-    size_t size = 0;
     enum hoist_err err = HOIST_OK;
-    while (!err && getline(&line, &size, f) >= 0) {
-        struct slice token = trimmed(line);
+    while (*text && !err) {
+        size_t len = strcspn(text, "\n");
+        struct slice token = trimmed(slice_of(text, len));
         if (token.len && token.ptr[0] != '#')
-            err = keep(g, file, token);
+            err = keep(g, token);
+        text += len + (text[len] != '\0');
     }
-    if (!err && ferror(f))
-        err = err_set(HOIST_EIO, "--http-token-file %s: %s", file, strerror(errno));
-    if (line)
-        explicit_bzero(line, size);
-    free(line); /* getline()'s */
-    fclose(f);
     if (!err && g->token_count == 0)
-        err = err_set(HOIST_EINVAL, "--http-token-file %s: there is no token in it, a line each",
-                      file);
+        err = err_set(HOIST_EINVAL, "there is no token in it, a line each");
     return err;
+}
+
+static enum hoist_err read_tokens(struct guard *g, const char *option, const char *file)
+{
+    char *text;
+    enum hoist_err err = textfile_read(file, TOKENS_BYTES_MAX, true, &text);
+    if (err == HOIST_ENOTFOUND || err == HOIST_EACCES)
+        err = HOIST_EINVAL; /* an option that is wrong */
+    if (err)
+        return err_prefix(err, "%s", option);
+    err = keep_all(g, text);
+    textfile_wipe(text);
+    return err ? err_prefix(err, "%s %s", option, file) : HOIST_OK;
 }
 
 bool guard_is_closed(const struct guard *g)
@@ -83,8 +82,8 @@ struct slice guard_token_of(const char *authorization, const char *api_key)
 {
     static const char scheme[] = "Bearer ";
     if (authorization && strncasecmp(authorization, scheme, sizeof scheme - 1) == 0)
-        return trimmed(authorization + sizeof scheme - 1);
-    return api_key ? trimmed(api_key) : (struct slice){0};
+        return trimmed(slice_str(authorization + sizeof scheme - 1));
+    return trimmed(slice_str(api_key));
 }
 
 bool guard_admits(const struct guard *g, const char *authorization, const char *api_key)
@@ -154,8 +153,8 @@ const char *guard_origin(const struct guard *g, const char *origin)
 
 /* ------------------------------------------------------------------ begin and end */
 
-enum hoist_err guard_new(const char *token_file, const char *const *origins, size_t origin_count,
-                         struct guard **ret)
+enum hoist_err guard_new(const char *option, const char *token_file, const char *const *origins,
+                         size_t origin_count, struct guard **ret)
 {
     for (size_t i = 0; i < origin_count; i++)
         if (!is_origin(origins[i]))
@@ -172,7 +171,7 @@ enum hoist_err guard_new(const char *token_file, const char *const *origins, siz
     if (token_file && !(g->tokens = mem_zalloc(TOKENS_MAX, sizeof *g->tokens)))
         err = err_set(HOIST_ENOMEM, "out of memory");
     else if (token_file)
-        err = read_tokens(g, token_file);
+        err = read_tokens(g, option, token_file);
     if (err)
         guard_free(g);
     else

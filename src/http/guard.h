@@ -16,13 +16,15 @@ enum { GUARD_TICKET_SIZE = 33 };
 
 /*
  * token_file: a token a line, '#' begins a comment line; NULL: whoever asks is answered. Only the
- * tokens' hashes are kept. origins: those whose pages may ask, as in https://app.example.com, or
- * "*"; borrowed.
+ * tokens' hashes are kept. `option` names it in errors. origins: those whose pages may ask, as in
+ * https://app.example.com, or "*"; borrowed.
  *
- * Errors:  EINVAL  the file has no token, or an origin is none; EIO; ENOMEM
+ * Errors:  EINVAL  the file is not there, has no token, or others than its owner can read it; an
+ *          origin is none; EIO; ENOMEM
  */
-MUST_USE enum hoist_err guard_new(const char *token_file, const char *const *origins,
-                                  size_t origin_count, struct guard **ret);
+MUST_USE enum hoist_err guard_new(const char *option, const char *token_file,
+                                  const char *const *origins, size_t origin_count,
+                                  struct guard **ret);
 void guard_free(struct guard *g);
 
 /* Whether tokens are asked for. */

@@ -16,7 +16,7 @@ enum hoist_err hook_new(const char *token_file, hook_fn *take, void *arg, struct
     struct hook *k = mem_zalloc(1, sizeof *k);
     if (!k)
         return err_set(HOIST_ENOMEM, "out of memory");
-    enum hoist_err err = guard_new(token_file, NULL, 0, &k->guard);
+    enum hoist_err err = guard_new("--webhook-token-file", token_file, NULL, 0, &k->guard);
     if (err) {
         mem_free(k);
         return err;

@@ -96,8 +96,8 @@ enum hoist_err ofrep_new(const struct ofrep_config *config, struct ofrep **ret)
     if (!o)
         return err_set(HOIST_ENOMEM, "out of memory");
     counts_init();
-    enum hoist_err err =
-        guard_new(config->token_file, config->origins, config->origin_count, &o->guard);
+    enum hoist_err err = guard_new("--http-token-file", config->token_file, config->origins,
+                                   config->origin_count, &o->guard);
     if (!err && config->header_count &&
         !(o->mapped = mem_zalloc(config->header_count, sizeof *o->mapped)))
         err = err_set(HOIST_ENOMEM, "out of memory");

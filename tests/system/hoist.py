@@ -237,6 +237,11 @@ class Lab:
         path.write_text(value if isinstance(value, str) else json.dumps(value))
         return path
 
+    def secret(self, name, text):
+        path = self.file(name, text)
+        path.chmod(0o600)
+        return path
+
     def head(self, env="production", **kwargs):
         return next(e for e in self.ok("env", "list", **kwargs)["environments"] if e["env"] == env)
 

@@ -60,7 +60,7 @@ class Scene:
 
     def __init__(self, lab, primary=(), host=(), host_store=None, stub=(), interval_s=0.5, kills=False, flags=(True, True, True)):
         self.lab, self.ending, self.loads = lab, threading.Event(), []
-        secret = lab.file("webhook-token", "the-token\n")
+        secret = lab.secret("webhook-token", "the-token\n")
         rules = [word for alert, flag in KILLS.items() for word in ("--kill-on-alert", f"production:{alert}={flag}")]
         port = free_port()  # of Prometheus, whom the guards of releases are asked of
         self.primary = lab.primary("--webhook-token-file", secret, "--prometheus", f"http://127.0.0.1:{port}", *rules, *primary)

@@ -397,7 +397,7 @@ def test_https_lets_in_whom_the_ca_knows(lab):
 
 
 def test_https_without_client_certificates_asks_for_a_token(lab):
-    token = lab.file("tokens", "a-token-of-the-test\n")
+    token = lab.secret("tokens", "a-token-of-the-test\n")
     site = Site(lab, "--https-any-client", "--http-token-file", token)
     lab.ok("set", "k", "on")
     asked = lambda *args: site.curl("/ofrep/v1/evaluate/flags/k", *EVALUATE, "-o", "/dev/null", "-w", "%{http_code}", *args, person=None).out

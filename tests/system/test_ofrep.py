@@ -161,7 +161,7 @@ def test_cors_is_off_unless_configured(lab):
 
 
 def test_tokens(lab):
-    tokens = lab.file("tokens", "# shop\nfirst\nsecond\n")
+    tokens = lab.secret("tokens", "# shop\nfirst\nsecond\n")
     start(lab, "--http-token-file", tokens)
     status, headers, body = ask(lab.port)
     assert status == 401 and headers["WWW-Authenticate"] == "Bearer" and body["errorCode"] == "GENERAL"
@@ -181,7 +181,7 @@ def test_a_wrong_option_ends_the_start(lab, option, value):
     d = lab.process([BUILD / "hoistd", "dev", "--store", lab.dir / "s", "--listen", f"tcp://127.0.0.1:{free_port(2)}", "--http", "off",
                      "--ofrep-http", f"127.0.0.1:{free_port()}", option, value], "wrong")
     wait_until(lambda: not d.alive())
-    assert d.p.returncode == 2 and f"{option} {value}" in d.text()
+    assert d.p.returncode == 2 and option in d.text() and value in d.text()
 
 
 # ---------------------------------------------------------------- streams

@@ -27,7 +27,7 @@ FLAGS = {"flags": {
 def site(lab):
     lab.primary()
     lab.ok("import", lab.file("flags.json", FLAGS))
-    lab.tokens = lab.file("tokens", "first\n")
+    lab.tokens = lab.secret("tokens", "first\n")
     return lab
 
 

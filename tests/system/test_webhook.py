@@ -28,7 +28,7 @@ def alert(name, status="firing", fingerprint="f1", starts="2026-01-01T00:00:00Z"
 class Site:
     def __init__(self, lab, *more):
         self.lab = lab
-        tokens = lab.file("tokens", f"# for Alertmanager\n{TOKEN}\n")
+        tokens = lab.secret("tokens", f"# for Alertmanager\n{TOKEN}\n")
         self.primary = lab.primary("--env", "production", "--env", "staging", "--webhook-token-file", tokens,
                                    "--kill-on-alert", "production:SyncFails=sync", "--kill-on-alert", "production:ApiFails=api",
                                    "--kill-on-alert", "production:ApiFails=sync", "--kill-on-alert", "staging:ApiFails=api",
@@ -147,11 +147,13 @@ def test_a_storm_of_the_same_alert_is_one_change(site):
 @pytest.mark.parametrize("args, says", [
     (["--kill-on-alert", "production:A=f"], "--webhook-token-file"),
     (["--kill-on-alert", "nonsense", "--webhook-token-file", "TOKENS"], "ENV:ALERT=FLAG"),
-    (["--webhook-token-file", "/nowhere"], "/nowhere")], ids=lambda x: str(x)[:30])
+    (["--webhook-token-file", "/nowhere"], "--webhook-token-file: cannot read /nowhere"),
+    (["--webhook-token-file", "OPEN"], "chmod 600")], ids=lambda x: str(x)[:30])
 def test_a_wrong_option_is_said(lab, args, says):
-    tokens = lab.file("tokens", "t\n")
+    files = {"TOKENS": lab.secret("tokens", "t\n"), "OPEN": lab.file("open", "t\n")}
+    files["OPEN"].chmod(0o640)
     done = Answer(subprocess.run([BUILD / "hoistd", "primary", "--store", lab.dir / "s", "--listen", f"ipc://{lab.dir}/p.sock", "--http", f"127.0.0.1:{free_port()}",
-                                  *[str(tokens) if a == "TOKENS" else a for a in args]], capture_output=True, text=True,
+                                  *[str(files.get(a, a)) for a in args]], capture_output=True, text=True,
                                  env=clean_env(), timeout=20))
     assert done.code == 2 and says in done.err, done
 
@@ -168,7 +170,7 @@ class Way:
     KEY, ALERT = "marketplace.sync.enabled", "MarketplaceGithubSecondaryLimit"
 
     def __init__(self, lab, interval_s):
-        secret = lab.file("webhook-token", f"{TOKEN}\n")
+        secret = lab.secret("webhook-token", f"{TOKEN}\n")
         self.lab, self.site = lab, Marketplaces(lab, "--webhook-token-file", secret, "--kill-on-alert", f"production:{self.ALERT}={self.KEY}")
         self.agents = [lab.agent(name=f"agent{i}") for i in range(2)]
         self.site.on()

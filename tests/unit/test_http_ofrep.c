@@ -1,6 +1,8 @@
 /* OFREP without sockets: requests in, answers out. */
 #include "ofrep_kit.h"
 
+#include <sys/stat.h>
+
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/text.h"
@@ -464,7 +466,7 @@ static void wrong_options_are_refused_by_name(void **state)
     }
     struct ofrep_config config = {.store = s->store, .token_file = "/nowhere/at/all"};
     assert_int_equal(ofrep_new(&config, &s->ofrep), HOIST_EINVAL);
-    assert_contains(err_last(), "--http-token-file /nowhere/at/all");
+    assert_contains(err_last(), "--http-token-file: cannot read /nowhere/at/all");
     assert_null(s->ofrep);
 }
 
@@ -477,6 +479,11 @@ static void tokens_are_asked_for_where_there_is_a_file_of_them(void **state)
     assert_non_null(f);
     fputs("# of the web shop\n\n  first-token \nsecond-token\n", f);
     fclose(f);
+    struct ofrep_config config = {.store = s->store, .token_file = path};
+    chmod(path, 0640);
+    assert_int_equal(ofrep_new(&config, &s->ofrep), HOIST_EINVAL);
+    assert_contains(err_last(), "chmod 600");
+    chmod(path, 0600);
     start_with(s, (struct ofrep_config){.token_file = path});
     unlink(path);
     static const char *const good[] = {"Bearer first-token", "bearer second-token "};

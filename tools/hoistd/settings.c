@@ -83,7 +83,7 @@ enum { PROMETHEUS_TIMEOUT_MAX_MS = 60000 };
              "its alerts to /hooks/alertmanager of --http"}, \
     {.name = "webhook-token-file", .arg = "FILE", \
      .help = "tokens, a line each, one of which Alertmanager has to\n" \
-             "bring; without it there is no webhook"}, \
+             "bring; without it there is no webhook. Mode 0600"}, \
     {.name = "notify", .arg = "NAME=KIND:FILE", .many = true, \
      .help = "whom to tell of kills, restores and rollbacks. KIND is\n" \
              "slack (an incoming webhook) or json (the event, signed);\n" \
@@ -199,7 +199,7 @@ enum { PROMETHEUS_TIMEOUT_MAX_MS = 60000 };
              "https://app.example.com, or '*'; by default none"}, \
     {.name = "http-token-file", .arg = "FILE", \
      .help = "ask OFREP's clients for one of the tokens in FILE, a\n" \
-             "line each"}
+             "line each, mode 0600"}
 
 static const struct option primary_options[] = {
     COMMON_FIRST,
