@@ -501,11 +501,23 @@ static void answer_in(struct ofrep *o, const struct ofrep_request *q, const stru
 
 /* ------------------------------------------------------------------ requests */
 
+/* Who names none gets the one that is first in the store, whichever that is. */
+static bool is_own(const struct place *p, struct env *env)
+{
+    char name[64];
+    if (p->env.len > 0)
+        return false;
+    client_env_name(env->hoist, name);
+    return access_env_is_own(slice_str(name));
+}
+
 static struct env *find_env(struct ofrep *o, const struct place *p, struct ofrep_answer *a)
 {
     struct env *env = NULL;
     enum hoist_err err =
         access_env_is_own(p->env) ? HOIST_ENOTFOUND : envs_find(o->envs, p->env, &env);
+    if (!err && is_own(p, env))
+        err = HOIST_ENOTFOUND;
     if (err == HOIST_ENOTFOUND)
         put_error(a, p, 404, "GENERAL", "this host has no environment of that name");
     else if (err)

@@ -337,6 +337,14 @@ def test_tokens_on_an_agent(lab):
     everything = token(lab, "everything", "admin")
     wait_until(lambda: ask(agent, "/status", everything)[0] == 200, what="one more token")
     assert ask(agent, "/env/hoist-access" + ALL, everything, b"{}")[0] == 404
+    own = lab.agent("--http-access", "--env", "hoist-access", "--env", "production", name="own")
+    wait_until(lambda: ask(own, "/env/production" + ONE, everything, b"{}")[0] == 200, what="the token is there, too")
+    for path in ALL, ONE:  # which would be of the environment that is named first
+        assert ask(own, path, everything, b"{}")[0] == 404, path
+    with socket.create_connection(("127.0.0.1", own.http)) as s:
+        s.settimeout(10)
+        s.sendall(f"GET /ofrep/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {everything}\r\n\r\n".encode())
+        assert s.recv(100).startswith(b"HTTP/1.1 404 ")
 
     wait_until(lambda: ask(agent, ONE, short, b"{}")[0] == 401, what="the token has expired")
     lab.ok("access", "token", "revoke", "whole", primary=lab.root)
