@@ -125,6 +125,9 @@ def test_an_agents_http_is_asked_as_sdks_do(lab, agent):
     assert done.code == 1 and json.loads(done.out)["errorCode"] == "FLAG_NOT_FOUND"
     agent.answer = 401, ""
     refused(lab, 5, "eval", "x", "--agent", agent.url, says="--token")
+    for status, says in (401, "role evaluator"), (403, "for this flag and environment"):
+        agent.answer = status, '{"key":"x","errorCode":"GENERAL","errorDetails":"no"}'  # as an agent says it
+        refused(lab, 5, "eval", "x", "--agent", agent.url, says=says)
     agent.answer = 200, "<html>"
     refused(lab, 1, "eval", "x", "--agent", agent.url, says="--http address")
     refused(lab, 2, "eval", "x", "--agent", "gopher://x", says="no http://")

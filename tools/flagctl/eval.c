@@ -116,6 +116,19 @@ static bool put_body(struct call *c, struct buf *body)
     return body->len > 0;
 }
 
+/* The token is missing, or does not reach so far. */
+static int show_denied(const struct call *c, const char *agent, long status)
+{
+    bool unknown = status == 401;
+    return show_failure(c, EXIT_REFUSED, "denied",
+                        unknown ? "give the agent's token: --token, $HOIST_TOKEN, or token in "
+                                  "flagctl.yaml"
+                                : "an admin can make one: flagctl access token create NAME "
+                                  "evaluator --env ENV",
+                        "%s: eval takes a token with the role evaluator%s", agent,
+                        unknown ? "" : " for this flag and environment");
+}
+
 static int ask_agent(struct call *c, const char *agent)
 {
     struct buf url = BUF_INIT(8192), body = BUF_INIT(2 << 20), answer = BUF_INIT(ANSWER_MAX);
@@ -139,16 +152,16 @@ static int ask_agent(struct call *c, const char *agent)
                             "%s: %s", agent, err_last());
         goto out;
     }
+    if (status == 401 || status == 403) {
+        exit = show_denied(c, agent, status);
+        goto out;
+    }
     json_t *read = json_loadb((const char *)answer.ptr, answer.len, 0, NULL);
     if (json_is_object(read) && (status == 200 || json_object_get(read, "errorCode"))) {
         printf("%s\n", buf_str(&answer));
         exit = status == 200 ? EXIT_DONE : EXIT_NO;
     } else {
-        exit = show_failure(c, status == 401 || status == 403 ? EXIT_REFUSED : EXIT_NO, "http",
-                            status == 401
-                                ? "give the agent's token: --token, $HOIST_TOKEN, or token in "
-                                  "flagctl.yaml"
-                                : "is that an agent's --http address?",
+        exit = show_failure(c, EXIT_NO, "http", "is that an agent's --http address?",
                             "%s answers with status %ld", agent, status);
     }
     json_decref(read);
