@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +124,9 @@ static enum hoist_err name_it(const char *beside, const char *path, bool replace
 enum hoist_err textfile_write(const char *path, struct slice text, mode_t mode, bool replace)
 {
     struct stat old;
-    char beside[PATH_BYTES_MAX];
+    char beside[PATH_BYTES_MAX], target[PATH_MAX];
+    if (replace && realpath(path, target))
+        path = target; /* of a symbolic link: what it leads to is followed, the link stays */
     bool is_there = lstat(path, &old) == 0;
     if (is_there && !replace)
         return err_set(HOIST_EINVAL, "%s is there already", path);

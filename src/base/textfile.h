@@ -20,7 +20,8 @@ MUST_USE enum hoist_err textfile_read(const char *path, size_t max, bool secret,
 
 /*
  * Write `text` to `path`, of mode `mode`, synced: it is there whole or not at all. A file that is there
- * stays (EINVAL), or with `replace` is followed by the new one, whose owner is the old one's. Who is
+ * stays (EINVAL), or with `replace` is followed by the new one, whose owner is the old one's; a link
+ * goes on to lead there. Who is
  * killed meanwhile may leave a file beside it, `path` with a dot and six letters.
  * Errors: ENOTFOUND (the directory), EACCES, ENOSPC, EIO, ENOMEM; then nothing has changed.
  */

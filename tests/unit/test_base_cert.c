@@ -272,6 +272,24 @@ static void without_memory_nothing_is_issued(void **state)
 
 /* ------------------------------------------------------------------ text files */
 
+static void a_link_to_a_file_that_is_written_anew_stays(void **state)
+{
+    char path[64], link[64], *text;
+    struct stat st;
+    (void)state;
+    snprintf(path, sizeof path, "%s/other", dir);
+    snprintf(link, sizeof link, "%s/issued", dir);
+    assert_int_equal(textfile_write(path, SLICE("one\n"), 0600, true), HOIST_OK);
+    assert_int_equal(symlink("other", link), 0);
+    assert_int_equal(textfile_write(link, SLICE("two\n"), 0600, true), HOIST_OK);
+    assert_int_equal(lstat(link, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(textfile_read(path, 9, true, &text), HOIST_OK);
+    assert_string_equal(text, "two\n");
+    textfile_wipe(text);
+    assert_int_equal(textfile_write(link, SLICE("three\n"), 0600, false), HOIST_EINVAL);
+}
+
 static void a_file_is_followed_by_another_in_one_step(void **state)
 {
     char path[64], *text;
@@ -305,6 +323,8 @@ int main(void)
                                         remove_dir),
         cmocka_unit_test_setup_teardown(without_memory_nothing_is_issued, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_file_is_followed_by_another_in_one_step, make_dir,
+                                        remove_dir),
+        cmocka_unit_test_setup_teardown(a_link_to_a_file_that_is_written_anew_stays, make_dir,
                                         remove_dir),
     };
     hash_init();
