@@ -1,4 +1,6 @@
 /* The reader's thread: questions, and long commands on their way to the writer. */
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "flag/json_read.h"
@@ -38,12 +40,11 @@ static bool may_see_release(struct primary *p, const struct person *who, const j
 }
 
 static bool may_ask(struct primary *p, const struct job *j, struct store_read *r,
-                    const json_t *args, struct answer *a)
+                    const json_t *args, struct person *who, struct answer *a)
 {
     const struct access_need *need = access_need_of(j->frame.name);
     struct gate *g = &p->reader_gate;
     struct claim claim;
-    struct person who;
     const char *other = json_string_value(json_object_get(args, "other"));
     enum hoist_err err = gate_look(g, r);
     if (err != HOIST_OK) {
@@ -53,16 +54,81 @@ static bool may_ask(struct primary *p, const struct job *j, struct store_read *r
     job_claim(j, &claim);
     if (!gate_check_signature(g, &claim, need, r, clock_wall_ms(), &a->body, &a->exit))
         return false;
-    gate_person(g, &claim, &who);
-    return may_ask_of(g, &who, need, r, args, json_string_value(json_object_get(args, "env")), a) &&
-           (!other || may_ask_of(g, &who, need, r, args, other, a)) &&
-           (!release_is_question(j->frame.name) || may_see_release(p, &who, args, a));
+    gate_person(g, &claim, who);
+    return may_ask_of(g, who, need, r, args, json_string_value(json_object_get(args, "env")), a) &&
+           (!other || may_ask_of(g, who, need, r, args, other, a)) &&
+           (!release_is_question(j->frame.name) || may_see_release(p, who, args, a));
+}
+
+/* What the listener does not give out, and nobody granted. */
+static bool is_hidden(const struct server_request *request, const struct person *who,
+                      struct slice env)
+{
+    static const struct access_need need = {"see an environment", RIGHT_READ, REACH_ENV};
+    uint32_t count;
+    const char *const *hidden = server_hidden(request, &count);
+    return slice_is_among(hidden, count, env) &&
+           (slice_is_among(who->hidden, who->hidden_count, env) ||
+            !access_allows(who->subject, &need, env, (struct slice){0}));
+}
+
+/* Of what is listed for each environment, that of the hidden ones. False: there was nothing of them. */
+static bool leave_out_hidden(const struct server_request *request, const struct person *who,
+                             json_t *body)
+{
+    const char *name;
+    json_t *list;
+    bool any = false;
+    json_object_foreach(body, name, list)
+    {
+        for (size_t i = json_array_size(list); i > 0; i--) {
+            json_t *env = json_object_get(json_array_get(list, i - 1), "env");
+            if (env && is_hidden(request, who, slice_str(json_string_value(env))))
+                any |= json_array_remove(list, i - 1) == 0;
+        }
+    }
+    return any;
+}
+
+static enum hoist_err write_anew(const json_t *body, struct buf *out)
+{
+    char *text = json_dumps(body, JSON_COMPACT);
+    buf_clear(out);
+    if (!text)
+        return err_set(HOIST_ENOMEM, "out of memory");
+    buf_add_str(out, text);
+    free(text); /* jansson's */
+    return HOIST_OK;
+}
+
+/* Whether the answer may be about any environment. Releases were judged by those that they have. */
+static bool is_of_all(struct slice question)
+{
+    return top_is_question(question) ||
+           (access_need_of(question)->reach == REACH_NONE && !release_is_question(question));
+}
+
+static void hide(const struct job *j, const struct person *who, struct answer *a)
+{
+    uint32_t count = 0;
+    json_t *body;
+    if (!j->request || !server_hidden(j->request, &count) || count == 0 || a->body.err)
+        return;
+    enum hoist_err err = json_read(buf_slice(&a->body), &body);
+    if (err == HOIST_OK) {
+        if (leave_out_hidden(j->request, who, body))
+            err = write_anew(body, &a->body);
+        json_decref(body);
+    }
+    if (err != HOIST_OK)
+        a->exit = query_fail(&a->body, err, NULL);
 }
 
 static void answer(struct primary *p, struct job *j, struct store_read *r, const json_t *args)
 {
     struct answer *a = &j->answer;
-    if (!may_ask(p, j, r, args, a))
+    struct person who;
+    if (!may_ask(p, j, r, args, &who, a))
         return;
     if (fleet_is_question(j->frame.name)) {
         a->exit = fleet_answer(p->fleet, r, j->frame.name, args, &a->body);
@@ -78,6 +144,8 @@ static void answer(struct primary *p, struct job *j, struct store_read *r, const
     } else {
         a->exit = query_run(r, j->frame.name, args, &a->body);
     }
+    if (is_of_all(j->frame.name))
+        hide(j, &who, a);
 }
 
 static void ask(struct primary *p, struct job *j)

@@ -109,6 +109,25 @@ def test_questions_by_the_ordinary_listener_say_nothing_of_it_to_who_has_no_gran
     assert VALUE.decode() in lab.flagctl("export", env=ENV.decode(), primary=root).out  # who runs hoistd
 
 
+def test_what_is_said_of_all_environments_leaves_it_out_for_who_has_no_grant(lab):
+    root, ana = f"ipc://{lab.dir}/p.sock", lab.dir / "ana.key"
+    place = Place(lab, "--listen", root)
+    lab.ok("env", "set", ENV.decode(), "--metadata", f"purpose={VALUE.decode()}", primary=root)
+    key = lab.ok("key", "new", ana)["key"]
+    lab.ok("access", "grant", "ana", "viewer", "--env", "production", "--key", key, primary=root)
+    questions = ("env", "list"), ("status",), ("top", "--once", "--env", "production")
+    named = lambda words, *more, **kwargs: [e["env"] for e in lab.ok(*words, *more, **kwargs)["environments"]]
+    for words in questions:
+        for who in (), ("--identity", ana):
+            answer = lab.flagctl(*words, "--json", *who)
+            assert answer.code == 0 and ENV.decode() not in answer.out and VALUE.decode() not in answer.out, (words, who, answer)
+            assert "production" in named(words, *who)
+        assert ENV.decode() in named(words, primary=place.url) and ENV.decode() in named(words, primary=root), words
+    lab.ok("access", "grant", "ana", "viewer", "--key", key, primary=root)  # of all
+    for words in questions:
+        assert ENV.decode() in named(words, "--identity", ana), words
+
+
 def test_its_epoch_is_not_needed_to_sign(lab):
     """It was made last, and has the greatest; the ordinary listener does not tell it."""
     root = f"ipc://{lab.dir}/p.sock"
