@@ -1,16 +1,20 @@
 """Who may change what: grants by key, over tcp and the local socket, and what is denied."""
 import hashlib
 import json
+import os
+import pwd
 import secrets
+import shutil
 import socket
 import struct
+import subprocess
 import threading
 import urllib.error
 import urllib.request
 
 import pytest
 
-from hoist import BUILD, SANITIZED, Lab, wait_until
+from hoist import BUILD, SANITIZED, Answer, Lab, clean_env, wait_until
 from requester import pack, unpack
 
 
@@ -91,6 +95,35 @@ def test_grants_from_the_first_one_on(lab):
     assert [g["name"] for g in ana.ok("access", "list")["grants"]] == ["ana"] and not ana.ok("access", "token", "list")["tokens"]
     assert lab.flagctl("set", "x", "on", "--env", "hoist-access", primary=lab.root).code == 2
     assert lab.flagctl("env", "create", "hoist-more", primary=lab.root).code == 2
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become other users")
+def test_over_the_local_socket_a_user_is_known_by_number(lab):
+    group, nobody, other = 12345, 65534, 65533
+    site(lab)
+    program = shutil.copy(BUILD / "flagctl", lab.dir)
+    for directory in (lab.dir, *lab.dir.parents[:-2]):
+        if "pytest" in str(directory):
+            directory.chmod(0o755)
+    os.chown(lab.dir / "p.sock", -1, group)
+
+    def by(uid, *words):
+        become = ["setpriv", f"--reuid={uid}", f"--regid={group}", "--clear-groups"]
+        return Answer(subprocess.run([*become, program, *words, "--primary", lab.root, "--json"], env=clean_env(HOME=lab.dir),
+                                     capture_output=True, text=True, timeout=60))
+
+    def author():
+        return lab.ok("log", "--env", "production", primary=lab.root)["changes"][0]["author"]
+
+    set_on = ("set", "a", "on", "--env", "production")
+    assert by(nobody, *set_on).code == 0 and author() == pwd.getpwuid(nobody).pw_name  # nobody was granted anything yet
+    grant(lab, "deploy", "editor", "--uid", other)
+    answer = by(nobody, "set", "a", "off", "--env", "production")
+    assert answer.code == 5 and f"user {nobody} may not set: that takes the role editor" in answer.error["message"], answer
+    assert by(nobody, "get", "a", "--env", "production").json["value"] is True
+    assert by(other, "set", "a", "off", "--env", "production").code == 0 and author() == "deploy"
+    grant(lab, "nightly", "editor", "--uid", nobody)
+    assert by(nobody, *set_on).code == 0 and author() == "nightly"
 
 
 def test_the_log_proves_who_it_was(lab):

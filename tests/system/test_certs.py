@@ -209,6 +209,24 @@ def test_expired_and_foreign_bundles_and_wrong_names_get_no_connection(lab, flee
     assert answer.code == 7, answer
 
 
+def test_over_tls_from_another_machine_who_has_no_grant_only_reads(lab, fleet):
+    near, port = fleet.url, fleet.url.split(":")[-1]
+    fleet.url = f"tls+tcp://0.0.0.0:{port}"
+    fleet.primary()
+    fleet.issue("ana")
+    far = ("--primary", f"tls+tcp://127.0.0.9:{port}", "--tls-server-name", "127.0.0.1")  # it comes from 127.0.0.1
+    assert fleet.flagctl("set", "k", "on", "--primary", near).code == 0  # from this machine
+    answer = fleet.flagctl("set", "k", "off", "--json", *far)
+    assert answer.code == 5 and "that takes the role editor" in answer.error["message"], answer
+    assert fleet.flagctl("get", "k", "--raw", *far).out == "true\n"
+    signed = ("--identity", lab.dir / "ana.key")
+    key = lab.ok("key", "new", signed[1])["key"]
+    assert fleet.flagctl("set", "k", "off", *signed, *far).code == 5
+    lab.ok("access", "grant", "ana", "editor", "--key", key)
+    assert fleet.flagctl("set", "k", "off", *signed, *far).code == 0
+    assert fleet.flagctl("get", "k", "--raw", *far).out == "false\n"
+
+
 def test_a_clients_certificate_is_no_servers(lab, fleet):
     fleet.issue("primary")
     fleet.issue("ana", "--upstream", fleet.url)
