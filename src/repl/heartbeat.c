@@ -3,6 +3,9 @@
 #include "base/clock.h"
 #include "repl/net.h"
 
+/* What is above it, of 32 bits, is left for starts: some time in 2105. */
+static const uint32_t EPOCH_S_MAX = UINT32_MAX - (1 << 24);
+
 /* Seconds since 1970 when the newest epoch began. */
 static uint32_t newest_epoch_s(struct store_read *r)
 {
@@ -12,7 +15,7 @@ static uint32_t newest_epoch_s(struct store_read *r)
         if (env.epoch > newest)
             newest = env.epoch;
     newest >>= 24;
-    return newest > INT32_MAX ? INT32_MAX : (uint32_t)newest;
+    return newest > EPOCH_S_MAX ? EPOCH_S_MAX : (uint32_t)newest;
 }
 
 /* A start is counted above the beats within one. A store that was recovered, or taken over, has
