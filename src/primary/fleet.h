@@ -104,7 +104,8 @@ void fleet_retire(struct fleet *f, struct slice id);
 /*
  * A commit lands on the hosts that are live at that moment: those that follow the environment and
  * were heard of within 10 s before it. Who falls silent afterwards is still waited for, who joins
- * later is not. A host has it when it has committed that version, or one behind it.
+ * later is not. A host has it when it has committed that version, or one behind it, of this
+ * primary's history: one that is ahead of the primary has another.
  */
 extern const double fleet_landing_buckets[]; /* of the histograms that measure it */
 

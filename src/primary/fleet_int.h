@@ -20,6 +20,7 @@ struct said { /* what a host said of one environment */
     uint64_t epoch, version;
     uint8_t hash[HASH_SIZE], digest[HASH_SIZE];
     uint32_t state, held;
+    bool foreign;            /* not of this primary's history: its version says nothing of ours */
     int64_t since_ns;        /* when it first said this version */
     int64_t behind_since_ms; /* when its version fell below the head; FLEET_NEVER: it is not */
 };
@@ -111,7 +112,7 @@ void host_free_told(struct fleet *f, struct host *h);
 /* Keep by which way it was heard. False: no memory. */
 bool host_take_via(struct host *h, struct slice via);
 struct said *said_of(const struct host *h, const char *env);
-/* Whether it has committed that version, or what comes behind it. */
+/* Whether it has committed that version of ours, or what comes behind it. */
 bool said_has(const struct said *said, uint64_t epoch, uint64_t version);
 enum fleet_state said_state(const struct host *h, const struct said *said,
                             const struct store_env *env, int64_t mono_ms);

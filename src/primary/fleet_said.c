@@ -120,7 +120,8 @@ struct said *said_of(const struct host *h, const char *env)
 
 bool said_has(const struct said *said, uint64_t epoch, uint64_t version)
 {
-    return said->epoch > epoch || (said->epoch == epoch && said->version >= version);
+    return !said->foreign &&
+           (said->epoch > epoch || (said->epoch == epoch && said->version >= version));
 }
 
 enum fleet_state said_state(const struct host *h, const struct said *said,
@@ -128,10 +129,21 @@ enum fleet_state said_state(const struct host *h, const struct said *said,
 {
     if (!host_is_live(h, mono_ms))
         return FLEET_SILENT;
-    if (said->state == ENV_REFUSING || said->state == ENV_DIVERGED || said->held > 0)
+    if (said->foreign || said->state == ENV_REFUSING || said->held > 0)
         return FLEET_REFUSING;
     bool current = said->state == ENV_CURRENT && said_has(said, env->epoch, env->head);
     return current ? FLEET_CURRENT : FLEET_BEHIND;
+}
+
+/* The store was read after the host spoke: what it has beyond that was committed by another primary,
+ * or by this one in a past that it has lost, and stays so when this one's versions get as far. */
+static bool is_foreign(const struct said *before, const struct store_env *env,
+                       const struct env_head *head)
+{
+    bool ahead = head->epoch == env->epoch ? head->version > env->head : head->epoch > env->epoch;
+    bool same = before && before->epoch == head->epoch && before->version == head->version &&
+                memcmp(before->hash, head->hash, HASH_SIZE) == 0;
+    return ahead || head->state == ENV_DIVERGED || (same && before->foreign);
 }
 
 static void fill_said(struct said *now, const struct said *before, const struct store_env *env,
@@ -143,6 +155,7 @@ static void fill_said(struct said *now, const struct said *before, const struct 
         .version = head->version,
         .state = head->state,
         .held = head->held,
+        .foreign = is_foreign(before, env, head),
         .since_ns = same ? before->since_ns : mono_ns,
     };
     memcpy(now->env, env->name, sizeof now->env);

@@ -224,12 +224,18 @@ static void hosts_are_counted_by_how_they_stand(void **state)
     hear(k, "old", head, 100000);
     head.version++;
     hear(k, "d", (head.state = ENV_DIVERGED, head), 100000);
+    head.state = ENV_CURRENT;
+    head.version++; /* it follows another primary, or this one was set back */
+    hear(k, "v", head, 100000);
+    head.version--;
+    head.epoch++;
+    hear(k, "e", head, 100000);
     hear(k, "a", our_head(k), 100000); /* again */
     count(k, "production", 100000, counts);
     assert_int_equal(counts[FLEET_CURRENT], 1);
     assert_int_equal(counts[FLEET_BEHIND], 3);
     assert_int_equal(counts[FLEET_SILENT], 1);
-    assert_int_equal(counts[FLEET_REFUSING], 3);
+    assert_int_equal(counts[FLEET_REFUSING], 5);
     count(k, "nowhere", 100000, counts);
     assert_int_equal(counts[FLEET_CURRENT], 0);
 }

@@ -103,19 +103,50 @@ static void a_version_has_landed_when_the_last_live_host_says_so(void **state)
     assert_string_equal(asked.missing, "");
 }
 
-static void a_later_version_or_epoch_is_as_good(void **state)
+static void a_later_version_or_an_epoch_of_ours_is_as_good(void **state)
 {
     struct kit *k = *state;
-    struct env_head head = our_head(k);
+    struct arena arena = {0};
+    struct fleet_landing l;
     report(k, "a", 3, START_MS);
     report(k, "b", 3, START_MS);
     uint64_t v = commit(k, START_MS);
+    struct fleet_commit c = commit_of(k, v, v);
     commit(k, START_MS);
     report(k, "a", v + 1, START_MS + 1);
-    head.epoch++;
-    head.version = 1;
-    hear(k, "b", head, START_MS + 1);
-    assert_true(ask(k, v, START_MS + 2).l.reached);
+    kit_do(k, "env_epoch", "{\"new_epoch\":true}", "changed");
+    hear(k, "b", our_head(k), START_MS + 1);
+    assert_int_equal(fleet_landing(k->fleet, &c, 100, (START_MS + 2) * NS, &arena, &l), HOIST_OK);
+    assert_true(l.reached);
+    arena_done(&arena);
+}
+
+static void who_is_ahead_of_us_has_nothing_of_ours(void **state)
+{
+    struct kit *k = *state;
+    struct env_head epoch = our_head(k), version = epoch, diverged = epoch;
+    epoch.epoch++;
+    version.version += 2;
+    diverged.state = ENV_DIVERGED;
+    diverged.version += 1;
+    hear(k, "epoch", epoch, START_MS);
+    hear(k, "version", version, START_MS);
+    report(k, "diverged", 3, START_MS);
+    report(k, "later", 3, START_MS);
+    commit(k, START_MS);
+    uint64_t v = commit(k, START_MS);
+    hear(k, "diverged", diverged, START_MS + 1);
+    hear(k, "later", epoch, START_MS + 1);
+    hear(k, "version", version, START_MS + 1); /* as far as we are by now, and still not ours */
+    assert_int_equal(ask(k, v - 1, START_MS + 2).l.have, 0);
+    assert_string_equal(ask(k, v, START_MS + 2).missing, "diverged epoch later version");
+    kit_do(k, "env_epoch", "{\"new_epoch\":true}", "changed");
+    v = commit(k, START_MS + 3);
+    assert_int_equal(ask(k, v, START_MS + 4).l.have, 0);
+    static const char *const ids[] = {"diverged", "epoch", "later", "version"};
+    for (int i = 0; i < 4; i++)
+        report(k, ids[i], v, START_MS + 5);
+    assert_true(ask(k, v, START_MS + 6).l.reached);
 }
 
 static void versions_that_were_committed_together_land_together(void **state)
@@ -367,7 +398,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fleet_setup, fleet_teardown)
     const struct CMUnitTest tests[] = {
         T(a_version_has_landed_when_the_last_live_host_says_so),
-        T(a_later_version_or_epoch_is_as_good),
+        T(a_later_version_or_an_epoch_of_ours_is_as_good),
+        T(who_is_ahead_of_us_has_nothing_of_ours),
         T(versions_that_were_committed_together_land_together),
         T(who_was_silent_before_is_named_and_not_waited_for),
         T(who_falls_silent_meanwhile_is_waited_for),

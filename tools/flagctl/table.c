@@ -90,7 +90,7 @@ const struct subcommand subcommands[] = {
     {"status", "", "Show how this host, or the primary, stands.", READS, 0, 0, run_status, false},
     {"fleet", "", "Show the hosts, and how each of them stands.\n"
      "current, behind, silent (not heard of for 10 s), refusing (a change, or a flag that it cannot "
-     "read).",
+     "read,\nor all changes: it has a history that this primary has not).",
      READS "behind watch label ", 0, 0, run_fleet, false},
     {"top", "", "Watch the fleet: environments, slow hosts, evaluations, changes, kills, alerts.\n"
      "All of the terminal, asked anew each --interval; with --json, --once, or where standard output is\n"
