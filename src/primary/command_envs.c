@@ -139,7 +139,7 @@ enum hoist_err command_begin_epoch(struct store_write *w, const struct sign_key 
     return err;
 }
 
-/* A history ends here and another begins, above every epoch that was ever heard of: the way on for
+/* A history ends here and another begins, above every epoch that hosts have proved: the way on for
  * a primary that was set back, since hosts follow a greater epoch and never a smaller one. It is the
  * greatest of all environments, so no command signed before it holds. */
 enum hoist_err command_env_epoch(struct command *c, struct store_write *w, struct answer *a)

@@ -51,11 +51,11 @@ const char *fleet_state_name(enum fleet_state state);
 void fleet_heard(struct fleet *f, struct store_read *r, const struct told_host *told,
                  int64_t mono_ns);
 
-/* Whether a version of `epoch` was heard of, and proven, that this primary does not have, with the
- * sentence. */
+/* Whether a version of `epoch`, or a greater epoch, was heard of, and proven, that this primary does
+ * not have, with the sentence. */
 bool fleet_set_back(struct fleet *f, const char *env, uint64_t epoch, char why[FLEET_WHY_SIZE]);
 
-/* The greatest epoch that any host named for `env`; 0: none. */
+/* The greatest epoch above this primary's that a host has proved for `env`; 0: none. */
 uint64_t fleet_epoch(struct fleet *f, const char *env);
 
 /* ------------------------------------------------------------------ looking */

@@ -66,7 +66,7 @@ struct landing {
 
 struct known { /* what is known of an environment from all hosts */
     char env[STORE_ENV_NAME_MAX + 1];
-    uint64_t epoch;      /* greatest heard of */
+    uint64_t epoch;      /* the greatest above this primary's that a host has proved; 0: none */
     uint64_t lost_epoch; /* 0, or the epoch of which a host has what this primary has not */
     char why[FLEET_WHY_SIZE];
 };

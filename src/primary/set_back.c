@@ -66,17 +66,6 @@ static bool is_ours(struct store_read *r, const struct store_env *env, const str
     return memcmp(head->hash, c.hash, HASH_SIZE) == 0;
 }
 
-/* No reason to refuse changes: the host may have come from another fleet. */
-static void tell_greater(const struct store_env *env, const struct env_head *head,
-                         struct slice host)
-{
-    if (head->epoch > env->epoch)
-        log_warn("primary: host '%.*s' follows epoch %016" PRIx64 " of %s, which began after this "
-                 "primary's, %016" PRIx64 ": it takes no changes from here. If another primary has "
-                 "taken over, stop this one",
-                 SLICE_ARG(host), head->epoch, env->name, env->epoch);
-}
-
 /* Whether one of our keys has signed it; false when the store cannot tell which are ours. */
 static bool is_signed(const struct fleet *f, struct store_read *r, const struct change *c)
 {
@@ -94,11 +83,13 @@ static const char *doubt(const struct fleet *f, struct store_read *r, const stru
 {
     struct change c;
     const struct env_head *head = claim->head;
+    if (head->epoch > EPOCH_BELIEVED_MAX)
+        return "no clock gives that epoch";
     if (claim->proof.len == 0)
         return "it does not give that change";
     if (change_decode(claim->proof, &c) != HOIST_OK)
         return "what it gives is no change";
-    if (!slice_eq(c.head.env, slice_str(env->name)) || c.head.epoch != env->epoch ||
+    if (!slice_eq(c.head.env, slice_str(env->name)) || c.head.epoch != head->epoch ||
         c.head.version != head->version || memcmp(c.hash, head->hash, HASH_SIZE) != 0)
         return "what it gives is another change";
     return is_signed(f, r, &c) ? NULL : "no key of this primary has signed it";
@@ -108,13 +99,40 @@ static const char *doubt(const struct fleet *f, struct store_read *r, const stru
 static void disbelieve(struct fleet *f, const struct store_env *env, const struct claim *claim,
                        struct slice host, const char *why, int64_t mono_ms)
 {
+    const struct env_head *head = claim->head;
     metric_inc(claim->proof.len ? f->forged : f->unproven);
     if (f->doubted_ms != FLEET_NEVER && mono_ms - f->doubted_ms < DOUBTED_MS)
         return;
     f->doubted_ms = mono_ms;
-    log_warn("primary: host '%.*s' says that it has version %" PRIu64 " of %s, which is not in "
-             "this store, and is not believed: %s; changes go on",
-             SLICE_ARG(host), claim->head->version, env->name, why);
+    log_warn("primary: host '%.*s' says that it has version %" PRIu64 " of %s, epoch %016" PRIx64
+             ", which is not in this store, and is not believed: %s; changes go on%s",
+             SLICE_ARG(host), head->version, env->name, head->epoch, why,
+             head->epoch > env->epoch ? ", and it takes none of them. If another primary has taken "
+                                        "over, stop this one"
+                                      : "");
+}
+
+/* From here on changes of the environment are refused. */
+static void refuse(struct known *k, const struct store_env *env, const struct env_head *head,
+                   struct slice host)
+{
+    k->lost_epoch = env->epoch;
+    if (head->epoch > env->epoch)
+        snprintf(k->why, sizeof k->why,
+                 "this primary was set back, or another has taken over (then stop this one): host "
+                 "'%.*s' follows epoch %016" PRIx64 " of %s, which is not in this store (its epoch "
+                 "is %016" PRIx64 ")",
+                 SLICE_ARG(host), head->epoch, env->name, env->epoch);
+    else
+        snprintf(k->why, sizeof k->why,
+                 "this primary was set back: host '%.*s' has version %" PRIu64
+                 " of %s, epoch %016" PRIx64 ", which is not in this store (its head is %" PRIu64
+                 ")",
+                 SLICE_ARG(host), head->version, env->name, env->epoch, env->head);
+    log_error(
+        "primary: %s; changes of %s are refused until the newer store is back, or: flagctl env "
+        "epoch --new --env %s",
+        k->why, env->name, env->name);
 }
 
 void set_back_judge(struct fleet *f, struct store_read *r, const struct store_env *env,
@@ -122,29 +140,22 @@ void set_back_judge(struct fleet *f, struct store_read *r, const struct store_en
 {
     struct known *k = known_get(f, env->name);
     const struct env_head *head = claim->head;
-    if (!k)
+    if (!k || head->epoch < env->epoch)
         return;
-    if (head->epoch > k->epoch && head->epoch <= EPOCH_BELIEVED_MAX) {
-        k->epoch = head->epoch;
-        tell_greater(env, head, host);
-    }
-    if (head->epoch != env->epoch || k->lost_epoch == env->epoch || is_ours(r, env, head))
+    bool refused = k->lost_epoch == env->epoch, greater = head->epoch > env->epoch;
+    bool known = greater ? head->epoch <= k->epoch : refused || is_ours(r, env, head);
+    if (known)
         return;
     const char *why = doubt(f, r, env, claim);
     if (why) {
-        if (claim->proof.len || claim->last)
+        if (!refused && (claim->proof.len || claim->last))
             disbelieve(f, env, claim, host, why, mono_ms);
         return;
     }
-    k->lost_epoch = env->epoch;
-    snprintf(k->why, sizeof k->why,
-             "this primary was set back: host '%.*s' has version %" PRIu64
-             " of %s, epoch %016" PRIx64 ", which is not in this store (its head is %" PRIu64 ")",
-             SLICE_ARG(host), head->version, env->name, env->epoch, env->head);
-    log_error(
-        "primary: %s; changes of %s are refused until the newer store is back, or: flagctl env "
-        "epoch --new --env %s",
-        k->why, env->name, env->name);
+    if (greater)
+        k->epoch = head->epoch;
+    if (!refused)
+        refuse(k, env, head, host);
 }
 
 bool fleet_set_back(struct fleet *f, const char *env, uint64_t epoch, char why[FLEET_WHY_SIZE])

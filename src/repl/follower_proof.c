@@ -13,9 +13,9 @@ static bool same_head(const struct fenv *e, const uint8_t hash[HASH_SIZE])
  * takes changes before it is told, and may by now have versions as high as those here. */
 void proof_hop(struct fenv *e, const struct env_head *hop)
 {
-    if (hop->epoch != e->committed.epoch)
+    if (hop->epoch > e->committed.epoch)
         e->ahead = false;
-    else if (hop->version < e->committed.version)
+    else if (hop->epoch < e->committed.epoch || hop->version < e->committed.version)
         e->ahead = true;
     else if (hop->version == e->committed.version)
         e->ahead = !same_head(e, hop->hash);

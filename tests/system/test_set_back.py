@@ -2,6 +2,7 @@
 acknowledged afterwards is lost, and in the end all are equal."""
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -95,6 +96,53 @@ def test_an_invented_version_stops_nothing(lab):
     assert primary.metric('hoist_frames_refused_total{reason="unproven"}') == 2
     assert primary.metric('hoist_frames_refused_total{reason="forged"}') == 1
     assert primary.text().count("is not believed") == 1 and "'direct'" in primary.text()
+
+
+def test_an_invented_epoch_stops_and_moves_nothing(lab):
+    primary = lab.primary()
+    lab.ok("set", "k", "on")
+    epoch, lines = int(lab.state(primary)["epoch"], 16), len(primary.text().splitlines())
+    liar = FakeHost(primary.port, "liar")
+    for n in range(1000):
+        liar.tell(5, epoch + n + 1)
+    liar.tell(5, 2 ** 63 - 1)
+    assert primary.text().count("is not believed") == 1 and len(primary.text().splitlines()) == lines + 1
+    assert primary.metric('hoist_frames_refused_total{reason="unproven"}') == 1001
+    assert [h["state"] for h in lab.ok("fleet")["hosts"]] == ["refusing"]
+    lab.ok("set", "k", "off")
+    assert lab.state(primary)["state"] == "current"
+    lab.ok("env", "epoch", "--new")
+    assert int(lab.state(primary)["epoch"], 16) < epoch + (24 * 3600 << 24), "nobody else has a say in it"
+
+
+@pytest.mark.parametrize("pause", [0, 4])
+def test_a_primary_from_before_an_epoch_refuses_changes(lab, pause):
+    """At once its heartbeats are taken for old ones, and its hosts have no reason to ask; later they say hello."""
+    primary = lab.primary()
+    host = lab.agent("--trust", shutil.copy(primary.store / "trust.key", lab.dir / "trust.key"))
+    lab.ok("set", "pay", "on")
+    lab.wait_equal(primary, host)
+    primary.stop()
+    shutil.copytree(primary.store, lab.dir / "older", symlinks=True)
+    primary.again()
+    lab.ok("env", "epoch", "--new")
+    lab.wait_equal(primary, host)
+    newer = lab.state(host)["epoch"]
+    primary.stop()
+    copy_back(lab, primary)
+    time.sleep(pause)
+    primary.again()
+    killed = lab.flagctl("kill", "pay", "--wait", "--timeout", "2s")
+    assert killed.code in (5, 6), "whether it is refused or only waited for, no host has it"
+    wait_until(lambda: lab.state(primary)["state"] == "refusing", what="the primary is shown the greater epoch, and refuses")
+    refused = lab.flagctl("kill", "pay")
+    assert refused.code == 5 and "another has taken over" in refused.err and "env epoch" in refused.err, refused
+    assert lab.state(primary)["epoch"] < newer == lab.state(host)["epoch"]
+    assert [h["state"] for h in lab.ok("fleet")["hosts"]] == ["refusing"]
+    lab.ok("env", "epoch", "--new")
+    lab.wait_equal(primary, host)
+    assert lab.state(host)["epoch"] > newer
+    lab.ok("kill", "pay", "--wait")
 
 
 @pytest.mark.parametrize("ahead", ["relay", "agent"])

@@ -175,6 +175,9 @@ def test_hosts_that_trust_a_key_follow_who_has_it(lab):
     lab.ok("set", "k", "off")
     lab.wait_equal(new, agent)
     new.kill()
+    primary.again()  # the dead come back, and are shown an epoch that their key has signed
+    wait_until(lambda: lab.state(primary)["state"] == "refusing", what="the old primary refuses changes")
+    primary.kill()
 
     def recover(name, *args):
         done = subprocess.run([BUILD / "hoistd", "recover", lab.dir / "b", "--store", lab.dir / name, *args], env=clean_env(),

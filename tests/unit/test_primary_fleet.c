@@ -25,10 +25,7 @@ static void hosts_at_our_versions_are_no_cause_for_alarm(void **state)
     head.epoch--;
     head.version = 999; /* of an epoch that is over */
     hear(k, "h3", head, 0);
-    head.epoch += 2; /* of a greater one: another history, which this store is not a part of */
-    hear(k, "h4", head, 0);
     assert_false(set_back(k, why));
-    assert_true(fleet_epoch(k->fleet, "production") == head.epoch);
 }
 
 static void a_version_that_we_do_not_have_shows_that_we_were_set_back(void **state)
@@ -181,19 +178,64 @@ static void a_new_epoch_above_all_heard_of_is_the_way_on(void **state)
     head.version += 5;
     hear_proven(k, "h1", head, &fleet_key);
     far.epoch += (uint64_t)1 << 50; /* somebody's clock was years ahead */
-    hear(k, "h2", far, 0);
+    hear_proven(k, "h2", far, &fleet_key);
+    assert_true(fleet_epoch(k->fleet, "production") == far.epoch);
     kit_do(k, "env_epoch", "{\"new_epoch\":true}", "changed");
     assert_true(kit_env(k, "production").epoch > far.epoch);
     assert_false(set_back(k, why));
     kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed");
 }
 
+static void a_greater_epoch_that_is_proven_shows_that_we_were_set_back(void **state)
+{
+    struct kit *k = *state;
+    char why[FLEET_WHY_SIZE];
+    struct env_head head = our_head(k);
+    head.epoch += 1000;
+    head.version = 1; /* lower than ours: another history */
+    hear_proven(k, "h7", head, &fleet_key);
+    assert_true(set_back(k, why));
+    assert_non_null(strstr(why, "h7"));
+    assert_non_null(strstr(why, "another has taken over"));
+    struct told t = kit_tell(k, "set", "{\"key\":\"k\",\"value\":\"on\"}");
+    assert_int_equal(t.exit, EXIT_REFUSED);
+    told_done(&t);
+    kit_do(k, "env_epoch", "{\"new_epoch\":true}", "changed");
+    assert_true(kit_env(k, "production").epoch > head.epoch);
+    assert_false(set_back(k, why));
+    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed");
+}
+
+/* Nor does it move the epoch that `env epoch --new` begins, by which heartbeats are counted. */
+static void a_greater_epoch_that_is_not_proven_changes_nothing(void **state)
+{
+    struct kit *k = *state;
+    char why[FLEET_WHY_SIZE];
+    struct sign_key other;
+    struct env_head head = our_head(k);
+    uint64_t tomorrow = head.epoch + ((uint64_t)24 * 60 * 60 << 24);
+    double forged = refused("reason=\"forged\""), unproven = refused("reason=\"unproven\"");
+    sign_key_random(&other);
+    head.epoch = UINT64_MAX / 4;
+    hear(k, "bare", head, 0);
+    hear_proven(k, "stranger", head, &other);
+    assert_true(refused("reason=\"unproven\"") == unproven + 1);
+    assert_true(refused("reason=\"forged\"") == forged + 1);
+    assert_false(set_back(k, why));
+    assert_int_equal(fleet_epoch(k->fleet, "production"), 0);
+    kit_do(k, "set", "{\"key\":\"k\",\"value\":\"on\"}", "changed");
+    kit_do(k, "env_epoch", "{\"new_epoch\":true}", "changed");
+    assert_true(kit_env(k, "production").epoch < tomorrow);
+}
+
 static void an_epoch_that_nothing_could_follow_is_not_believed(void **state)
 {
     struct kit *k = *state;
+    char why[FLEET_WHY_SIZE];
     struct env_head head = our_head(k);
     head.epoch = UINT64_MAX;
-    hear(k, "liar", head, 0);
+    hear_proven(k, "liar", head, &fleet_key);
+    assert_false(set_back(k, why));
     assert_int_equal(fleet_epoch(k->fleet, "production"), 0);
 }
 
@@ -517,6 +559,8 @@ int main(void)
         T(a_key_that_ours_leads_to_proves),
         T(without_a_key_nothing_is_proven),
         T(a_new_epoch_above_all_heard_of_is_the_way_on),
+        T(a_greater_epoch_that_is_proven_shows_that_we_were_set_back),
+        T(a_greater_epoch_that_is_not_proven_changes_nothing),
         T(an_epoch_that_nothing_could_follow_is_not_believed),
         T(hosts_are_counted_by_how_they_stand),
         T(environments_that_are_not_ours_take_no_memory),

@@ -1960,6 +1960,35 @@ static void a_host_proves_what_its_upstream_has_not(void **state)
     (void)state;
 }
 
+/* Also when it is not asked for hello again, since a primary that was set back counts its heartbeats on. */
+static void a_host_proves_an_epoch_that_its_upstream_has_not(void **state)
+{
+    struct rig r;
+    struct history old;
+    struct arena arena = {0};
+    rig_init(&r, 10, 10);
+    connect_up(&r);
+    live(&r, 3000);
+    history_init(&old, "production", 4, 30);
+    r.s = (struct server){.env = {&old}, .envs = 1};
+    struct follower_input in = {.kind = IN_PROOF, .bytes = SLICE("change 10")};
+    memcpy(in.hash, at_version(&r.h, 10)->hash, HASH_SIZE);
+    beat(&r);
+    assert_int_equal(r.host.proves, 2); /* the first was for its hello */
+    host_step(&r.host, in);
+    for (int i = 0; i < 3000 && host_asks(&r.host) != FRAME_STATUS; i++) {
+        settle(&r);
+        pass(&r, 1);
+    }
+    struct frame_status s = status_in(&r, &arena);
+    assert_int_equal(s.proof_count, 1);
+    assert_true(slice_eq(s.proofs[0].change, SLICE("change 10")));
+    arena_done(&arena);
+    rig_done(&r);
+    history_done(&old);
+    (void)state;
+}
+
 static void a_host_that_comes_back_proves_what_it_has_before_it_is_asked(void **state)
 {
     struct rig r;
@@ -2289,6 +2318,7 @@ int main(void)
         cmocka_unit_test(a_load_that_cannot_get_as_far_as_what_is_served_is_given_up),
         cmocka_unit_test(a_commit_is_told_within_5_ms),
         cmocka_unit_test(a_host_proves_what_its_upstream_has_not),
+        cmocka_unit_test(a_host_proves_an_epoch_that_its_upstream_has_not),
         cmocka_unit_test(a_host_that_comes_back_proves_what_it_has_before_it_is_asked),
         cmocka_unit_test(status_is_told_every_2_s_at_least),
         cmocka_unit_test(a_refusal_is_told_in_the_status),
