@@ -121,32 +121,6 @@ void listeners_free(struct listeners *l)
     mem_free(l);
 }
 
-static enum hoist_err add(struct listeners *l, const char *url)
-{
-    if (l->count == l->cap) {
-        struct listener *more = mem_grow(l->all, &l->cap, 4, sizeof *l->all);
-        if (!more)
-            return err_set(HOIST_ENOMEM, "repl: out of memory");
-        l->all = more;
-    }
-    struct listener *at = &l->all[l->count];
-    *at = (struct listener){0};
-    snprintf(at->url, sizeof at->url, "%s", url);
-    enum hoist_err err = net_listen(l->socket, url, l->message_max, l->tls, &at->l);
-    l->count += err == HOIST_OK;
-    return err;
-}
-
-enum hoist_err listeners_add(struct listeners *l, const char *url)
-{
-    pthread_mutex_lock(&l->lock); /* who comes at once waits until its listener is known */
-    enum hoist_err err = add(l, url);
-    pthread_mutex_unlock(&l->lock);
-    return err;
-}
-
-/* ---------------------------------------------------------------- new certificates */
-
 static socklen_t own_address(nng_listener l, struct sockaddr_storage *ret)
 {
     nng_sockaddr at;
@@ -160,6 +134,8 @@ static socklen_t own_address(nng_listener l, struct sockaddr_storage *ret)
         v4->sin_addr.s_addr = at.s_in.sa_addr;
         return sizeof *v4;
     }
+    if (at.s_family != NNG_AF_INET6)
+        return 0;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
     v6->sin6_family = AF_INET6;
     v6->sin6_port = at.s_in6.sa_port;
@@ -167,6 +143,35 @@ static socklen_t own_address(nng_listener l, struct sockaddr_storage *ret)
     memcpy(&v6->sin6_addr, at.s_in6.sa_addr, sizeof v6->sin6_addr);
     return sizeof *v6;
 }
+
+static enum hoist_err add(struct listeners *l, const char *url)
+{
+    struct sockaddr_storage where;
+    if (l->count == l->cap) {
+        struct listener *more = mem_grow(l->all, &l->cap, 4, sizeof *l->all);
+        if (!more)
+            return err_set(HOIST_ENOMEM, "repl: out of memory");
+        l->all = more;
+    }
+    struct listener *at = &l->all[l->count];
+    *at = (struct listener){0};
+    snprintf(at->url, sizeof at->url, "%s", url);
+    enum hoist_err err = net_listen(l->socket, url, l->message_max, l->tls, &at->l);
+    if (err == HOIST_OK && own_address(at->l, &where))
+        err = quota_listen(l->quota, &where, l->kind);
+    l->count += err == HOIST_OK;
+    return err;
+}
+
+enum hoist_err listeners_add(struct listeners *l, const char *url)
+{
+    pthread_mutex_lock(&l->lock); /* who comes at once waits until its listener is known */
+    enum hoist_err err = add(l, url);
+    pthread_mutex_unlock(&l->lock);
+    return err;
+}
+
+/* ---------------------------------------------------------------- new certificates */
 
 /*
  * nng waits for the next connection with the certificates of the moment at which it began to. It is

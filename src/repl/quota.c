@@ -83,8 +83,7 @@ static int64_t burst(const struct quota *q)
     return (int64_t)q->limits.peer_requests * MILLI * BURST_S;
 }
 
-/* As it is, or made; NULL: no memory. */
-static struct quota_peer *find_peer(struct quota *q, const char *name, int64_t now_ms)
+struct quota_peer *quota_find_peer(struct quota *q, const char *name, int64_t now_ms)
 {
     struct quota_peer **at = peer_at(q, name), *p = *at;
     if (p)
@@ -149,7 +148,7 @@ bool quota_add(struct quota *q, uint32_t id, const char *peer, enum quota_kind k
     if (!pipe)
         return false;
     pthread_mutex_lock(&q->lock);
-    struct quota_peer *p = find_peer(q, peer, now_ms);
+    struct quota_peer *p = quota_find_peer(q, peer, now_ms);
     bool ok = p && has_room(q, p, kind, now_ms);
     if (ok) {
         *pipe = (struct quota_pipe){.id = id, .kind = kind, .peer = p, .last_ms = now_ms};
@@ -295,7 +294,7 @@ void quota_set_end(struct quota *q, uint32_t id, const struct quota_end *end)
     pthread_mutex_unlock(&q->lock);
 }
 
-void quota_received(struct quota *q, const struct quota_end *end, uint64_t bytes)
+bool quota_received(struct quota *q, const struct quota_end *end, uint64_t bytes)
 {
     pthread_mutex_lock(&q->lock);
     struct quota_pipe *pipe = *end_at(q, end);
@@ -309,6 +308,7 @@ void quota_received(struct quota *q, const struct quota_end *end, uint64_t bytes
         q->unread += pipe->unread;
     }
     pthread_mutex_unlock(&q->lock);
+    return pipe != NULL;
 }
 
 /* The one that has most, of `peer` or (NULL) of all. */
@@ -372,6 +372,7 @@ bool quota_is_cut(struct quota *q, const struct quota_end *end)
 static bool is_forgotten(const struct quota *q, const struct quota_peer *p, int64_t now_ms)
 {
     return p->count[QUOTA_CONNECTION] == 0 && p->count[QUOTA_SUBSCRIPTION] == 0 &&
+           p->begun[QUOTA_CONNECTION] == 0 && p->begun[QUOTA_SUBSCRIPTION] == 0 &&
            p->commands == 0 && quota_spent(q, p, now_ms) == 0 && now_ms >= p->quiet_until_ms;
 }
 
@@ -424,6 +425,7 @@ enum hoist_err quota_new(const struct quota_limits *limits, struct quota **ret)
     q->limits = *limits;
     fill_in(&q->limits);
     hash_random(&q->seed, sizeof q->seed);
+    q->files = opendir("/proc/self/fd");
     q->owners = 1;
     pthread_mutex_init(&q->tick_lock, NULL);
     pthread_mutex_init(&q->lock, NULL);
@@ -443,6 +445,9 @@ void quota_free(struct quota *q)
     if (!q || --q->owners > 0)
         return;
     quota_metrics_end(q);
+    quota_begun_done(q);
+    if (q->files)
+        closedir(q->files);
     for (int i = 0; i < QUOTA_PIPES; i++)
         for (struct quota_pipe *p = q->pipes[i], *next; p; p = next) {
             next = p->next;

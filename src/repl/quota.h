@@ -17,6 +17,7 @@
 
 struct quota;
 struct quota_peer;
+struct sockaddr_storage; /* sys/socket.h */
 
 /*
  * 5,000 hosts behind one address have 5,000 connections for requests and 5,000 subscriptions; after a
@@ -43,8 +44,8 @@ enum quota_kind { QUOTA_CONNECTION, QUOTA_SUBSCRIPTION };
 
 /* Put the defaults in, and make connections fit into a process that may open `descriptors` files:
  * five sixteenths each for connections and subscriptions, two are for HTTP, and four stay free for
- * connections that have not said yet what they are (nng gives them ten seconds). Three quarters of a total are the most for
- * one peer. True: less is left than was asked for. */
+ * connections that have not said yet what they are (they have ten seconds). Three quarters of a total
+ * are the most for one peer, those that it has begun among them. True: less is left than was asked for. */
 bool quota_fit(struct quota_limits *l, uint64_t descriptors);
 
 /* So many sixteenths of the files that are there for connections. */
@@ -55,6 +56,11 @@ MUST_USE enum hoist_err quota_new(const struct quota_limits *limits, struct quot
 struct quota *quota_ref(struct quota *q);
 /* The sockets whose connections it counted for this owner are closed. NULL is fine. */
 void quota_free(struct quota *q);
+
+/* Connections of this kind come at that address, by TCP; those that do not become one soon are ended.
+ * ENOMEM. */
+MUST_USE enum hoist_err quota_listen(struct quota *q, const struct sockaddr_storage *at,
+                                     enum quota_kind kind);
 
 /* A connection comes: it is counted, or closed when it is beyond. It went. */
 void quota_come(struct quota *q, nng_pipe pipe, enum quota_kind kind);
@@ -80,8 +86,8 @@ void quota_release(struct quota *q, struct quota_peer *p, uint32_t id, size_t by
  * whole request for QUOTA_IDLE_MS: how many. At most once a second. */
 uint32_t quota_sweep(struct quota *q, int64_t now_ms);
 
-/* Several times a second: sweep, look what came of messages that are not whole, and end the
- * connections that are too much. */
+/* Several times a second: sweep, look what came of messages that are not whole and which connections
+ * have begun, and end those that are too much. */
 void quota_tick(struct quota *q, int64_t now_ms);
 
 #endif

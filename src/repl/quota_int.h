@@ -2,7 +2,9 @@
 #ifndef REPL_QUOTA_INT_H
 #define REPL_QUOTA_INT_H
 
+#include <dirent.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #include "base/metrics.h"
 #include "repl/quota.h"
@@ -12,6 +14,7 @@ enum {
     QUOTA_PEERS = 1024, /* chains of the tables */
     QUOTA_PIPES = 4096,
     QUOTA_NAME_SIZE = 64,
+    QUOTA_BEGUN_MS = 10000, /* that is how long a connection may take to say what it is */
 };
 
 enum quota_reason {
@@ -24,6 +27,7 @@ enum quota_reason {
     QUOTA_PEER_BYTES,
     QUOTA_COMMANDS,
     QUOTA_PEER_COMMANDS,
+    QUOTA_HANDSHAKE, /* a time, of which no share is said */
     QUOTA_REASONS
 };
 
@@ -35,7 +39,7 @@ struct quota_end {           /* where a connection comes from; zero: not by TCP 
 struct quota_peer {
     struct quota_peer *next;
     char name[QUOTA_NAME_SIZE];
-    uint32_t count[QUOTA_KINDS];
+    uint32_t count[QUOTA_KINDS], begun[QUOTA_KINDS]; /* begun: no connections yet */
     uint32_t commands;
     uint64_t bytes, unread;
     int64_t tokens, filled_ms; /* thousandths of requests that it may ask at once */
@@ -69,7 +73,11 @@ struct quota {
     uint64_t bytes, unread;
     int64_t next_line_ms, next_sweep_ms, next_look_ms;
     long seen_pages; /* of memory, at the last look */
-    struct metric *refused[QUOTA_REASONS], *ratio[QUOTA_REASONS], *idle;
+    DIR *files; /* this process's, open for the day when no more can be opened; NULL: no /proc */
+    struct quota_door *doors;
+    struct quota_begun *begun;
+    size_t begun_count, begun_cap, begun_known; /* known: from the last look, in order */
+    struct metric *refused[QUOTA_REASONS], *ratio[QUOTA_HANDSHAKE], *idle;
 };
 
 /* Counters and gauges of `q`, from 0. */
@@ -88,16 +96,35 @@ void quota_end_v4(struct quota_end *ret, const void *address, uint16_t port);
 /* Connection `id` comes from there. */
 void quota_set_end(struct quota *q, uint32_t id, const struct quota_end *end);
 
-/* So many bytes have come from there by now. */
-void quota_received(struct quota *q, const struct quota_end *end, uint64_t bytes);
+/* The peer of that name, made where there is none; NULL: no memory. With the lock held. */
+struct quota_peer *quota_find_peer(struct quota *q, const char *name, int64_t now_ms);
+
+/* Of an address as in struct quota_end. */
+void quota_name(const uint8_t address[16], char out[QUOTA_NAME_SIZE]);
+
+/* Address and port of either family into *ret; the port, 0 for another family. */
+uint16_t quota_read_address(const struct sockaddr_storage *a, struct quota_end *ret);
+
+/* So many bytes have come from there by now. False: that is no connection of ours. */
+bool quota_received(struct quota *q, const struct quota_end *end, uint64_t bytes);
 
 /* Ask the kernel, when memory has grown or some time has passed. True: it was asked. */
-bool quota_look_unread(struct quota *q, int64_t now_ms);
+bool quota_look(struct quota *q, int64_t now_ms);
 
 /* Mark those that are to end so that the unread bytes of each peer, and of all, are within the limits:
  * the longest first. How many there are. */
 uint32_t quota_beyond(struct quota *q, int64_t now_ms);
 bool quota_is_cut(struct quota *q, const struct quota_end *end);
+
+/* A look found this socket, which is no connection of ours, with `end` at the other side and `own` at
+ * this: has it come to where we listen? */
+void quota_begun_see(struct quota *q, uint64_t socket, const struct quota_end *end,
+                     const struct sockaddr_storage *own, int64_t now_ms);
+/* After each look: mark those that have taken QUOTA_BEGUN_MS, and of a peer with more than it may
+ * have, those that take longest. How many there are. */
+uint32_t quota_begun_judge(struct quota *q, int64_t now_ms);
+bool quota_begun_is_cut(struct quota *q, uint64_t socket);
+void quota_begun_done(struct quota *q);
 
 /* End the connections that are marked. */
 void quota_cut(struct quota *q);

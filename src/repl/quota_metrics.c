@@ -18,6 +18,7 @@ static const struct {
     [QUOTA_PEER_BYTES] =         {"limit=\"peer_request_bytes\"", "as many bytes of its requests are here as may (--peer-request-bytes)"},
     [QUOTA_COMMANDS] =           {"limit=\"commands\"", "as many commands wait as may"},
     [QUOTA_PEER_COMMANDS] =      {"limit=\"peer_commands\"", "as many of its commands wait as may"},
+    [QUOTA_HANDSHAKE] =          {"limit=\"handshake\"", "it did not end a handshake within 10 s"},
 };
 /* clang-format on */
 
@@ -47,8 +48,8 @@ static struct quota_peer greediest(const struct quota *q, int64_t now_ms, int64_
         for (const struct quota_peer *p = q->peers[i]; p; p = p->next) {
             int64_t spent = quota_spent(q, p, now_ms);
             for (int kind = 0; kind < QUOTA_KINDS; kind++)
-                if (p->count[kind] > most.count[kind])
-                    most.count[kind] = p->count[kind];
+                if (p->count[kind] + p->begun[kind] > most.count[kind])
+                    most.count[kind] = p->count[kind] + p->begun[kind];
             if (p->commands > most.commands)
                 most.commands = p->commands;
             if (p->bytes + p->unread > most.bytes)
@@ -85,14 +86,14 @@ static void update(void *arg)
 
 void quota_metrics_begin(struct quota *q)
 {
-    for (int i = 0; i < QUOTA_REASONS; i++) {
+    for (int i = 0; i < QUOTA_REASONS; i++)
         q->refused[i] =
             metric_series(METRIC_COUNTER, "hoist_refused_total",
                           "Connections and requests beyond a limit.", reasons[i].label, NULL);
+    for (int i = 0; i < QUOTA_HANDSHAKE; i++)
         q->ratio[i] =
             metric_series(METRIC_GAUGE, "hoist_limit_ratio",
                           "How much of a limit is used: 1 is all of it.", reasons[i].label, NULL);
-    }
     q->idle = metric_series(METRIC_COUNTER, "hoist_idle_connections_closed_total",
                             "Connections that brought no whole request for a minute.", "", NULL);
     metrics_on_write(update, q);

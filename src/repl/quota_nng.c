@@ -9,7 +9,7 @@
 
 enum { NET_BYTES = 8 /* of an IPv6 address */ };
 
-static void name_v6(const uint8_t address[16], char out[QUOTA_NAME_SIZE])
+void quota_name(const uint8_t address[16], char out[QUOTA_NAME_SIZE])
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     uint8_t net[16] = {0};
@@ -36,7 +36,7 @@ static void name_of(nng_pipe pipe, char out[QUOTA_NAME_SIZE])
     else if (a.s_family == NNG_AF_INET)
         inet_ntop(AF_INET, &a.s_in.sa_addr, out, QUOTA_NAME_SIZE);
     else if (a.s_family == NNG_AF_INET6)
-        name_v6((const uint8_t *)&a.s_in6.sa_addr, out);
+        quota_name((const uint8_t *)&a.s_in6.sa_addr, out);
 }
 
 static void note_end(struct quota *q, nng_pipe pipe)
@@ -78,7 +78,9 @@ void quota_tick(struct quota *q, int64_t now_ms)
     if (pthread_mutex_trylock(&q->tick_lock) != 0)
         return;
     uint32_t idle = quota_sweep(q, now_ms);
-    uint32_t beyond = quota_look_unread(q, now_ms) ? quota_beyond(q, now_ms) : 0;
+    uint32_t beyond = 0;
+    if (quota_look(q, now_ms))
+        beyond = quota_beyond(q, now_ms) + quota_begun_judge(q, clock_mono_ms());
     metric_add(q->idle, idle);
     if (idle + beyond > 0)
         quota_cut(q);

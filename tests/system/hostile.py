@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import socket
+import ssl
 import threading
 import time
 
@@ -90,11 +91,11 @@ class Greedy:
 class Crowd:
     """Many connections at once, as far as they are taken, until the end of the block."""
 
-    def __init__(self, port, count, hello=b""):
+    def __init__(self, port, count, hello=b"", sources=(FROM,)):
         self.open = []
-        for _ in range(count):
+        for i in range(count):
             try:
-                self.open.append(connect(port, hello))
+                self.open.append(connect(port, hello, sources[i % len(sources)]))
             except OSError:
                 pass
 
@@ -113,6 +114,105 @@ class Crowd:
     def __exit__(self, *why):
         for s in self.open:
             s.close()
+
+
+def tls_hello():
+    """The first words of TLS."""
+    goes = ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), goes, server_hostname="localhost")
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return goes.read()
+
+
+class Handshake:
+    """A TLS handshake that is made step by step, as slowly as one likes: begin(), answer(), finish()."""
+
+    def __init__(self, port, cert, key, source=FROM):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.maximum_version, context.check_hostname, context.verify_mode = ssl.TLSVersion.TLSv1_2, False, ssl.CERT_NONE
+        context.load_cert_chain(cert, key)
+        self.came, self.goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.came, self.goes)
+        self.s = connect(port, source=source, timeout=30)
+        self.began = time.monotonic()
+
+    def fileno(self):
+        return self.s.fileno()
+
+    def step(self):
+        try:
+            self.tls.do_handshake()
+            return True
+        except ssl.SSLWantReadError:
+            return False
+
+    def receive(self):
+        """Wait for what comes next; False: the other side has ended it."""
+        try:
+            data = self.s.recv(65536)
+        except OSError:
+            data = b""
+        self.came.write(data)
+        return bool(data)
+
+    def begin(self):
+        """The first words."""
+        self.step()
+        self.s.sendall(self.goes.read())
+        return self
+
+    def answer(self, held=0):
+        """The other side's words, and ours to them but for the last `held` bytes, which are kept."""
+        while not self.goes.pending and self.receive():
+            self.step()
+        data = self.goes.read()
+        self.s.sendall(data[:len(data) - held])
+        self.kept = data[len(data) - held:]
+        return self
+
+    def finish(self):
+        """Whether the other side agrees."""
+        try:
+            self.s.sendall(self.kept)
+            while not self.step():
+                if not self.receive():
+                    return False
+            return True
+        except (OSError, ssl.SSLError):
+            return False
+
+    def say(self, data):
+        self.tls.write(data)
+        self.s.sendall(self.goes.read())
+
+    def ended(self):
+        """Whether the other side has ended it; what it said before is dropped."""
+        self.s.setblocking(False)
+        try:
+            while self.s.recv(65536):
+                pass
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def hear(self, seconds=10):
+        """What is said by the other side in that time, or until it ends the connection."""
+        data, end = b"", time.monotonic() + seconds
+        try:
+            while time.monotonic() < end and self.receive():
+                try:
+                    while piece := self.tls.read(65536):
+                        data += piece
+                except ssl.SSLWantReadError:
+                    pass
+        except ssl.SSLError:
+            pass
+        return data
 
 
 class HalfSpoken:

@@ -3,6 +3,7 @@ import collections
 import json
 import os
 import re
+import select
 import signal
 import socket
 import ssl
@@ -12,6 +13,7 @@ import time
 
 import pytest
 
+import hostile
 from faults import Load, check_history, figures, seeded
 from hoist import BUILD, SOAK, Daemon, clean_env, free_port, wait_until
 from pki import Pki
@@ -209,6 +211,26 @@ def test_who_spoils_handshakes_keeps_nobody_out(lab, pki, fleet):
     fleet.agent("agent").wait_ready()
     assert fleet.flagctl("set", "k", "on", "--wait").code == 0
     print(f"after 300 spoiled handshakes: an agent is ready and has a change after {1000 * (time.monotonic() - began):.0f} ms")
+
+
+def test_a_handshake_that_does_not_end_is_ended(lab, pki, fleet):
+    """Silence, first words alone, all but the last record: each has ten seconds. Who is merely slow, and who is in, stays."""
+    agent = fleet.agent("agent").wait_ready()
+    before = connections(agent)
+    port = int(fleet.url.rsplit(":", 1)[1])
+    make = lambda: hostile.Handshake(port, pki.dir / "host.pem", pki.dir / "host.key")
+    stuck, slow = [make(), make().begin(), make().begin().answer(held=60)], make().begin().answer(held=60)
+    while time.monotonic() < slow.began + 8:
+        ready, _, _ = select.select(stuck, [], [], 1)
+        assert not any(h.ended() for h in ready), "ended within 8 s"
+    assert slow.finish()
+    slow.say(hostile.SP_REQ)
+    for h in stuck:
+        wait_until(h.ended, what="it is ended")
+        assert time.monotonic() - h.began > 9.5
+    assert fleet.primary.metric('hoist_refused_total{limit="handshake"}') == 3
+    assert f"peer {hostile.FROM} is refused: it did not end a handshake within 10 s" in fleet.primary.text()
+    assert connections(agent) == before and not slow.ended()
 
 
 # ---------------------------------------------------------------- refused at start

@@ -1,6 +1,10 @@
 /* What one peer may take, and all together; and that what was taken is given back. */
 #include "../repl_site.h"
 
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
 #include "repl/answer.h"
 #include "repl/late.h"
 #include "repl/net.h"
@@ -224,6 +228,177 @@ static void the_same_port_of_a_peer_at_two_of_ours_is_two_connections(void **sta
     quota_free(q);
 }
 
+/* ---------------------------------------------------------------- what has only begun */
+
+enum { LOOKS_APART_MS = 5000 };
+
+struct door { /* somebody listens, and somebody came */
+    struct quota *q;
+    int listener, far, near;
+    int64_t now_ms;
+};
+
+static int listen_here(struct sockaddr_storage *ret)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof *ret;
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(s >= 0);
+    assert_int_equal(bind(s, (struct sockaddr *)&any, sizeof any), 0);
+    assert_int_equal(listen(s, 8), 0);
+    assert_int_equal(getsockname(s, (struct sockaddr *)ret, &len), 0);
+    return s;
+}
+
+/* From an address that no other program here connects from: its port is free again once we let it go. */
+static int connect_from(uint16_t port, int listener, int *ret_near)
+{
+    struct sockaddr_in to,
+        from = {.sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(0x7f00004d)};
+    socklen_t len = sizeof to;
+    const int on = 1;
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+    assert_int_equal(bind(s, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&to, &len), 0);
+    assert_int_equal(connect(s, (struct sockaddr *)&to, sizeof to), 0);
+    *ret_near = accept(listener, NULL, NULL);
+    assert_true(*ret_near >= 0);
+    return s;
+}
+
+static int connect_to(int listener, int *ret_near)
+{
+    return connect_from(0, listener, ret_near);
+}
+
+static void door_open(struct door *d, struct quota_limits limits)
+{
+    struct sockaddr_storage at;
+    *d = (struct door){.q = make(limits), .listener = listen_here(&at)};
+    assert_ok(quota_listen(d->q, &at, QUOTA_CONNECTION));
+    d->far = connect_to(d->listener, &d->near);
+}
+
+static void door_close(struct door *d)
+{
+    close(d->far);
+    close(d->near);
+    close(d->listener);
+    quota_free(d->q);
+}
+
+/* Look, so much later than the last time; how many are ended. */
+static uint32_t look(struct door *d, int64_t later_ms)
+{
+    d->now_ms += later_ms;
+    assert_true(quota_look(d->q, d->now_ms));
+    uint32_t count = quota_begun_judge(d->q, d->now_ms);
+    quota_cut(d->q);
+    return count;
+}
+
+static bool has_ended(int s)
+{
+    char byte;
+    return recv(s, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static void who_never_says_what_it_is_has_ten_seconds(void **state)
+{
+    struct door d;
+    struct sockaddr_storage elsewhere;
+    int other_near;
+    (void)state;
+    door_open(&d, (struct quota_limits){0});
+    int other = listen_here(&elsewhere), other_far = connect_to(other, &other_near);
+    assert_int_equal(look(&d, 0), 0);
+    assert_int_equal(look(&d, QUOTA_BEGUN_MS - 1), 0);
+    assert_false(has_ended(d.far));
+    assert_int_equal(look(&d, LOOKS_APART_MS), 1);
+    assert_true(has_ended(d.far));
+    assert_int_equal(look(&d, LOOKS_APART_MS), 0);               /* it counts once */
+    assert_false(has_ended(other_far) || has_ended(other_near)); /* not come to us */
+    close(other_far);
+    close(other_near);
+    close(other);
+    door_close(&d);
+}
+
+static void a_connection_is_let_alone_and_so_is_the_next_from_its_port(void **state)
+{
+    struct door d;
+    struct quota_end end;
+    struct sockaddr_storage at;
+    struct sockaddr_in from;
+    socklen_t len = sizeof at;
+    (void)state;
+    door_open(&d, (struct quota_limits){0});
+    assert_int_equal(look(&d, 0), 0);
+    assert_int_equal(getpeername(d.near, (struct sockaddr *)&at, &len), 0);
+    quota_read_address(&at, &end);
+    len = sizeof at;
+    assert_int_equal(getsockname(d.near, (struct sockaddr *)&at, &len), 0);
+    end.own_port = ((struct sockaddr_in *)&at)->sin_port;
+    add_from(d.q, 1, "127.0.0.77", end); /* now it is one */
+    assert_int_equal(look(&d, QUOTA_BEGUN_MS), 0);
+    len = sizeof from;
+    assert_int_equal(getsockname(d.far, (struct sockaddr *)&from, &len), 0);
+    quota_remove(d.q, 1);
+    assert_int_equal(look(&d, LOOKS_APART_MS), 0);
+    const struct linger at_once = {.l_onoff = 1};
+    assert_int_equal(setsockopt(d.far, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    close(d.far);
+    close(d.near);
+    d.far = connect_from(from.sin_port, d.listener, &d.near);
+    assert_int_equal(look(&d, LOOKS_APART_MS), 0);
+    assert_int_equal(look(&d, LOOKS_APART_MS), 0); /* ten seconds of the one before */
+    assert_false(has_ended(d.far));
+    door_close(&d);
+}
+
+static void who_begins_more_than_it_may_have_loses_the_oldest(void **state)
+{
+    struct door d;
+    int far[2], near[2];
+    (void)state;
+    door_open(&d, (struct quota_limits){.peer_connections = 2});
+    assert_int_equal(look(&d, 0), 0);
+    for (int i = 0; i < 2; i++)
+        far[i] = connect_to(d.listener, &near[i]);
+    assert_int_equal(look(&d, LOOKS_APART_MS), 1);
+    assert_true(has_ended(d.far));
+    assert_false(has_ended(far[0]) || has_ended(far[1]));
+    close(d.near);
+    assert_int_equal(look(&d, LOOKS_APART_MS - 1), 0);
+    assert_true(quota_add(d.q, 1, "127.0.0.77", QUOTA_CONNECTION, 0));
+    assert_int_equal(look(&d, LOOKS_APART_MS - 1), 1); /* connections count, too */
+    for (int i = 0; i < 2; i++) {
+        close(far[i]);
+        close(near[i]);
+    }
+    d.near = -1;
+    door_close(&d);
+}
+
+static void it_needs_no_descriptor_to_find_them(void **state)
+{
+    struct door d;
+    struct rlimit before, none;
+    (void)state;
+    door_open(&d, (struct quota_limits){0});
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(dup(0), -1);
+    assert_int_equal(look(&d, 0), 0);
+    assert_int_equal(look(&d, QUOTA_BEGUN_MS), 1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(has_ended(d.far));
+    door_close(&d);
+}
+
 /* ---------------------------------------------------------------- at a server */
 
 struct place {
@@ -409,6 +584,10 @@ int main(void)
         cmocka_unit_test(the_longest_message_of_a_peer_that_has_sent_too_much_is_given_up),
         cmocka_unit_test(whole_messages_are_not_held_against_their_sender),
         cmocka_unit_test(the_same_port_of_a_peer_at_two_of_ours_is_two_connections),
+        cmocka_unit_test(who_never_says_what_it_is_has_ten_seconds),
+        cmocka_unit_test(a_connection_is_let_alone_and_so_is_the_next_from_its_port),
+        cmocka_unit_test(who_begins_more_than_it_may_have_loses_the_oldest),
+        cmocka_unit_test(it_needs_no_descriptor_to_find_them),
         cmocka_unit_test(a_greedy_asker_hears_busy_and_hears_it_late),
         cmocka_unit_test(a_server_ends_while_it_holds_answers_back),
         cmocka_unit_test(a_connection_too_many_is_closed_and_a_place_that_is_left_is_taken),
