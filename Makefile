@@ -73,9 +73,10 @@ $(BUILD)/lmdb.a: src/store/lmdb_os.syms
 	objcopy --redefine-syms=$< $(LMDB_A) $@
 
 # Debian's nng, in whose connections an operation that comes too late ends (nng_close.c), whose handshakes
-# are by the curve that costs least (nng_curves.c), and whose messages are a TLS record each (nng_record.c).
+# are by the curve that costs least (nng_curves.c), whose messages are a TLS record each (nng_record.c), and
+# whose connections by old certificates can be ended (nng_old.c).
 NNG_A := $(firstword $(wildcard /usr/lib/*/libnng.a /usr/lib/libnng.a))
-$(BUILD)/nng.a: $(patsubst %,$(BUILD)/src/repl/nng_%.o,close curves record)
+$(BUILD)/nng.a: $(patsubst %,$(BUILD)/src/repl/nng_%.o,close curves old record)
 	@test -n "$(NNG_A)" || { echo "libnng.a is missing: make deps" >&2; exit 1; }
 	@mkdir -p $(BUILD)/nng
 	cd $(BUILD)/nng && ar x $(NNG_A) tls_common.c.o posix_tcpconn.c.o posix_ipcconn.c.o
@@ -84,7 +85,7 @@ $(BUILD)/nng.a: $(patsubst %,$(BUILD)/src/repl/nng_%.o,close curves record)
 	objcopy --redefine-sym nni_aio_begin=hoist_aio_begin \
 	  --redefine-sym nni_aio_finish_error=hoist_aio_finish_error \
 	  --redefine-sym nni_aio_get_iov=hoist_aio_get_iov $(BUILD)/nng/tls_common.c.o
-	objcopy --redefine-sym mbedtls_ssl_config_defaults=hoist_ssl_config_defaults $(NNG_A) $@.new
+	objcopy $(foreach f,config_defaults handshake read write,--redefine-sym mbedtls_ssl_$f=hoist_ssl_$f) $(NNG_A) $@.new
 	ar r $@.new $(BUILD)/nng/*.o $^
 	mv $@.new $@
 

@@ -27,8 +27,8 @@ void listeners_free(struct listeners *l); /* NULL is fine */
 /* Listen at `url` as well: net_listen()'s errors. */
 MUST_USE enum hoist_err listeners_add(struct listeners *l, const char *url);
 
-/* Take new connections by `tls` from now on. Handshakes that are under way go on as they began. On an
- * error all is as it was. EINVAL, ENOMEM, EIO. */
+/* Take new connections by `tls` from now on. Handshakes that are under way go on as they began, until
+ * net_tls_end_old(). On an error all is as it was. EINVAL, ENOMEM, EIO. */
 MUST_USE enum hoist_err listeners_renew(struct listeners *l, struct net_tls *tls);
 
 /* Those who are here count as old from now on. */

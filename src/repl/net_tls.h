@@ -11,6 +11,7 @@
 #define REPL_NET_TLS_H
 
 #include <nng/nng.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -33,6 +34,14 @@ void net_tls_drop(struct net_tls *t);
 /* What our own certificate lacks for others to believe it: it has ended, begins later, or no CA of
  * ours has signed it. HOIST_OK, or EINVAL with the sentence. */
 MUST_USE enum hoist_err net_tls_check_own(const struct net_tls *t);
+
+/*
+ * Listeners that are given new certificates after net_tls_begin_new() are of the number that it gives.
+ * net_tls_end_old() ends, for all listeners of this process, whatever goes by certificates that were given
+ * before `number`: it comes no further in a handshake, and reads and writes no more.
+ */
+uint64_t net_tls_begin_new(void);
+void net_tls_end_old(uint64_t number);
 
 /* EINVAL when `t` is NULL: names the options. ENOMEM. */
 MUST_USE enum hoist_err net_tls_listen(const struct net_tls *t, nng_listener l, const char *url);

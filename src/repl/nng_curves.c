@@ -7,6 +7,8 @@
  */
 #include <mbedtls/ssl.h>
 
+#include "repl/nng_old.h"
+
 int hoist_ssl_config_defaults(mbedtls_ssl_config *config, int endpoint, int transport, int preset);
 
 static const mbedtls_ecp_group_id curves[] = {MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_CURVE25519,
@@ -17,7 +19,9 @@ static const mbedtls_ecp_group_id curves[] = {MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_
 int hoist_ssl_config_defaults(mbedtls_ssl_config *config, int endpoint, int transport, int preset)
 {
     int rc = mbedtls_ssl_config_defaults(config, endpoint, transport, preset);
-    if (rc == 0)
+    if (rc == 0) {
         mbedtls_ssl_conf_curves(config, curves);
+        nng_old_number(config);
+    }
     return rc;
 }

@@ -62,6 +62,7 @@ struct server {
     nng_socket rep;
     bool rep_is_open;
     struct listeners *listeners; /* of `rep` */
+    uint64_t certificates;       /* net_tls_begin_new()'s number of those in use */
     struct ticker *ticker;
     struct quota *quota;
     struct late *late;
@@ -598,6 +599,7 @@ void server_stop(struct server *v)
 
 enum hoist_err server_renew(struct server *v, struct net_tls *tls)
 {
+    v->certificates = net_tls_begin_new();
     enum hoist_err err = listeners_renew(v->listeners, tls);
     if (err == HOIST_OK)
         err = publisher_renew(v->publisher, tls);
@@ -610,6 +612,15 @@ static bool close_old_streams(struct server *const *servers, uint32_t count, uns
     for (uint32_t i = 0; i < count; i++)
         any = publisher_close_old(servers[i]->publisher, of) || any;
     return any;
+}
+
+static uint64_t oldest_certificates(struct server *const *servers, uint32_t count)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        if (servers[i]->certificates < oldest)
+            oldest = servers[i]->certificates;
+    return oldest;
 }
 
 void server_close_old(struct server *const *servers, uint32_t count)
@@ -625,6 +636,7 @@ void server_close_old(struct server *const *servers, uint32_t count)
     nap(SERVER_RENEW_LAST_MS);
     for (uint32_t i = 0; i < count; i++)
         listeners_close_old(servers[i]->listeners, 1);
+    net_tls_end_old(oldest_certificates(servers, count)); /* who has not even come in until now */
 }
 
 void server_publish(struct server *v, const struct slice *changes, uint32_t count)

@@ -68,7 +68,8 @@ void server_stop(struct server *v);
 /* Take new connections by `tls` from now on. EINVAL, ENOMEM, EIO. */
 MUST_USE enum hoist_err server_renew(struct server *v, struct net_tls *tls);
 /* Then: whoever is connected by the old ones, to any of these, is disconnected, a few at a time, and
- * comes again; what was under way is asked again. Takes a second and a half. */
+ * comes again; what was under way is asked again. Whoever is not, but began to be, ends with it. Takes
+ * a second and a half. */
 void server_close_old(struct server *const *servers, uint32_t count);
 
 /* Publish changes that are committed: packs them into messages of at most FRAME_PUB_MAX; one that

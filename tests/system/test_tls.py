@@ -1,5 +1,6 @@
 """Connections over TLS: who is let in and who is not, and new certificates while changes go on."""
 import collections
+import contextlib
 import json
 import os
 import re
@@ -377,6 +378,23 @@ def test_a_new_ca_leaves_out_who_has_no_new_certificate(lab, pki, fleet):
     (pki.dir / "ca.pem").write_text((pki.dir / "other.pem").read_text())
     fleet.primary.signal(signal.SIGHUP)
     wait_until(lambda: not upstream(old)["connected"], what="the one with the old certificate is out")
+
+
+def test_what_is_held_back_does_not_outlast_its_certificates(lab, pki, fleet):
+    """Handshakes by the old CA that began before the new one came, and end after it, hear nothing of the stream."""
+    port = int(fleet.url.rsplit(":", 1)[1])
+    begin = lambda: hostile.Handshake(port + 1, pki.dir / "host.pem", pki.dir / "host.key").begin()
+    in_tls, silent = begin().answer(held=60), begin().answer()
+    assert silent.finish()
+    (pki.dir / "ca.pem").write_text((pki.dir / "other.pem").read_text())
+    pki.issue("server", ca="other")
+    fleet.primary.signal(signal.SIGHUP)
+    wait_until(lambda: "new certificates are in use" in fleet.primary.text())
+    assert not in_tls.finish()
+    with contextlib.suppress(OSError):
+        silent.say(hostile.SP_SUB)
+    heard = silent.hear()
+    assert heard in (b"", hostile.SP_PUB), heard
 
 
 def test_files_that_are_broken_leave_all_as_it_was(lab, pki, fleet):

@@ -216,6 +216,30 @@ static void old_connections_are_closed_a_part_at_a_time(void **state)
     (void)state;
 }
 
+static void ask(struct guest *g)
+{
+    nng_msg *m = net_msg(SLICE("?"));
+    assert_int_equal(nng_sendmsg(g->socket, m, 0), 0);
+}
+
+static void who_came_by_old_certificates_can_say_no_more(void **state)
+{
+    struct door d;
+    door_open(&d, true);
+    struct guest *first = come_in(&d, &d.ca);
+    uint64_t number = net_tls_begin_new();
+    renew(&d, &d.ca);
+    struct guest *second = come_in(&d, &d.ca);
+    net_tls_end_old(number);
+    ask(first);
+    ask(second);
+    wait_until(first->went == 1, PATIENCE_MS);
+    wait_until(first->came == 2, PATIENCE_MS); /* by the new ones */
+    assert_int_equal(second->went, 0);
+    door_close(&d);
+    (void)state;
+}
+
 static void an_error_leaves_all_as_it_was(void **state)
 {
     struct door d;
@@ -250,6 +274,7 @@ int main(void)
         cmocka_unit_test(new_certificates_are_for_those_who_come),
         cmocka_unit_test(the_first_who_comes_is_let_in_by_the_new_ones),
         cmocka_unit_test(old_connections_are_closed_a_part_at_a_time),
+        cmocka_unit_test(who_came_by_old_certificates_can_say_no_more),
         cmocka_unit_test(an_error_leaves_all_as_it_was),
         cmocka_unit_test(a_plain_connection_never_grows_old),
     };
