@@ -16,12 +16,13 @@ import pytest
 
 import hostile
 from faults import Load, check_history, figures, seeded
-from hoist import BUILD, SOAK, Daemon, clean_env, free_port, wait_until
+from hoist import BUILD, SANITIZED, SOAK, Daemon, clean_env, free_port, wait_until
 from pki import Pki
 
 AGENTS = int(os.environ.get("AGENTS") or (50 if SOAK else 4))
 RATE = 100  # changes a second
 WRITERS = 4
+BACK_MS = 10000  # two seconds are the aim; this bears a machine that has other work
 
 
 @pytest.fixture
@@ -364,6 +365,7 @@ def test_new_certificates_are_taken_while_changes_go_on(lab, pki):
     figures(f"certificates renewed under {acknowledged} changes: {AGENTS} hosts came back within {', '.join(f'{ms:.0f}' for ms in rounds)} ms, "
             f"{busy / took:.1f} cores in use; {impatient} dialled anew meanwhile; shown as silent {silence.most} in {silence.looks} looks")
     assert acknowledged > 0 and silence.looks > 0 and silence.most == 0, "a host was shown as silent"
+    assert SANITIZED or max(rounds) < BACK_MS, rounds
     for a in agents:
         assert a.metric('hoist_changes_total{env="production",result="rejected"}') == 0
     assert all("new certificates are in use" in a.text() for a in agents[:4])

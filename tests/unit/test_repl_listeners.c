@@ -1,6 +1,7 @@
 /* A listener that takes new certificates: who is let in by which, and who has to go when. */
 #include "../repl_site.h"
 
+#include <nng/protocol/pubsub0/sub.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "repl/listeners.h"
 #include "repl/net.h"
 
-enum { CLIENTS = 4, CLIENTS_MAX = 8, PATIENCE_MS = 10000, SETTLE_MS = 300 };
+enum { CLIENTS = 4, CLIENTS_MAX = 8, PATIENCE_MS = 10000, SETTLE_MS = 300, SPREAD_MS = 350 };
 
 static const int64_t DAY_MS = 86400000;
 
@@ -268,6 +269,75 @@ static void a_plain_connection_never_grows_old(void **state)
     (void)state;
 }
 
+/* ---------------------------------------------------------------- a server's hosts */
+
+struct host { /* one who subscribes */
+    nng_socket socket;
+    atomic_int came;
+    _Atomic int64_t went_ms; /* the first time; 0: not yet */
+};
+
+static void on_host(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    struct host *h = arg;
+    int64_t never = 0;
+    (void)pipe;
+    if (event == NNG_PIPE_EV_ADD_POST)
+        atomic_fetch_add(&h->came, 1);
+    else
+        atomic_compare_exchange_strong(&h->went_ms, &never, clock_mono_ms());
+}
+
+static void host_begin(struct host *h, const char *stream, struct net_tls *tls)
+{
+    *h = (struct host){0};
+    assert_int_equal(nng_sub0_open(&h->socket), 0);
+    assert_int_equal(nng_pipe_notify(h->socket, NNG_PIPE_EV_ADD_POST, on_host, h), 0);
+    assert_int_equal(nng_pipe_notify(h->socket, NNG_PIPE_EV_REM_POST, on_host, h), 0);
+    assert_ok(net_dial(h->socket, stream, NET_STREAM_MAX, tls, NULL));
+    wait_until(h->came == 1, PATIENCE_MS);
+}
+
+/* Thousands that came back in one moment would have to be answered in one. */
+static void with_new_certificates_hosts_go_one_after_the_other(void **state)
+{
+    struct host hosts[CLIENTS_MAX];
+    struct cert_pair ca = new_ca("ca");
+    struct net_tls *tls = new_tls(&ca), *next = new_tls(&ca);
+    struct site site;
+    struct server *server;
+    char plain[128], url[160], stream[NET_URL_MAX];
+    const char *listen = url;
+    int64_t first = INT64_MAX, last = 0;
+    (void)state;
+    site_open(&site, true);
+    free_tcp_url(plain);
+    snprintf(url, sizeof url, "tls+%s", plain);
+    assert_ok(net_stream_url(url, stream));
+    assert_ok(server_start(
+        site.store,
+        &(struct server_config){
+            .listen = &listen, .listen_count = 1, .id = "primary", .software = "t", .tls = tls},
+        &server));
+    for (int i = 0; i < CLIENTS_MAX; i++)
+        host_begin(&hosts[i], stream, tls);
+    assert_ok(server_renew(server, next));
+    server_close_old(&server, 1);
+    for (int i = 0; i < CLIENTS_MAX; i++) {
+        wait_until(hosts[i].came == 2, PATIENCE_MS);
+        first = hosts[i].went_ms < first ? hosts[i].went_ms : first;
+        last = hosts[i].went_ms > last ? hosts[i].went_ms : last;
+    }
+    assert_true(last - first >= SPREAD_MS);
+    for (int i = 0; i < CLIENTS_MAX; i++)
+        assert_true(net_close(hosts[i].socket));
+    server_stop(server);
+    site_end(&site);
+    net_tls_drop(tls);
+    net_tls_drop(next);
+    cert_pair_done(&ca);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +345,7 @@ int main(void)
         cmocka_unit_test(the_first_who_comes_is_let_in_by_the_new_ones),
         cmocka_unit_test(old_connections_are_closed_a_part_at_a_time),
         cmocka_unit_test(who_came_by_old_certificates_can_say_no_more),
+        cmocka_unit_test(with_new_certificates_hosts_go_one_after_the_other),
         cmocka_unit_test(an_error_leaves_all_as_it_was),
         cmocka_unit_test(a_plain_connection_never_grows_old),
     };
