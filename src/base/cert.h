@@ -34,8 +34,9 @@ struct cert_info {
     char issuer[CERT_NAME_MAX + 1]; /* … and of who signed it */
     char serial[CERT_SERIAL_SIZE];  /* hex */
     int64_t from_ms, until_ms;
-    bool server;                 /* it may be shown by a server */
-    char *hosts[CERT_HOSTS_MAX]; /* owned: the names and addresses of that server, each once */
+    bool server; /* it may be shown by a server */
+    char
+        *hosts[CERT_HOSTS_MAX]; /* owned: the first names and addresses of that server, each once */
     size_t host_count;
 };
 

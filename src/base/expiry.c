@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "base/cert.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -43,33 +42,11 @@ static void warn(int64_t mono_ms)
                   own.name, until);
 }
 
-/* What is said of the one of them that ends first. */
-static enum hoist_err read_first(const char *cert, const char *other, struct cert_info *ret)
+void expiry_set(const struct cert_info *cert, const struct cert_info *other)
 {
-    struct cert_info i, j;
-    enum hoist_err err = cert_read(cert, &i);
-    if (err)
-        return err;
-    if (other && (err = cert_read(other, &j)) != HOIST_OK) {
-        cert_info_done(&i);
-        return err;
-    }
-    bool second = other && j.until_ms < i.until_ms;
-    if (other)
-        cert_info_done(second ? &i : &j);
-    *ret = second ? j : i;
-    return HOIST_OK;
-}
-
-enum hoist_err expiry_set(const char *cert, const char *other)
-{
-    struct cert_info i;
-    enum hoist_err err = read_first(cert, other, &i);
-    if (err)
-        return err;
-    snprintf(own.name, sizeof own.name, "%s", i.name);
-    atomic_store(&own.until_ms, i.until_ms);
-    cert_info_done(&i);
+    const struct cert_info *first = other && other->until_ms < cert->until_ms ? other : cert;
+    snprintf(own.name, sizeof own.name, "%s", first->name);
+    atomic_store(&own.until_ms, first->until_ms);
     if (!own.left) {
         own.left =
             metric_series(METRIC_GAUGE, "hoist_certificate_expires_seconds",
@@ -77,7 +54,6 @@ enum hoist_err expiry_set(const char *cert, const char *other)
         metrics_on_write(update, NULL);
     }
     warn(clock_mono_ms());
-    return HOIST_OK;
 }
 
 void expiry_remind(int64_t mono_ms)

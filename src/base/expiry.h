@@ -8,13 +8,13 @@
 
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/cert.h"
 
 enum { EXPIRY_WARN_DAYS = 14 };
 
-/* `cert` and `other` (PEM; NULL: there is no second one) are in use from now on; told of is the one that
- * ends first. Warns if it ends soon. EINVAL, ENOMEM as cert_read(). */
-MUST_USE enum hoist_err expiry_set(const char *cert, const char *other);
+/* `cert` and `other` (NULL: there is no second one) are in use from now on; told of is the one that ends
+ * first. Warns if it ends soon. */
+void expiry_set(const struct cert_info *cert, const struct cert_info *other);
 
 /* Warns once more when a day has passed since it last did; mono_ms: clock_mono_ms(). */
 void expiry_remind(int64_t mono_ms);

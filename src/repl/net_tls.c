@@ -88,19 +88,31 @@ static void put_flags(uint32_t flags, const char *name, char out[WORDS_MAX])
     out[strcspn(out, "\n")] = '\0';
 }
 
-enum hoist_err net_tls_check_own(const struct net_tls *t)
+/* Whether any of these is wrong with it. */
+static enum hoist_err check_own(const struct net_tls *t, uint32_t of)
 {
     struct parsed p;
     uint32_t flags = 0;
     char words[WORDS_MAX];
     parsed_init(&p);
     enum hoist_err err = parse(&t->files, &p);
-    if (!err && mbedtls_x509_crt_verify(&p.cert, &p.ca, NULL, NULL, &flags, NULL, NULL) != 0) {
-        put_flags(flags, "", words);
+    if (!err && mbedtls_x509_crt_verify(&p.cert, &p.ca, NULL, NULL, &flags, NULL, NULL) != 0 &&
+        flags & of) {
+        put_flags(flags & of, "", words);
         err = err_set(HOIST_EINVAL, "nobody will believe the certificate in --tls-cert: %s", words);
     }
     parsed_done(&p);
     return err;
+}
+
+enum hoist_err net_tls_check_own(const struct net_tls *t)
+{
+    return check_own(t, UINT32_MAX);
+}
+
+enum hoist_err net_tls_check_dates(const struct net_tls *t)
+{
+    return check_own(t, MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
 }
 
 /* ------------------------------------------------------------------ holding it */
@@ -306,6 +318,13 @@ static bool is_cut_off(int rc, const mbedtls_ssl_context *ssl)
            ssl->state <= MBEDTLS_SSL_SERVER_HELLO;
 }
 
+/* It has seen nothing of ours, and has none that it may show: so does Mbed TLS where the only one is a
+ * client's alone. */
+static bool is_without_certificate(int rc, const mbedtls_ssl_context *ssl)
+{
+    return rc == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && ssl->state <= MBEDTLS_SSL_SERVER_HELLO;
+}
+
 static void put_why(int rc, const mbedtls_ssl_context *ssl, const char *name, struct buf *out)
 {
     char words[WORDS_MAX];
@@ -314,6 +333,10 @@ static void put_why(int rc, const mbedtls_ssl_context *ssl, const char *name, st
     if (rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED) {
         put_flags(mbedtls_ssl_get_verify_result(ssl), name, words);
         buf_printf(out, "the certificate there is not believed: %s", words);
+    } else if (is_without_certificate(rc, ssl)) {
+        buf_add_str(out,
+                    "the handshake ended before a certificate was shown there: is it for servers "
+                    "(extended key usage serverAuth)? The log there says so");
     } else if (is_refused(rc, ssl)) {
         buf_add_str(out, "our certificate is not believed there: has it expired, or has a CA "
                          "signed it that is not in the other's --tls-ca?");

@@ -34,6 +34,8 @@ void net_tls_drop(struct net_tls *t);
 /* What our own certificate lacks for others to believe it: it has ended, begins later, or no CA of
  * ours has signed it. HOIST_OK, or EINVAL with the sentence. */
 MUST_USE enum hoist_err net_tls_check_own(const struct net_tls *t);
+/* The same, of the dates alone. */
+MUST_USE enum hoist_err net_tls_check_dates(const struct net_tls *t);
 
 /*
  * Listeners that are given new certificates after net_tls_begin_new() are of the number that it gives.

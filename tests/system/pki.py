@@ -19,11 +19,12 @@ class Pki:
                      "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
         return self
 
-    def issue(self, name, ca="ca", names=("localhost", "127.0.0.1"), begin=-1, end=10):
+    def issue(self, name, ca="ca", names=("localhost", "127.0.0.1"), begin=-1, end=10, uris=(), usage="serverAuth,clientAuth"):
         """A certificate for these names, valid from `begin` to `end` days from now."""
+        names = [f"DNS:{n}" for n in names] + [f"URI:{u}" for u in uris]
         config = "\n".join(["[ca]", "default_ca=it", "[it]", "database=index.txt", "new_certs_dir=.", "rand_serial=yes", "default_md=sha256",
                             "policy=any", "unique_subject=no", "[any]", "commonName=supplied", "[ext]",
-                            "subjectAltName=" + ",".join(f"DNS:{n}" for n in names), "extendedKeyUsage=serverAuth,clientAuth"])
+                            "subjectAltName=" + ",".join(names), f"extendedKeyUsage={usage}"])
         (self.dir / "ca.cnf").write_text(config)
         (self.dir / "index.txt").write_text("")
         stamp = lambda days: time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + days * 86400))

@@ -413,3 +413,62 @@ def test_files_that_are_broken_leave_all_as_it_was(lab, pki, fleet):
     fleet.primary.signal(signal.SIGHUP)
     wait_until(lambda: "hoistd: reloaded" in fleet.primary.text())
     assert connections(agent) == before, "certificates that are the same disturb nobody"
+
+
+def reload(daemon, text):
+    """SIGHUP, until the log says `text` once more."""
+    count = daemon.text().count(text)
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: daemon.text().count(text) > count, what=text)
+
+
+def test_a_certificate_that_nobody_would_take_is_not_taken(lab, pki, fleet):
+    agent = fleet.agent("agent").wait_ready()
+    before = connections(agent)
+    for begin, end, why in ((-3, -1, "it has expired"), (1, 3, "it is not valid yet")):
+        pki.issue("server", begin=begin, end=end)
+        reload(fleet.primary, f"not reloaded, going on as before: nobody will believe the certificate in --tls-cert: {why}")
+    assert fleet.flagctl("set", "k", "on", "--wait").code == 0
+    assert connections(agent) == before
+
+
+def test_a_certificate_that_has_ended_gives_way_to_any(lab, pki):
+    pki.issue("server", begin=-5, end=-2)
+    fleet = Fleet(lab, pki)
+    pki.issue("server", begin=-5, end=-1)
+    reload(fleet.primary, "new certificates are in use")
+    assert "not reloaded" not in fleet.primary.text()
+
+
+def test_a_certificate_with_many_names_and_long_ones_comes_and_goes(lab, pki, fleet):
+    good = [(pki.dir / f"server.{part}").read_text() for part in ("pem", "key")]
+    pki.issue("server", names=["127.0.0.1", *(f"host{i}.example.com" for i in range(40))], uris=["spiffe://example.com/" + "p/" * 200])
+    reload(fleet.primary, "new certificates are in use")
+    assert fleet.flagctl("set", "k", "on").code == 0
+    for part, text in zip(("pem", "key"), good):
+        (pki.dir / f"server.{part}").write_text(text)
+    reload(fleet.primary, "new certificates are in use")
+    assert "not reloaded" not in fleet.primary.text() and fleet.flagctl("set", "k", "off").code == 0
+
+
+def test_a_servers_certificate_must_be_for_servers(lab, pki):
+    pki.issue("server", usage="clientAuth")
+    fleet = Fleet(lab, pki)
+    assert "the certificate in --tls-cert is a client's alone" in fleet.primary.text()
+    answer = fleet.flagctl("env", "list", "--timeout", "1s")
+    assert answer.code == 7 and "is it for servers" in answer.err and "our certificate" not in answer.err, answer
+    reload(fleet.primary, "is a client's alone")
+    pki.issue("server")
+    reload(fleet.primary, "new certificates are in use")
+    assert fleet.flagctl("set", "k", "on").code == 0
+    agent = fleet.agent("agent").wait_ready()
+    pki.issue("host", names=("host",), usage="clientAuth")
+    reload(agent, "new certificates are in use")
+    assert "a client's alone" not in agent.text(), "nobody comes to an agent by TLS"
+
+
+def test_an_end_that_is_near_is_said_at_each_reload(lab, pki):
+    pki.issue("server", end=3)
+    fleet = Fleet(lab, pki)
+    assert fleet.primary.text().count("the certificate of server ends in 2 days") == 1
+    reload(fleet.primary, "the certificate of server ends in 2 days")

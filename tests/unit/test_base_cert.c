@@ -87,6 +87,29 @@ static void a_certificate_says_what_was_ordered(void **state)
     cert_pair_done(&more);
 }
 
+static void of_many_hosts_the_first_are_told(void **state)
+{
+    char names[CERT_HOSTS_MAX + 8][32];
+    const char *hosts[CERT_HOSTS_MAX + 8];
+    struct cert_pair ca = new_ca("fleet"), pair;
+    struct cert_order o = order("host-1");
+    struct cert_info i;
+    (void)state;
+    for (size_t n = 0; n < CERT_HOSTS_MAX + 8; n++) {
+        snprintf(names[n], sizeof names[n], "host%zu.example.com", n);
+        hosts[n] = names[n];
+    }
+    o.hosts = hosts;
+    o.host_count = CERT_HOSTS_MAX + 8;
+    assert_int_equal(cert_make(&ca, &o, &pair), HOIST_OK);
+    assert_int_equal(cert_read(pair.cert, &i), HOIST_OK);
+    assert_int_equal(i.host_count, CERT_HOSTS_MAX);
+    assert_string_equal(i.hosts[CERT_HOSTS_MAX - 1], names[CERT_HOSTS_MAX - 1]);
+    cert_info_done(&i);
+    cert_pair_done(&ca);
+    cert_pair_done(&pair);
+}
+
 static void without_hosts_it_is_a_clients_alone(void **state)
 {
     struct cert_pair ca = new_ca("fleet"), pair;
@@ -312,6 +335,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_certificate_says_what_was_ordered),
+        cmocka_unit_test(of_many_hosts_the_first_are_told),
         cmocka_unit_test(without_hosts_it_is_a_clients_alone),
         cmocka_unit_test(what_does_not_belong_together_is_told),
         cmocka_unit_test(whose_keys_are_in_both_is_counted),

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cert.h"
 #include "base/clock.h"
 #include "base/expiry.h"
 #include "base/log.h"
@@ -399,20 +400,72 @@ static void fit_quota(struct daemon *d)
                  (unsigned long long)d->descriptors, d->quota.connections, d->quota.subscriptions);
 }
 
-/* nng's form of what was read, with a word of warning if others will not take it: whoever has a store
- * serves its flags all the same. */
-static enum hoist_err make_tls(const struct settings *s, struct net_tls **ret,
-                               struct net_tls **ret_private)
+struct certificates {
+    struct net_tls *tls, *private_tls; /* as nng has them; private_tls may be NULL */
+    struct cert_info own, private_own;
+};
+
+static void certificates_done(struct certificates *c)
 {
-    if (!s->tls.cert)
+    net_tls_drop(c->tls);
+    net_tls_drop(c->private_tls);
+    cert_info_done(&c->own);
+    cert_info_done(&c->private_own);
+}
+
+static enum hoist_err read_pair(const struct tls_files *files, const char *server_name,
+                                const char *option, struct net_tls **ret, struct cert_info *ret_own)
+{
+    if (!files->cert)
         return HOIST_OK;
-    enum hoist_err err = net_tls_new(&s->tls, s->server_name, ret);
-    if (!err && net_tls_check_own(*ret) != HOIST_OK)
+    enum hoist_err err = net_tls_new(files, server_name, ret);
+    if (!err && (err = cert_read(files->cert, ret_own)) != HOIST_OK)
+        err_prefix(err, "%s", option);
+    return err;
+}
+
+static enum hoist_err read_certificates(const struct settings *s, struct certificates *c)
+{
+    *c = (struct certificates){0};
+    enum hoist_err err = read_pair(&s->tls, s->server_name, "--tls-cert", &c->tls, &c->own);
+    if (!err)
+        err = read_pair(&s->private_tls, NULL, "--private-join", &c->private_tls, &c->private_own);
+    if (err)
+        certificates_done(c);
+    return err;
+}
+
+/* These are in use; an error in the log where others will not take them: whoever has a store serves
+ * its flags all the same. */
+static void tell_certificates(const struct settings *s, const struct certificates *c)
+{
+    if (net_tls_check_own(c->tls) != HOIST_OK)
         log_error("hoistd: %s; no connection will come about until it is replaced (and SIGHUP)",
                   err_last());
-    if (!err && s->private_tls.cert)
-        err = net_tls_new(&s->private_tls, NULL, ret_private);
-    return err;
+    if (!c->own.server && settings_serves_tls(s))
+        log_error(
+            "hoistd: the certificate in --tls-cert is a client's alone (its extended key usage "
+            "has no serverAuth): nobody will connect here by TLS until it is replaced by one "
+            "that was issued with --host (and SIGHUP)");
+    expiry_set(&c->own, c->private_tls ? &c->private_own : NULL);
+}
+
+static enum hoist_err start_tls(struct daemon *d, struct settings *s)
+{
+    struct certificates c;
+    if (!s->tls.cert)
+        return HOIST_OK;
+    enum hoist_err err = read_certificates(s, &c);
+    if (err)
+        return err;
+    tell_certificates(s, &c);
+    d->tls = net_tls_hold(c.tls);
+    d->private_tls = net_tls_hold(c.private_tls);
+    d->files = s->tls;
+    d->private_files = s->private_tls;
+    s->tls = s->private_tls = (struct tls_files){0};
+    certificates_done(&c);
+    return HOIST_OK;
 }
 
 static enum hoist_err renew_http(struct daemon *d, const struct tls_files *files)
@@ -434,38 +487,59 @@ static enum hoist_err renew_role(struct daemon *d, struct net_tls *tls, struct n
     return HOIST_OK;
 }
 
-/* What connections are made with from now on; those that are there are made anew. */
-static enum hoist_err renew_tls(struct daemon *d, struct settings *fresh)
+/* One that nobody takes today is no better than one that is taken. */
+static enum hoist_err check_dates(const struct net_tls *used, const struct net_tls *fresh)
 {
-    struct net_tls *tls = NULL, *private_tls = NULL;
-    if (tls_files_same(&d->files, &fresh->tls) &&
-        tls_files_same(&d->private_files, &fresh->private_tls))
+    if (!used || net_tls_check_dates(used) != HOIST_OK)
         return HOIST_OK;
-    if (!d->tls != !fresh->tls.cert || !d->private_tls != !fresh->private_tls.cert)
-        return err_set(HOIST_EINVAL, "to begin or end with TLS, start hoistd anew");
-    enum hoist_err err = make_tls(fresh, &tls, &private_tls);
-    if (!err)
-        err = renew_http(d, &fresh->tls);
-    if (!err)
-        err = renew_role(d, tls, private_tls);
-    if (!err)
-        err = expiry_set(fresh->tls.cert, fresh->private_tls.cert);
+    return net_tls_check_dates(fresh);
+}
+
+/* What connections are made with from now on; those that are there are made anew. */
+static enum hoist_err use_certificates(struct daemon *d, struct settings *fresh,
+                                       const struct certificates *c)
+{
+    enum hoist_err err = renew_http(d, &fresh->tls);
+    if (!err && (err = renew_role(d, c->tls, c->private_tls)) != HOIST_OK)
+        (void)!renew_role(d, d->tls, d->private_tls);
     if (err) {
-        net_tls_drop(tls);
-        net_tls_drop(private_tls);
+        (void)!renew_http(d, &d->files);
         return err;
     }
     net_tls_drop(d->tls);
     net_tls_drop(d->private_tls);
     tls_files_done(&d->files);
     tls_files_done(&d->private_files);
-    d->tls = tls;
-    d->private_tls = private_tls;
+    d->tls = net_tls_hold(c->tls);
+    d->private_tls = net_tls_hold(c->private_tls);
     d->files = fresh->tls;
     d->private_files = fresh->private_tls;
     fresh->tls = fresh->private_tls = (struct tls_files){0};
     log_info("hoistd: new certificates are in use");
     return HOIST_OK;
+}
+
+static enum hoist_err renew_tls(struct daemon *d, struct settings *fresh)
+{
+    struct certificates c;
+    if (!d->tls && !fresh->tls.cert)
+        return HOIST_OK;
+    if (!d->tls != !fresh->tls.cert || !d->private_tls != !fresh->private_tls.cert)
+        return err_set(HOIST_EINVAL, "to begin or end with TLS, start hoistd anew");
+    enum hoist_err err = read_certificates(fresh, &c);
+    if (err)
+        return err;
+    err = check_dates(d->tls, c.tls);
+    if (!err && (err = check_dates(d->private_tls, c.private_tls)) != HOIST_OK)
+        err_prefix(err, "--private-join");
+    bool same = tls_files_same(&d->files, &fresh->tls) &&
+                tls_files_same(&d->private_files, &fresh->private_tls);
+    if (!err && !same)
+        err = use_certificates(d, fresh, &c);
+    if (!err)
+        tell_certificates(d->settings, &c);
+    certificates_done(&c);
+    return err;
 }
 
 static void reload(struct daemon *d, int argc, char **argv)
@@ -597,18 +671,8 @@ int daemon_run(struct settings *s, int argc, char **argv)
     fit_quota(&d);
     enum hoist_err err = sums_new(&d.sums);
     if (!err)
-        err = make_tls(s, &d.tls, &d.private_tls);
-    if (!err && s->tls.cert)
-        err = expiry_set(s->tls.cert, s->private_tls.cert);
-    int exit = EXIT_FAILURE;
-    if (err) {
-        exit = start_err(err);
-    } else {
-        d.files = s->tls;
-        d.private_files = s->private_tls;
-        s->tls = s->private_tls = (struct tls_files){0};
-        exit = run(&d, argc, argv);
-    }
+        err = start_tls(&d, s);
+    int exit = err ? start_err(err) : run(&d, argc, argv);
     sums_free(d.sums);
     net_tls_drop(d.tls);
     net_tls_drop(d.private_tls);

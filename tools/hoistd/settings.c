@@ -539,12 +539,25 @@ static bool is_https(const struct settings *s, const char *address)
     return secure;
 }
 
-static enum hoist_err check_any_client(const struct settings *s)
+static bool serves_https(const struct settings *s)
 {
     bool https = false;
     for (int i = 0; i < HTTP_COUNT; i++)
         https |= is_https(s, s->http[i]);
-    return https || !s->https_any_client
+    return https;
+}
+
+bool settings_serves_tls(const struct settings *s)
+{
+    bool tls = serves_https(s) || (s->stream && net_is_tls(s->stream));
+    for (size_t i = 0; i < s->listen_count; i++)
+        tls |= net_is_tls(s->listen[i]);
+    return tls;
+}
+
+static enum hoist_err check_any_client(const struct settings *s)
+{
+    return serves_https(s) || !s->https_any_client
                ? HOIST_OK
                : err_set(HOIST_EINVAL, "--https-any-client: there is no HTTPS address; give --http "
                                        "https://HOST:PORT");

@@ -76,6 +76,9 @@ bool settings_follows(enum role role);
 MUST_USE enum hoist_err settings_read(enum role role, int argc, char **argv, struct settings *ret);
 void settings_done(struct settings *s);
 
+/* Whether hosts or HTTP's clients come to it by TLS; not those of private environments. */
+bool settings_serves_tls(const struct settings *s);
+
 /* Take over what can change while hoistd runs: the log's level and format. */
 MUST_USE enum hoist_err settings_apply_log(const struct settings *s);
 enum log_format settings_log_format(const struct settings *s);
