@@ -28,7 +28,8 @@ static void role_help(enum role role)
     options_help(roles[role].options, &out);
     buf_add_str(
         &out,
-        "\nSIGTERM ends it within two seconds. SIGHUP takes the log's level and format anew.\n"
+        "\nSIGTERM ends it within two seconds. SIGHUP takes certificates, and the log's level and\n"
+        "format, anew.\n"
         "Exit: 0 ended by a signal, 1 failed (the log says why), 2 an option is wrong.\n");
     fputs(buf_str(&out), stdout);
     buf_done(&out);
