@@ -159,7 +159,7 @@ static void put_fetch_status(struct buf *out, enum reply_status status, const st
     frame_put_fetch_reply(out, &reply);
 }
 
-void answer_fetch_busy(struct buf *out)
+static void put_fetch_busy(struct buf *out)
 {
     asked_count_busy(FRAME_FETCH);
     put_fetch_status(out, REPLY_BUSY, &(struct store_env){0});
@@ -262,7 +262,7 @@ void answer_fetch(const struct answerer *a, const struct frame_fetch *f, struct 
     if (err == HOIST_OK)
         err = fetch(a, r, f, out);
     if (err == HOIST_EAGAIN)
-        answer_fetch_busy(out);
+        put_fetch_busy(out);
     else if (err != HOIST_OK)
         put_error(out);
     store_read_end(r);

@@ -41,7 +41,6 @@ bool answer_gives(const struct answerer *a, struct slice env);
 
 void answer_hello(const struct answerer *a, struct buf *out);
 void answer_fetch(const struct answerer *a, const struct frame_fetch *f, struct buf *out);
-void answer_fetch_busy(struct buf *out);
 /* To a request of `kind` that is not looked at: come again in `again_ms`. */
 void answer_busy(enum frame_kind kind, uint32_t again_ms, struct buf *out);
 /* `asker` tells one download from another: the connection. */

@@ -1,7 +1,7 @@
 /* late.h - answers that are held back for a moment, so that who asks too often has to wait.
  *
- * A connection has one request at a time: as long as its answer is held back it asks nothing more.
- * The places are few on purpose: an answer that finds none is not held back.
+ * A connection waits for its answer, and may have few others under way (quota.h). The places are few on
+ * purpose: a request for whose answer there is none is not answered.
  */
 #ifndef REPL_LATE_H
 #define REPL_LATE_H

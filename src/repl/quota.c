@@ -37,6 +37,8 @@ static void fill_in(struct quota_limits *l)
     fill_u32(&l->peer_requests, 20000);
     fill_u64(&l->request_bytes, 256 << 20);
     fill_u64(&l->peer_request_bytes, 160 << 20);
+    fill_u64(&l->answer_bytes, 256 << 20);
+    fill_u64(&l->peer_answer_bytes, 160 << 20);
     fill_u32(&l->commands, 192);
     fill_u32(&l->peer_commands, 128);
 }
@@ -104,6 +106,11 @@ static struct quota_pipe **pipe_at(struct quota *q, uint32_t id)
     while (*at && (*at)->id != id)
         at = &(*at)->next;
     return at;
+}
+
+struct quota_pipe *quota_find_pipe(struct quota *q, uint32_t id)
+{
+    return *pipe_at(q, id);
 }
 
 static bool is_end(const struct quota_end *a, const struct quota_end *b)
@@ -175,6 +182,7 @@ void quota_remove(struct quota *q, uint32_t id)
     struct quota_pipe **at = pipe_at(q, id), *pipe = *at;
     if (pipe) {
         drop_unread(q, pipe);
+        quota_forget_answers(q, pipe);
         forget_end(q, pipe);
         pipe->peer->count[pipe->kind]--;
         q->count[pipe->kind]--;
@@ -238,6 +246,8 @@ static const char *take(struct quota *q, struct quota_pipe *pipe, size_t bytes, 
         quota_refuse(q, pipe->peer, why, now_ms);
         return quota_reason_words(why);
     }
+    if (!quota_begin_at(q, pipe, now_ms))
+        return "too many requests of this peer are under way";
     pipe->waits = true;
     pipe->peer->commands++;
     pipe->peer->bytes += bytes;
@@ -271,6 +281,7 @@ void quota_release(struct quota *q, struct quota_peer *p, uint32_t id, size_t by
     q->commands--;
     q->bytes -= bytes;
     pthread_mutex_unlock(&q->lock);
+    quota_end(q, p, id);
 }
 
 /* ---------------------------------------------------------------- what is not whole yet */
@@ -373,7 +384,7 @@ static bool is_forgotten(const struct quota *q, const struct quota_peer *p, int6
 {
     return p->count[QUOTA_CONNECTION] == 0 && p->count[QUOTA_SUBSCRIPTION] == 0 &&
            p->begun[QUOTA_CONNECTION] == 0 && p->begun[QUOTA_SUBSCRIPTION] == 0 &&
-           p->commands == 0 && quota_spent(q, p, now_ms) == 0 && now_ms >= p->quiet_until_ms;
+           p->under_way == 0 && quota_spent(q, p, now_ms) == 0 && now_ms >= p->quiet_until_ms;
 }
 
 static void forget(struct quota *q, int64_t now_ms)

@@ -24,13 +24,14 @@ struct sockaddr_storage; /* sys/socket.h */
  * cut each may be there twice until TCP has noticed: 10,000. Each tells its status every 2 s, 2,500
  * requests/s, and after each change, 5,000 at once; 500 children of a relay are a tenth of that. The
  * bytes are those of commands that wait and of messages that are not whole yet: the longest command
- * and some for one peer, two for all.
+ * and some for one peer, two for all. As many bytes of answers may be on their way.
  */
 struct quota_limits {                           /* 0: the default */
     uint32_t connections, peer_connections;     /* 20,000 and 10,000 */
     uint32_t subscriptions, peer_subscriptions; /* 20,000 and 10,000 */
     uint32_t peer_requests;                     /* in a second, and twice as many at once; 20,000 */
     uint64_t request_bytes, peer_request_bytes; /* 256 and 160 MiB */
+    uint64_t answer_bytes, peer_answer_bytes;   /* 256 and 160 MiB */
     uint32_t commands, peer_commands;           /* that wait; 192 and 128 */
 };
 
@@ -38,6 +39,10 @@ enum {
     QUOTA_WAIT_MS = 100,    /* what a peer is told that asks too often */
     QUOTA_IDLE_MS = 60000,  /* a request has to be whole in that time, and come once in it */
     QUOTA_QUIET_MS = 60000, /* between two log lines about one peer */
+    /* Under way is a request that keeps its place: a command that waits for its answer, an answer that is
+     * held back, or one that waits until its connection has taken those before it. */
+    QUOTA_CONNECTION_REQUESTS_MAX = 8,
+    QUOTA_PEER_REQUESTS_MAX = 768,
 };
 
 enum quota_kind { QUOTA_CONNECTION, QUOTA_SUBSCRIPTION };
@@ -75,8 +80,26 @@ void quota_remove(struct quota *q, uint32_t id);
  * again in QUOTA_WAIT_MS. */
 bool quota_ask(struct quota *q, uint32_t id, int64_t now_ms);
 
-/* A command of so many bytes, which came by connection `id`, begins to wait. NULL: it may; else what
- * it met, for people. What was taken is given back, also when the connection has gone. */
+/* Whose connection `id` is, to be compared with others. NULL: it is gone or about to be ended, and nobody
+ * waits for an answer. */
+const struct quota_peer *quota_peer_of(struct quota *q, uint32_t id);
+
+/* A request of connection `id` is under way. NULL: it is one too many and gets no answer; too many of
+ * one connection end it. What was begun ends, also when the connection has gone. */
+MUST_USE struct quota_peer *quota_begin(struct quota *q, uint32_t id, int64_t now_ms);
+void quota_end(struct quota *q, struct quota_peer *p, uint32_t id);
+
+/* An answer of so many bytes is given to nng: they are its peer's until the connection has taken it. */
+void quota_give(struct quota *q, uint32_t id, size_t bytes);
+/* nng has begun to send it, so the one before it was taken. */
+void quota_sends(struct quota *q, uint32_t id, size_t bytes);
+/* It is not sent after all. */
+void quota_take_back(struct quota *q, uint32_t id, size_t bytes);
+/* Whether a long answer may be made for connection `id`. NULL: it may; else what it met, for people. */
+const char *quota_no_answer(struct quota *q, uint32_t id, int64_t now_ms);
+
+/* A command of so many bytes, which came by connection `id`, begins to wait, and is under way. NULL: it
+ * may; else what it met, for people. What was taken is given back, also when the connection has gone. */
 const char *quota_hold(struct quota *q, uint32_t id, size_t bytes, int64_t now_ms,
                        struct quota_peer **ret);
 void quota_release(struct quota *q, struct quota_peer *p, uint32_t id, size_t bytes,

@@ -27,7 +27,12 @@ enum quota_reason {
     QUOTA_PEER_BYTES,
     QUOTA_COMMANDS,
     QUOTA_PEER_COMMANDS,
-    QUOTA_HANDSHAKE, /* a time, of which no share is said */
+    QUOTA_ANSWERS, /* bytes of answers that are not taken yet */
+    QUOTA_PEER_ANSWERS,
+    QUOTA_PEER_UNDER_WAY,
+    QUOTA_SHARES, /* of those that follow no share is said */
+    QUOTA_UNDER_WAY = QUOTA_SHARES,
+    QUOTA_HANDSHAKE,
     QUOTA_REASONS
 };
 
@@ -40,8 +45,8 @@ struct quota_peer {
     struct quota_peer *next;
     char name[QUOTA_NAME_SIZE];
     uint32_t count[QUOTA_KINDS], begun[QUOTA_KINDS]; /* begun: no connections yet */
-    uint32_t commands;
-    uint64_t bytes, unread;
+    uint32_t commands, under_way;
+    uint64_t bytes, unread, answers;
     int64_t tokens, filled_ms; /* thousandths of requests that it may ask at once */
     int64_t quiet_until_ms;
 };
@@ -52,6 +57,8 @@ struct quota_pipe {
     enum quota_kind kind;
     struct quota_peer *peer;
     bool waits; /* for the answer to a command */
+    uint32_t under_way;
+    uint64_t answers, sending; /* bytes of answers; of these, of the one that nng sends */
     int64_t last_ms;
     struct quota_end end;
     struct quota_pipe *next_end; /* of the chain of its end */
@@ -70,14 +77,15 @@ struct quota {
     uint32_t seed;
     uint32_t count[QUOTA_KINDS];
     uint32_t commands;
-    uint64_t bytes, unread;
-    int64_t next_line_ms, next_sweep_ms, next_look_ms;
+    uint64_t bytes, unread, answers;
+    uint32_t marked; /* connections to be ended since the last time */
+    int64_t next_line_ms, next_sweep_ms, next_look_ms, next_cut_ms;
     long seen_pages; /* of memory, at the last look */
     DIR *files; /* this process's, open for the day when no more can be opened; NULL: no /proc */
     struct quota_door *doors;
     struct quota_begun *begun;
     size_t begun_count, begun_cap, begun_known; /* known: from the last look, in order */
-    struct metric *refused[QUOTA_REASONS], *ratio[QUOTA_HANDSHAKE], *idle;
+    struct metric *refused[QUOTA_REASONS], *ratio[QUOTA_SHARES], *idle;
 };
 
 /* Counters and gauges of `q`, from 0. */
@@ -95,6 +103,17 @@ void quota_end_v4(struct quota_end *ret, const void *address, uint16_t port);
 
 /* Connection `id` comes from there. */
 void quota_set_end(struct quota *q, uint32_t id, const struct quota_end *end);
+
+/* Connection `id`; NULL: it is gone. With the lock held. */
+struct quota_pipe *quota_find_pipe(struct quota *q, uint32_t id);
+
+/* quota_begin() with the lock held. */
+bool quota_begin_at(struct quota *q, struct quota_pipe *pipe, int64_t now_ms);
+/* The connection goes, and with it what is under way and on its way. With the lock held. */
+void quota_forget_answers(struct quota *q, struct quota_pipe *pipe);
+
+/* Whether connections were marked because of what they have under way; a few times a second. */
+bool quota_marked(struct quota *q, int64_t now_ms);
 
 /* The peer of that name, made where there is none; NULL: no memory. With the lock held. */
 struct quota_peer *quota_find_peer(struct quota *q, const char *name, int64_t now_ms);

@@ -18,6 +18,10 @@ static const struct {
     [QUOTA_PEER_BYTES] =         {"limit=\"peer_request_bytes\"", "as many bytes of its requests are here as may (--peer-request-bytes)"},
     [QUOTA_COMMANDS] =           {"limit=\"commands\"", "as many commands wait as may"},
     [QUOTA_PEER_COMMANDS] =      {"limit=\"peer_commands\"", "as many of its commands wait as may"},
+    [QUOTA_ANSWERS] =            {"limit=\"answer_bytes\"", "as many bytes of answers are on their way as may"},
+    [QUOTA_PEER_ANSWERS] =       {"limit=\"peer_answer_bytes\"", "as many bytes of answers to it are on their way as may"},
+    [QUOTA_PEER_UNDER_WAY] =     {"limit=\"peer_requests_under_way\"", "as many of its requests are under way as may"},
+    [QUOTA_UNDER_WAY] =          {"limit=\"connection_requests\"", "as many requests of one connection are under way as may; that ends"},
     [QUOTA_HANDSHAKE] =          {"limit=\"handshake\"", "it did not end a handshake within 10 s"},
 };
 /* clang-format on */
@@ -52,6 +56,10 @@ static struct quota_peer greediest(const struct quota *q, int64_t now_ms, int64_
                     most.count[kind] = p->count[kind] + p->begun[kind];
             if (p->commands > most.commands)
                 most.commands = p->commands;
+            if (p->under_way > most.under_way)
+                most.under_way = p->under_way;
+            if (p->answers > most.answers)
+                most.answers = p->answers;
             if (p->bytes + p->unread > most.bytes)
                 most.bytes = p->bytes + p->unread;
             if (spent > *ret_spent)
@@ -81,6 +89,9 @@ static void update(void *arg)
     set(q, QUOTA_PEER_BYTES, (double)most.bytes, (double)l->peer_request_bytes);
     set(q, QUOTA_COMMANDS, q->commands, l->commands);
     set(q, QUOTA_PEER_COMMANDS, most.commands, l->peer_commands);
+    set(q, QUOTA_ANSWERS, (double)q->answers, (double)l->answer_bytes);
+    set(q, QUOTA_PEER_ANSWERS, (double)most.answers, (double)l->peer_answer_bytes);
+    set(q, QUOTA_PEER_UNDER_WAY, most.under_way, QUOTA_PEER_REQUESTS_MAX);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -90,7 +101,7 @@ void quota_metrics_begin(struct quota *q)
         q->refused[i] =
             metric_series(METRIC_COUNTER, "hoist_refused_total",
                           "Connections and requests beyond a limit.", reasons[i].label, NULL);
-    for (int i = 0; i < QUOTA_HANDSHAKE; i++)
+    for (int i = 0; i < QUOTA_SHARES; i++)
         q->ratio[i] =
             metric_series(METRIC_GAUGE, "hoist_limit_ratio",
                           "How much of a limit is used: 1 is all of it.", reasons[i].label, NULL);

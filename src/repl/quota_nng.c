@@ -82,7 +82,7 @@ void quota_tick(struct quota *q, int64_t now_ms)
     if (quota_look(q, now_ms))
         beyond = quota_beyond(q, now_ms) + quota_begun_judge(q, clock_mono_ms());
     metric_add(q->idle, idle);
-    if (idle + beyond > 0)
+    if (quota_marked(q, now_ms) || idle + beyond > 0)
         quota_cut(q);
     pthread_mutex_unlock(&q->tick_lock);
 }

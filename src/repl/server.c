@@ -26,8 +26,8 @@ enum {
     /* Taken at a time; further ones wait in their connections. Beside those that are held back and
      * the commands that wait (192) there is room for others. */
     SERVER_REQUESTS = 320 + LATE_PLACES,
-    SERVER_FETCHES = 64, /* of these: being answered */
     SERVER_HEARTBEAT_MS = 200,
+    SERVER_FULL_MS = 1000,   /* after which to ask again when too much is on its way */
     SERVER_QUIET_MS = 60000, /* between two log lines about requests that cannot be read */
     SERVER_RENEW_PARTS = 10, /* with new certificates: old streams are closed in so many parts … */
     SERVER_RENEW_MS = 100,   /* … so far apart. Hosts bring their requests with them; then … */
@@ -48,8 +48,14 @@ struct server_request {
     uint8_t request[REQUEST_ID_SIZE]; /* the command's id */
     struct quota_peer *holder;        /* whose bytes it is, while it waits */
     uint32_t pipe;                    /* by which it came */
-    atomic_int *counted;              /* where this one counts while it is here */
+    size_t answer_len;
+    struct quota_peer
+        *late; /* whose answer it is, while that waits for its turn; NULL: it does not */
+    bool is_sent;
+    atomic_int left; /* of the two that end it: who gave the answer to nng, and nng */
 };
+
+_Static_assert((int)LATE_PLACES > QUOTA_PEER_REQUESTS_MAX, "one peer leaves places to others");
 
 struct server {
     struct store *store;
@@ -69,7 +75,6 @@ struct server {
     struct server_request *requests;
     atomic_bool leaving; /* nng was given up on: its callbacks find nothing here any more */
     atomic_int inside;   /* callbacks under way */
-    atomic_int fetches;
     struct metric *refused;
     _Atomic int64_t quiet_until_ms;
 };
@@ -91,16 +96,57 @@ static void release(struct server_request *q)
     q->holder = NULL;
     nng_msg_free(q->msg);
     q->msg = NULL;
-    if (q->counted)
-        atomic_fetch_sub(q->counted, 1);
-    q->counted = NULL;
+    if (q->late)
+        quota_end(q->server->quota, q->late, q->pipe);
+    q->late = NULL;
 }
 
+/* The connection has not taken the answers before this one. */
+static void wait_for_taker(struct server_request *q)
+{
+    q->late = quota_begin(q->server->quota, q->pipe, clock_mono_ms());
+    if (!q->late)
+        nng_aio_cancel(q->aio);
+}
+
+static void end_request(struct server_request *q)
+{
+    struct quota *quota = q->server->quota;
+    int rc = nng_aio_result(q->aio);
+    if (rc != 0) { /* the asker has gone, or takes nothing */
+        nng_msg_free(nng_aio_get_msg(q->aio));
+        nng_aio_set_msg(q->aio, NULL);
+        quota_take_back(quota, q->pipe, q->answer_len);
+    } else if (!q->is_sent) {
+        quota_sends(quota, q->pipe, q->answer_len);
+    }
+    release(q);
+    await_request(q);
+}
+
+/* The last of the two ends it: as long as the first looks at the aio, it is not used again. */
+static void leave_request(struct server_request *q)
+{
+    if (atomic_fetch_sub(&q->left, 1) == 1)
+        end_request(q);
+}
+
+/* nng has taken the message out of the aio when it begins to send it at once. */
 static void send_answer(struct server_request *q, nng_msg *m)
 {
+    release(q);
+    q->answer_len = nng_msg_len(m);
+    quota_give(q->server->quota, q->pipe, q->answer_len);
     q->state = REQUEST_ANSWERED;
+    atomic_store(&q->left, 2);
     nng_aio_set_msg(q->aio, m);
     nng_ctx_send(q->ctx, q->aio);
+    q->is_sent = !nng_aio_get_msg(q->aio);
+    if (q->is_sent)
+        quota_sends(q->server->quota, q->pipe, q->answer_len);
+    else
+        wait_for_taker(q);
+    leave_request(q);
 }
 
 static nng_msg *answer_msg(struct server_request *q, struct buf *reply)
@@ -118,17 +164,6 @@ static void answer(struct server_request *q, struct buf *reply)
     nng_msg *m = answer_msg(q, reply);
     if (m)
         send_answer(q, m);
-}
-
-/* Count this request among at most `max` of its kind. */
-static bool enter(struct server_request *q, atomic_int *counter, int max)
-{
-    if (atomic_fetch_add(counter, 1) >= max) {
-        atomic_fetch_sub(counter, 1);
-        return false;
-    }
-    q->counted = counter;
-    return true;
 }
 
 /* What cannot be read is counted each time, and logged once a minute however often it comes. */
@@ -152,17 +187,13 @@ static enum hoist_err take_hello(struct server *v, struct slice in, struct arena
     return err;
 }
 
-static enum hoist_err take_fetch(struct server_request *q, struct slice in, struct buf *out)
+static enum hoist_err take_fetch(struct server *v, struct slice in, struct buf *out)
 {
     struct frame_fetch f;
     enum hoist_err err = frame_get_fetch(in, &f);
-    if (err != HOIST_OK)
-        return err;
-    if (enter(q, &q->server->fetches, SERVER_FETCHES))
-        answer_fetch(&q->server->answerer, &f, out);
-    else
-        answer_fetch_busy(out);
-    return HOIST_OK;
+    if (err == HOIST_OK)
+        answer_fetch(&v->answerer, &f, out);
+    return err;
 }
 
 static enum hoist_err take_snapshot(struct server *v, uint32_t asker, struct slice in,
@@ -196,7 +227,12 @@ static enum hoist_err take(struct server_request *q, enum frame_kind kind, nng_m
     struct server *v = q->server;
     struct slice in = net_msg_bytes(m);
     struct arena arena = {0};
-    enum hoist_err err;
+    enum hoist_err err = HOIST_OK;
+    bool is_long = kind == FRAME_FETCH || kind == FRAME_SNAPSHOT;
+    if (is_long && quota_no_answer(v->quota, q->pipe, clock_mono_ms())) {
+        answer_busy(kind, SERVER_FULL_MS, out);
+        return HOIST_OK;
+    }
     switch (kind) {
     case FRAME_HELLO:
         err = take_hello(v, in, &arena, out);
@@ -211,7 +247,7 @@ static enum hoist_err take(struct server_request *q, enum frame_kind kind, nng_m
         err = take_usage(v, in, &arena, out);
         break;
     case FRAME_FETCH:
-        err = take_fetch(q, in, out);
+        err = take_fetch(v, in, out);
         break;
     case FRAME_SNAPSHOT:
         err = take_snapshot(v, (uint32_t)nng_pipe_id(nng_msg_get_pipe(m)), in, out);
@@ -312,6 +348,21 @@ void server_drop(struct server_request *q)
     await_request(q);
 }
 
+bool server_is_wanted(const struct server_request *q)
+{
+    return quota_peer_of(q->server->quota, q->pipe) != NULL;
+}
+
+const char *server_no_answer(const struct server_request *q)
+{
+    return quota_no_answer(q->server->quota, q->pipe, clock_mono_ms());
+}
+
+const struct quota_peer *server_asker(const struct server_request *q)
+{
+    return q->holder;
+}
+
 const char *const *server_hidden(const struct server_request *q, uint32_t *ret_count)
 {
     *ret_count = q->server->config.hidden_count;
@@ -328,6 +379,13 @@ static void give_late(void *item)
     send_answer(q, m);
 }
 
+static void drop(struct server_request *q, nng_msg *m)
+{
+    nng_msg_free(m);
+    release(q);
+    await_request(q);
+}
+
 static void put_busy(struct server_request *q, enum frame_kind kind, nng_msg *m, struct buf *out)
 {
     struct frame_command f;
@@ -339,9 +397,15 @@ static void put_busy(struct server_request *q, enum frame_kind kind, nng_msg *m,
     put_command_busy(q, out, "too many requests come from this address (--peer-requests)");
 }
 
-/* Its connection waits for the answer, and asks nothing meanwhile. */
+/* Its connection waits for the answer, and may ask little meanwhile. Where there is no place to hold
+ * one back there is none. */
 static void hold_back(struct server_request *q, enum frame_kind kind, nng_msg *m)
 {
+    q->late = quota_begin(q->server->quota, q->pipe, clock_mono_ms());
+    if (!q->late) {
+        drop(q, m);
+        return;
+    }
     struct buf out = BUF_INIT(FRAME_REPLY_MAX);
     put_busy(q, kind, m, &out);
     nng_msg_free(m);
@@ -351,8 +415,10 @@ static void hold_back(struct server_request *q, enum frame_kind kind, nng_msg *m
         return;
     q->state = REQUEST_HELD_BACK;
     q->msg = reply;
-    if (!late_put(q->server->late, q, clock_mono_ms()))
-        give_late(q);
+    if (!late_put(q->server->late, q, clock_mono_ms())) {
+        q->msg = NULL;
+        drop(q, reply);
+    }
 }
 
 static void on_tick(void *arg, int64_t now_ms)
@@ -369,9 +435,13 @@ static void take_request(struct server_request *q, nng_msg *m)
     enum frame_kind kind;
     enum hoist_err err = frame_kind_of(net_msg_bytes(m), &kind);
 
+    q->pipe = (uint32_t)nng_pipe_id(nng_msg_get_pipe(m));
+    if (!quota_peer_of(q->server->quota, q->pipe)) {
+        drop(q, m);
+        return;
+    }
     if (err == HOIST_OK)
         asked_count(kind);
-    q->pipe = (uint32_t)nng_pipe_id(nng_msg_get_pipe(m));
     if (!quota_ask(q->server->quota, q->pipe, clock_mono_ms())) {
         hold_back(q, err == HOIST_OK ? kind : FRAME_ERROR_REPLY, m);
         return;
@@ -409,12 +479,7 @@ static void go_out(struct server *v)
 static void step_request(struct server_request *q, int rc)
 {
     if (q->state == REQUEST_ANSWERED) {
-        if (rc != 0) { /* the asker has gone */
-            nng_msg_free(nng_aio_get_msg(q->aio));
-            nng_aio_set_msg(q->aio, NULL);
-        }
-        release(q);
-        await_request(q);
+        leave_request(q);
     } else if (rc == 0) {
         nng_msg *m = nng_aio_get_msg(q->aio);
         nng_aio_set_msg(q->aio, NULL);

@@ -1,9 +1,9 @@
 /* server.h - what others are told: publishes changes and heartbeats, answers hello, fetch and
  * snapshot from the store, hands on what hosts tell of themselves, and hands commands to whoever takes them.
  *
- * Requests are answered on nng's threads from read transactions, at most 8 snapshots and 64 fetches
- * at a time (others hear "busy, again in N ms"; who asks more than its quota hears it late). Commands are given to `command`, which must not
- * block.
+ * Requests are answered on nng's threads from read transactions, a few snapshots at a time (others hear
+ * "busy, again in N ms"; who asks more than its quota hears it late). Commands are given to `command`,
+ * which must not block.
  */
 #ifndef REPL_SERVER_H
 #define REPL_SERVER_H
@@ -84,6 +84,13 @@ void server_heartbeat(struct server *v);
 void server_reply(struct server_request *request, uint32_t exit, struct slice body);
 /* It will never be answered (shutdown). */
 void server_drop(struct server_request *request);
+
+/* Of a command that waits: whether somebody waits for its answer, or its connection is gone. */
+bool server_is_wanted(const struct server_request *request);
+/* Why its answer may not be long: too many bytes of others are on their way. NULL: it may. */
+const char *server_no_answer(const struct server_request *request);
+/* Who asks, to be compared with others. */
+const struct quota_peer *server_asker(const struct server_request *request);
 
 /* The environments that the listener by which it came does not give out; borrowed. */
 const char *const *server_hidden(const struct server_request *request, uint32_t *ret_count);

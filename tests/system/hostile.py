@@ -1,5 +1,6 @@
 """Peers that do their worst, by hand: floods of connections, greedy askers, slow ones, lies about lengths, rubbish.
 They come from 127.0.0.2, so that a server can tell them from the fleet at 127.0.0.1."""
+import json
 import multiprocessing
 import os
 import random
@@ -36,6 +37,27 @@ def exactly(s, n):
     return data
 
 
+def message(n, body):
+    """Request `n` as it goes over the wire."""
+    m = (0x80000000 | n).to_bytes(4, "big") + body
+    return len(m).to_bytes(8, "big") + m
+
+
+def text(s):
+    return bytes([0xd9, len(s)]) + s.encode()
+
+
+def question(name, args):
+    """A command that is asked and not signed: [14, 1, its id, its name, reason, JSON]."""
+    body = json.dumps(args).encode()
+    return b"\x96\x0e\x01\xc4\x10" + os.urandom(16) + text(name) + text("") + b"\xc5" + len(body).to_bytes(2, "big") + body
+
+
+def snapshot(env="production"):
+    """The first page of the newest: [12, 1, env, 0, 0, "", 1 MiB]."""
+    return b"\x97\x0c\x01" + text(env) + b"\x00\x00\xa0\xce\x00\x10\x00\x00"
+
+
 class Asker:
     """One REQ connection, one request at a time."""
 
@@ -46,8 +68,10 @@ class Asker:
 
     def ask(self, body=FETCH):
         self.n += 1
-        message = (0x80000000 | self.n).to_bytes(4, "big") + body
-        self.s.sendall(len(message).to_bytes(8, "big") + message)
+        self.s.sendall(message(self.n, body))
+        return self.hear()
+
+    def hear(self):
         length = int.from_bytes(exactly(self.s, 8), "big")
         return exactly(self.s, length)[4:]
 
@@ -61,11 +85,9 @@ def _greedy(port, connections, ending):
     while not ending.is_set():
         for a in askers:
             a.n += 1
-            message = (0x80000000 | a.n).to_bytes(4, "big") + FETCH
-            a.s.sendall(len(message).to_bytes(8, "big") + message)
+            a.s.sendall(message(a.n, FETCH))
         for a in askers:
-            length = int.from_bytes(exactly(a.s, 8), "big")
-            exactly(a.s, length)
+            a.hear()
 
 
 class Greedy:
@@ -86,6 +108,50 @@ class Greedy:
             p.join(10)
             if p.is_alive():
                 p.kill()
+
+
+class Deaf:
+    """Connections that ask and ask and read nothing, each made anew when it is ended, or half a second old."""
+
+    def __init__(self, port, connections, body):
+        self.port, self.asking = port, b"".join(message(n, body) for n in range(1, 200))
+        self.open, self.ending = [self.make() for _ in range(connections)], threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def make(self):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.bind((FROM, 0))
+        s.connect(("127.0.0.1", self.port))
+        s.sendall(SP_REQ)
+        s.setblocking(False)
+        return s, time.monotonic() + 0.5
+
+    def is_done(self, s, until):
+        try:
+            s.send(self.asking)
+        except BlockingIOError:
+            pass
+        except OSError:
+            return True
+        return time.monotonic() > until
+
+    def run(self):
+        while not self.ending.wait(0.02):
+            for i, (s, until) in enumerate(self.open):
+                if self.is_done(s, until):
+                    s.close()
+                    self.open[i] = self.make()
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *why):
+        self.ending.set()
+        self.thread.join(10)
+        for s, _ in self.open:
+            s.close()
 
 
 class Crowd:

@@ -116,6 +116,31 @@ def test_a_greedy_peer_is_slowed_down_and_named(lab, size):
     assert m > n / 4 and ms < 1000
 
 
+def many_flags(lab, count, size=500):
+    """A file of so many flags of about so many bytes."""
+    return lab.file(f"flags{count}.json", {"flags": {f"flag{i}": {"state": "ENABLED", "variants": {"value": "v" * size}, "defaultVariant": "value"}
+                                                     for i in range(count)}})
+
+
+def test_connections_that_take_no_answers_cost_the_fleet_nothing(lab, fleet, size):
+    primary, agents = fleet
+    lab.ok("import", many_flags(lab, 4000))
+    lab.wait_equal(primary, *agents)
+    before = Before(lab, primary, agents)
+    said = []
+    for what, body in {"fetches": hostile.FETCH, "snapshots": hostile.snapshot()}.items():
+        with hostile.Deaf(primary.port, 8, body):
+            wait_until(lambda: primary.metric('hoist_refused_total{limit="connection_requests"}') > 8 * len(said), what=what)
+            p99, _ = hostile.time_requests(primary.port, size.seconds)
+            ms = converge_ms(lab)
+            grown = rss_kib(primary.pid) - before.rss
+        said.append(f"{what}: p99 {p99:.1f} ms, converged {ms:.1f} ms, {grown >> 10} MiB more meanwhile")
+        assert p99 < 2000 and ms < 3000, said[-1]
+        assert SANITIZED or grown < 2 * SLACK_KIB, said[-1]
+    assert "peer 127.0.0.2 is refused" in primary.text() and "of one connection" in primary.text()
+    figures(f"8 connections that ask and read nothing, {'; '.join(said)}; {before.is_back(60000)}")
+
+
 def test_a_command_beyond_a_quota_is_refused_in_words(lab):
     primary = lab.primary("--peer-request-bytes", "8KiB")
     flags = {f"flag{i}": {"state": "ENABLED", "variants": {"value": "v" * 100}, "defaultVariant": "value"} for i in range(100)}

@@ -147,6 +147,81 @@ static void commands_that_wait_are_bounded_in_number_and_bytes(void **state)
     quota_free(q);
 }
 
+static void a_connection_with_too_much_under_way_ends(void **state)
+{
+    (void)state;
+    struct quota_peer *held = NULL, *p[QUOTA_CONNECTION_REQUESTS_MAX];
+    struct quota *q = make((struct quota_limits){0});
+    add_from(q, 1, "10.0.0.1", end_of(1, 1));
+    add_from(q, 2, "10.0.0.1", end_of(1, 2));
+    assert_null(quota_hold(q, 1, 1, 0, &held)); /* a command is one of them */
+    for (int i = 1; i < QUOTA_CONNECTION_REQUESTS_MAX; i++)
+        assert_non_null(p[i] = quota_begin(q, 1, 0));
+    quota_end(q, p[1], 1);
+    assert_non_null(p[1] = quota_begin(q, 1, 0));
+    assert_false(quota_marked(q, 0));
+    assert_null(quota_begin(q, 1, 0));
+    assert_true(quota_marked(q, 0) && !quota_marked(q, 1000)); /* said once */
+    assert_true(is_cut(q, end_of(1, 1)) && !is_cut(q, end_of(1, 2)));
+    assert_null(quota_peer_of(q, 1)); /* nobody listens to it any more */
+    assert_ptr_equal(quota_peer_of(q, 2), held);
+    quota_remove(q, 1);
+    assert_null(quota_peer_of(q, 1));
+    quota_release(q, held, 1, 1, 0);
+    for (int i = 1; i < QUOTA_CONNECTION_REQUESTS_MAX; i++)
+        quota_end(q, p[i], 1);
+    quota_remove(q, 2);
+    assert_int_equal(quota_sweep(q, 2 * QUOTA_QUIET_MS), 0); /* it owes nothing: forgotten */
+    quota_free(q);
+}
+
+static void one_peer_leaves_places_to_the_requests_of_others(void **state)
+{
+    (void)state;
+    struct quota *q = make((struct quota_limits){0});
+    struct quota_peer *a = NULL;
+    const uint32_t b = 100000;
+    assert_true(quota_add(q, b, "b", QUOTA_CONNECTION, 0));
+    for (uint32_t i = 0; i < QUOTA_PEER_REQUESTS_MAX; i++) {
+        assert_true(quota_add(q, 1 + i, "a", QUOTA_CONNECTION, 0));
+        assert_non_null(a = quota_begin(q, 1 + i, 0));
+    }
+    assert_true(quota_add(q, b + 1, "a", QUOTA_CONNECTION, 0));
+    assert_null(quota_begin(q, b + 1, 0));
+    assert_ptr_equal(quota_peer_of(q, b + 1), a); /* that is no reason to end it */
+    assert_non_null(quota_begin(q, b, 0));
+    quota_end(q, a, 1);
+    assert_non_null(quota_begin(q, b + 1, 0));
+    quota_free(q);
+}
+
+static void answers_count_until_they_are_taken(void **state)
+{
+    (void)state;
+    struct quota *q = make((struct quota_limits){.answer_bytes = 100, .peer_answer_bytes = 60});
+    assert_true(quota_add(q, 1, "a", QUOTA_CONNECTION, 0));
+    assert_true(quota_add(q, 2, "b", QUOTA_CONNECTION, 0));
+    assert_null(quota_no_answer(q, 1, 0));
+    quota_give(q, 1, 59);
+    quota_sends(q, 1, 59);
+    assert_null(quota_no_answer(q, 1, 0));
+    quota_give(q, 1, 10); /* waits behind it */
+    assert_non_null(quota_no_answer(q, 1, 0));
+    assert_null(quota_no_answer(q, 2, 0));
+    quota_sends(q, 1, 10); /* the first was taken */
+    assert_null(quota_no_answer(q, 1, 0));
+    quota_give(q, 1, 50);
+    assert_non_null(quota_no_answer(q, 1, 0));
+    quota_take_back(q, 1, 50);
+    assert_null(quota_no_answer(q, 1, 0));
+    quota_give(q, 1, 50);
+    quota_give(q, 2, 40);
+    assert_non_null(strstr(quota_no_answer(q, 2, 0), "answers")); /* of all */
+    quota_remove(q, 1);
+    assert_null(quota_no_answer(q, 2, 0));
+    quota_free(q);
+}
+
 static void a_connection_that_brings_no_whole_request_ends(void **state)
 {
     (void)state;
@@ -580,6 +655,9 @@ int main(void)
         cmocka_unit_test(who_asks_too_often_is_told_so_and_others_are_not),
         cmocka_unit_test(to_come_anew_does_not_make_a_peer_richer),
         cmocka_unit_test(commands_that_wait_are_bounded_in_number_and_bytes),
+        cmocka_unit_test(a_connection_with_too_much_under_way_ends),
+        cmocka_unit_test(one_peer_leaves_places_to_the_requests_of_others),
+        cmocka_unit_test(answers_count_until_they_are_taken),
         cmocka_unit_test(a_connection_that_brings_no_whole_request_ends),
         cmocka_unit_test(the_longest_message_of_a_peer_that_has_sent_too_much_is_given_up),
         cmocka_unit_test(whole_messages_are_not_held_against_their_sender),
