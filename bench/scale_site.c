@@ -296,7 +296,7 @@ static void put_snapshot(struct site *s, uint32_t asker, struct slice in, struct
     struct frame_snapshot f;
     if (frame_get_snapshot(in, &f) != HOIST_OK)
         bench_die("a snapshot");
-    answer_snapshot(&s->answerer, asker, &f, out);
+    answer_snapshot(&s->answerer, &(struct download_asker){.connection = asker}, &f, out);
     s->traffic.snapshots++;
 }
 

@@ -336,9 +336,9 @@ static enum hoist_err put_base(struct store_read *r, const struct store_env *env
     return err;
 }
 
-static enum hoist_err put_page(const struct answerer *a, uint32_t asker, struct store_read *r,
-                               const struct store_env *env, const struct frame_snapshot *f,
-                               struct buf *out)
+static enum hoist_err put_page(const struct answerer *a, const struct download_asker *asker,
+                               struct store_read *r, const struct store_env *env,
+                               const struct frame_snapshot *f, struct buf *out)
 {
     struct page page = {0};
     struct buf base = BUF_INIT(FRAME_REPLY_MAX);
@@ -364,8 +364,9 @@ static enum hoist_err put_page(const struct answerer *a, uint32_t asker, struct 
     return err;
 }
 
-static enum hoist_err snapshot(const struct answerer *a, uint32_t asker, struct store_read *r,
-                               const struct frame_snapshot *f, struct buf *out)
+static enum hoist_err snapshot(const struct answerer *a, const struct download_asker *asker,
+                               struct store_read *r, const struct frame_snapshot *f,
+                               struct buf *out, enum download_place *ret_place)
 {
     struct store_env env = {0};
     enum hoist_err err = find_env(a, r, f->env, &env);
@@ -382,25 +383,29 @@ static enum hoist_err snapshot(const struct answerer *a, uint32_t asker, struct 
         return HOIST_OK;
     }
     uint64_t version = f->version ? f->version : env.head;
-    if (!downloads_page(a->downloads, asker, env.id, version, clock_mono_ms())) {
+    *ret_place =
+        downloads_page(a->downloads, asker, env.id, version, f->after_key, clock_mono_ms());
+    if (*ret_place != DOWNLOAD_HAS) {
         put_snapshot_status(out, REPLY_BUSY);
         return HOIST_OK;
     }
     return put_page(a, asker, r, &env, f, out);
 }
 
-void answer_snapshot(const struct answerer *a, uint32_t asker, const struct frame_snapshot *f,
-                     struct buf *out)
+enum download_place answer_snapshot(const struct answerer *a, const struct download_asker *asker,
+                                    const struct frame_snapshot *f, struct buf *out)
 {
     struct store_read *r = NULL;
+    enum download_place place = DOWNLOAD_HAS;
     enum hoist_err err = store_read_begin(a->store, false, &r);
     if (err == HOIST_OK)
-        err = snapshot(a, asker, r, f, out);
+        err = snapshot(a, asker, r, f, out, &place);
     if (err == HOIST_EAGAIN)
         put_snapshot_status(out, REPLY_BUSY);
     else if (err != HOIST_OK)
         put_error(out);
     store_read_end(r);
+    return place;
 }
 
 /* ---------------------------------------------------------------- not now */

@@ -43,9 +43,9 @@ void answer_hello(const struct answerer *a, struct buf *out);
 void answer_fetch(const struct answerer *a, const struct frame_fetch *f, struct buf *out);
 /* To a request of `kind` that is not looked at: come again in `again_ms`. */
 void answer_busy(enum frame_kind kind, uint32_t again_ms, struct buf *out);
-/* `asker` tells one download from another: the connection. */
-void answer_snapshot(const struct answerer *a, uint32_t asker, const struct frame_snapshot *f,
-                     struct buf *out);
+/* Whether there is a place for `asker`'s download; without one it is told to come again. */
+enum download_place answer_snapshot(const struct answerer *a, const struct download_asker *asker,
+                                    const struct frame_snapshot *f, struct buf *out);
 
 /* How whoever answers stands: a relay as it says, the primary as its store `r` does. Names and heads
  * stand in `arena`. EIO, ECORRUPT, ENOMEM. */

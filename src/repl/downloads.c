@@ -1,13 +1,18 @@
 #include "repl/downloads.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "flag/flag.h"
 
 struct place { /* in use while until_ms is ahead */
-    uint32_t asker;
+    uint32_t connection;
+    const void *peer;
     uint16_t env;
     int64_t until_ms;
+    uint8_t after[FLAG_KEY_MAX]; /* where its furthest page begins */
+    size_t after_len;
 };
 
 struct pin {
@@ -78,38 +83,76 @@ static void keep_log(struct downloads *d, uint16_t env, uint64_t version, int64_
     pin_lowest(d, env);
 }
 
-static struct place *find_place(struct downloads *d, uint32_t asker, uint16_t env, int64_t now_ms)
+static struct place *own_place(struct downloads *d, const struct download_asker *asker,
+                               uint16_t env, int64_t now_ms)
 {
-    struct place *free_one = NULL;
     for (size_t i = 0; i < DOWNLOADS_MAX; i++) {
         struct place *p = &d->places[i];
-        if (p->until_ms > now_ms && p->asker == asker && p->env == env)
+        if (p->until_ms > now_ms && p->connection == asker->connection && p->env == env)
             return p;
+    }
+    return NULL;
+}
+
+static enum download_place find_place(struct downloads *d, const struct download_asker *asker,
+                                      int64_t now_ms, struct place **ret)
+{
+    struct place *free_one = NULL;
+    int of_peer = 0;
+    for (size_t i = 0; i < DOWNLOADS_MAX; i++) {
+        struct place *p = &d->places[i];
         if (p->until_ms <= now_ms)
             free_one = p;
+        else if (p->peer == asker->peer)
+            of_peer++;
     }
-    return free_one;
+    if (of_peer >= DOWNLOADS_PEER_MAX)
+        return DOWNLOAD_PEER_HAS_MOST;
+    if (!free_one)
+        return DOWNLOAD_NONE_IS_FREE;
+    *ret = free_one;
+    return DOWNLOAD_HAS;
 }
 
-bool downloads_page(struct downloads *d, uint32_t asker, uint16_t env, uint64_t version,
-                    int64_t now_ms)
+/* `p` is `asker`'s for some time from this page on. */
+static void take_place(struct place *p, const struct download_asker *asker, uint16_t env,
+                       struct slice after_key, int64_t now_ms)
 {
+    *p = (struct place){.connection = asker->connection,
+                        .peer = asker->peer,
+                        .env = env,
+                        .until_ms = now_ms + DOWNLOAD_SILENT_MS,
+                        .after_len = after_key.len < FLAG_KEY_MAX ? after_key.len : FLAG_KEY_MAX};
+    if (p->after_len > 0)
+        memcpy(p->after, after_key.ptr, p->after_len);
+}
+
+enum download_place downloads_page(struct downloads *d, const struct download_asker *asker,
+                                   uint16_t env, uint64_t version, struct slice after_key,
+                                   int64_t now_ms)
+{
+    enum download_place found = DOWNLOAD_HAS;
     pthread_mutex_lock(&d->lock);
-    struct place *p = find_place(d, asker, env, now_ms);
-    if (p) {
-        *p = (struct place){.asker = asker, .env = env, .until_ms = now_ms + DOWNLOAD_SILENT_MS};
+    struct place *p = own_place(d, asker, env, now_ms);
+    if (!p)
+        found = find_place(d, asker, now_ms, &p);
+    else if (slice_cmp(after_key, slice_of(p->after, p->after_len)) <= 0)
+        p = NULL; /* no further than before: it keeps its time */
+    if (p)
+        take_place(p, asker, env, after_key, now_ms);
+    if (found == DOWNLOAD_HAS)
         keep_log(d, env, version, now_ms);
-    }
     pthread_mutex_unlock(&d->lock);
-    return p != NULL;
+    return found;
 }
 
-void downloads_end(struct downloads *d, uint32_t asker, uint16_t env, int64_t now_ms)
+void downloads_end(struct downloads *d, const struct download_asker *asker, uint16_t env,
+                   int64_t now_ms)
 {
     pthread_mutex_lock(&d->lock);
-    for (size_t i = 0; i < DOWNLOADS_MAX; i++)
-        if (d->places[i].asker == asker && d->places[i].env == env)
-            d->places[i].until_ms = now_ms;
+    struct place *p = own_place(d, asker, env, now_ms);
+    if (p)
+        p->until_ms = now_ms;
     pthread_mutex_unlock(&d->lock);
 }
 

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "repl/downloads.h"
 
 struct quota;
 struct quota_peer;
@@ -97,6 +98,9 @@ void quota_sends(struct quota *q, uint32_t id, size_t bytes);
 void quota_take_back(struct quota *q, uint32_t id, size_t bytes);
 /* Whether a long answer may be made for connection `id`. NULL: it may; else what it met, for people. */
 const char *quota_no_answer(struct quota *q, uint32_t id, int64_t now_ms);
+
+/* A download of connection `id` has found a place, or none. */
+void quota_download(struct quota *q, uint32_t id, enum download_place place, int64_t now_ms);
 
 /* A command of so many bytes, which came by connection `id`, begins to wait, and is under way. NULL: it
  * may; else what it met, for people. What was taken is given back, also when the connection has gone. */

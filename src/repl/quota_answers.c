@@ -137,3 +137,16 @@ const char *quota_no_answer(struct quota *q, uint32_t id, int64_t now_ms)
     pthread_mutex_unlock(&q->lock);
     return words;
 }
+
+void quota_download(struct quota *q, uint32_t id, enum download_place place, int64_t now_ms)
+{
+    if (place == DOWNLOAD_HAS)
+        return;
+    pthread_mutex_lock(&q->lock);
+    struct quota_pipe *pipe = quota_find_pipe(q, id);
+    if (pipe)
+        quota_refuse(q, pipe->peer,
+                     place == DOWNLOAD_PEER_HAS_MOST ? QUOTA_PEER_DOWNLOADS : QUOTA_DOWNLOADS,
+                     now_ms);
+    pthread_mutex_unlock(&q->lock);
+}

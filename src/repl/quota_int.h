@@ -33,6 +33,8 @@ enum quota_reason {
     QUOTA_SHARES, /* of those that follow no share is said */
     QUOTA_UNDER_WAY = QUOTA_SHARES,
     QUOTA_HANDSHAKE,
+    QUOTA_DOWNLOADS,
+    QUOTA_PEER_DOWNLOADS,
     QUOTA_REASONS
 };
 

@@ -23,6 +23,8 @@ static const struct {
     [QUOTA_PEER_UNDER_WAY] =     {"limit=\"peer_requests_under_way\"", "as many of its requests are under way as may"},
     [QUOTA_UNDER_WAY] =          {"limit=\"connection_requests\"", "as many requests of one connection are under way as may; that ends"},
     [QUOTA_HANDSHAKE] =          {"limit=\"handshake\"", "it did not end a handshake within 10 s"},
+    [QUOTA_DOWNLOADS] =          {"limit=\"downloads\"", "as many snapshots are downloaded at a time as may; it comes again"},
+    [QUOTA_PEER_DOWNLOADS] =     {"limit=\"peer_downloads\"", "it downloads as many snapshots at a time as one may; it comes again"},
 };
 /* clang-format on */
 

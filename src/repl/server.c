@@ -196,13 +196,15 @@ static enum hoist_err take_fetch(struct server *v, struct slice in, struct buf *
     return err;
 }
 
-static enum hoist_err take_snapshot(struct server *v, uint32_t asker, struct slice in,
+static enum hoist_err take_snapshot(struct server *v, uint32_t pipe, struct slice in,
                                     struct buf *out)
 {
     struct frame_snapshot f;
+    struct download_asker asker = {pipe, quota_peer_of(v->quota, pipe)};
     enum hoist_err err = frame_get_snapshot(in, &f);
     if (err == HOIST_OK)
-        answer_snapshot(&v->answerer, asker, &f, out);
+        quota_download(v->quota, pipe, answer_snapshot(&v->answerer, &asker, &f, out),
+                       clock_mono_ms());
     return err;
 }
 
@@ -250,7 +252,7 @@ static enum hoist_err take(struct server_request *q, enum frame_kind kind, nng_m
         err = take_fetch(v, in, out);
         break;
     case FRAME_SNAPSHOT:
-        err = take_snapshot(v, (uint32_t)nng_pipe_id(nng_msg_get_pipe(m)), in, out);
+        err = take_snapshot(v, q->pipe, in, out);
         break;
     default:
         err = err_set(HOIST_ECORRUPT, "a frame of kind %d is no request", (int)kind);

@@ -151,7 +151,8 @@ static enum hoist_err answer(struct sim_node *n, uint32_t asker, struct slice in
         return err;
     case FRAME_SNAPSHOT:
         if ((err = frame_get_snapshot(in, &snapshot)) == HOIST_OK)
-            answer_snapshot(&n->answerer, asker, &snapshot, out);
+            answer_snapshot(&n->answerer, &(struct download_asker){.connection = asker}, &snapshot,
+                            out);
         return err;
     default:
         return err_set(HOIST_ECORRUPT, "a frame of kind %d is no request", (int)kind);

@@ -141,6 +141,23 @@ def test_connections_that_take_no_answers_cost_the_fleet_nothing(lab, fleet, siz
     figures(f"8 connections that ask and read nothing, {'; '.join(said)}; {before.is_back(60000)}")
 
 
+def test_downloads_that_stand_still_keep_nobody_from_a_snapshot(lab):
+    primary = lab.primary()
+    lab.ok("import", many_flags(lab, 6000))
+    askers = [hostile.Asker(primary.port) for _ in range(20)]
+    for a in askers:
+        a.ask(hostile.snapshot())
+    assert primary.metric('hoist_refused_total{limit="peer_downloads"}') == 12
+    agent = lab.agent(ready=None)
+
+    def is_ready():
+        for a in askers:  # the first page, again and again
+            a.ask(hostile.snapshot())
+        return agent.get("/readyz")
+    wait_until(is_ready, limit_ms=8000, every_ms=200, what="another downloads")  # before their places would end
+    lab.wait_equal(primary, agent)
+
+
 def test_a_command_beyond_a_quota_is_refused_in_words(lab):
     primary = lab.primary("--peer-request-bytes", "8KiB")
     flags = {f"flag{i}": {"state": "ENABLED", "variants": {"value": "v" * 100}, "defaultVariant": "value"} for i in range(100)}

@@ -178,7 +178,8 @@ static void what_a_relay_no_longer_follows_is_not_to_be_had_from_it(void **state
         assert_ok(frame_get_fetch_reply(buf_slice(&out), &arena, &fetched));
         assert_int_equal(fetched.status, given ? REPLY_OK : REPLY_NO_ENV);
         buf_clear(&out);
-        answer_snapshot(&relay, 1, &(struct frame_snapshot){.env = env}, &out);
+        answer_snapshot(&relay, &(struct download_asker){0}, &(struct frame_snapshot){.env = env},
+                        &out);
         assert_ok(frame_get_snapshot_reply(buf_slice(&out), &arena, &page));
         assert_int_equal(page.status, given ? REPLY_OK : REPLY_NO_ENV);
     }
