@@ -117,6 +117,7 @@ static enum hoist_err on_command(void *arg, struct server_request *request,
     if (!j)
         return err_set(HOIST_ENOMEM, "out of memory");
     j->request = request;
+    j->asker = server_asker(request);
     j->frame = *frame;
     j->asked_ns = clock_mono_ns();
     j->answer = ANSWER_INIT;

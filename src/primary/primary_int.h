@@ -36,6 +36,8 @@ struct job { /* a command or a question */
     enum kill_trigger trigger;
     struct frame_command frame;
     char peer[PEER_SIZE];
+    const void *asker;           /* to be compared with others' */
+    uint64_t turn;               /* turns.c */
     struct command *command;     /* NULL: not read yet, or a question */
     struct release_round *round; /* NULL: it is none of a release's; else there is no command */
     struct slice alert;          /* not empty: the name of one that fires, … */

@@ -10,6 +10,7 @@
 #include "primary/query_fleet.h"
 #include "primary/query_release.h"
 #include "primary/query_top.h"
+#include "primary/turns.h"
 
 /* Whether somebody may ask that of environment `env`; NULL: of the one that is named first. */
 static bool may_ask_of(struct gate *g, const struct person *who, const struct access_need *need,
@@ -175,23 +176,43 @@ static void pass_on(struct primary *p, struct job *j)
     job_answer(j);
 }
 
+/* A long answer takes long to make, and memory until it is taken. */
+static void take_question(struct primary *p, struct job *j)
+{
+    if (!server_is_wanted(j->request)) {
+        job_drop(j);
+        return;
+    }
+    const char *why = server_no_answer(j->request);
+    if (why)
+        j->answer.exit = query_fail(&j->answer.body, err_set(HOIST_EBUSY, "%s", why), "ask again");
+    else
+        ask(p, j);
+    job_answer(j);
+}
+
+static void take_in(struct turns *t, struct queue_item *items)
+{
+    while (items) {
+        struct job *j = (struct job *)items;
+        items = items->next;
+        turns_add(t, j);
+    }
+}
+
 void *reader_main(void *primary)
 {
     struct primary *p = primary;
+    struct turns turns = {0};
     for (;;) {
         bool closed = queue_is_closed(&p->questions);
-        struct queue_item *item = queue_take(&p->questions, 1000);
-        if (!item && closed)
+        take_in(&turns, queue_take(&p->questions, turns.first ? 0 : 1000));
+        struct job *j = turns_next(&turns);
+        if (!j && closed)
             return NULL;
-        while (item) {
-            struct job *j = (struct job *)item;
-            item = item->next;
-            if (command_is(j->frame.name)) {
-                pass_on(p, j);
-                continue;
-            }
-            ask(p, j);
-            job_answer(j);
-        }
+        if (j && command_is(j->frame.name))
+            pass_on(p, j);
+        else if (j)
+            take_question(p, j);
     }
 }

@@ -128,7 +128,7 @@ def test_connections_that_take_no_answers_cost_the_fleet_nothing(lab, fleet, siz
     lab.wait_equal(primary, *agents)
     before = Before(lab, primary, agents)
     said = []
-    for what, body in {"fetches": hostile.FETCH, "snapshots": hostile.snapshot()}.items():
+    for what, body in {"fetches": hostile.FETCH, "snapshots": hostile.snapshot(), "exports": hostile.question("export", {"env": "production"})}.items():
         with hostile.Deaf(primary.port, 8, body):
             wait_until(lambda: primary.metric('hoist_refused_total{limit="connection_requests"}') > 8 * len(said), what=what)
             p99, _ = hostile.time_requests(primary.port, size.seconds)
@@ -139,6 +139,45 @@ def test_connections_that_take_no_answers_cost_the_fleet_nothing(lab, fleet, siz
         assert SANITIZED or grown < 2 * SLACK_KIB, said[-1]
     assert "peer 127.0.0.2 is refused" in primary.text() and "of one connection" in primary.text()
     figures(f"8 connections that ask and read nothing, {'; '.join(said)}; {before.is_back(60000)}")
+
+
+def test_answers_that_nobody_takes_are_bounded(lab):
+    """One question on each of many connections: none has too much under way."""
+    primary = lab.primary()
+    lab.ok("import", many_flags(lab, 4000, 5000))
+    rss = rss_kib(primary.pid)
+    askers = [hostile.Asker(primary.port) for _ in range(100)]
+    for a in askers:
+        a.s.setsockopt(hostile.socket.SOL_SOCKET, hostile.socket.SO_RCVBUF, 4096)
+        a.s.sendall(hostile.message(1, hostile.question("export", {"env": "production"})))
+    refused = 'hoist_refused_total{limit="peer_answer_bytes"}'
+    wait_until(lambda: primary.metric(refused) > 50, limit_ms=60000, what="those beyond 160 MiB are refused")
+    grown = rss_kib(primary.pid) - rss
+    assert SANITIZED or grown < 450 << 10, grown  # those, and what the making of one takes
+    assert lab.ok("set", "k", "on")["version"] > 0
+    for a in askers:
+        a.s.close()
+    wait_until(lambda: primary.metric('hoist_limit_ratio{limit="answer_bytes"}') < 0.01, what="they are given back")
+    assert lab.flagctl("export").code == 0
+    figures(f"100 exports of 20 MiB that nobody takes: {grown >> 10} MiB more")
+
+
+def test_many_questions_of_one_do_not_hold_up_anothers(lab):
+    primary = lab.primary()
+    lab.ok("import", many_flags(lab, 12000, 10))
+    lab.ok("set", "k", "on")
+    question = hostile.question("export", {"env": "production"})
+    askers = [hostile.Asker(primary.port, timeout=120) for _ in range(60)]
+    began = time.monotonic()
+    for a in askers:
+        a.s.sendall(hostile.message(1, question))
+    assert lab.ok("get", "k", timeout=120)["value"] is True
+    took = time.monotonic() - began
+    for a in askers:
+        assert len(a.hear()) > 1 << 19
+    whole = time.monotonic() - began
+    figures(f"60 exports of one peer took {whole:.1f} s, the question of another behind them {took:.1f} s")
+    assert took < whole / 2
 
 
 def test_downloads_that_stand_still_keep_nobody_from_a_snapshot(lab):
