@@ -372,9 +372,10 @@ static void ask_ledger(struct scale *w)
 {
     struct fleet_commit c = watched_commit(w);
     struct fleet_landing l;
+    struct fleet_wait wait = {.percent = 100};
     struct arena arena = {0};
     uint32_t gone = dead(w);
-    if (fleet_landing(w->fleet, &c, 100, w->now, &arena, &l) != HOIST_OK)
+    if (fleet_landing(w->fleet, &c, &wait, w->now, &arena, &l) != HOIST_OK)
         bench_die("the ledger");
     if (l.hosts > 0 && l.have + gone >= l.hosts)
         w->took.known_ns = l.reached ? l.ns + SCALE_PRIMARY_COMMIT_NS : w->now - w->watch_ns;

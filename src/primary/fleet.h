@@ -24,8 +24,9 @@ enum {
     FLEET_SILENT_MS = 10000,  /* not heard for longer: silent; heard within that: live */
     FLEET_HOSTS_MAX = 262144, /* then one that was silent long is forgotten */
     FLEET_WHY_SIZE = 512,
-    FLEET_LANDINGS = 64,    /* commits that are watched at a time */
-    FLEET_NAMES_MAX = 1000, /* hosts that are named in one answer */
+    FLEET_LANDINGS = 64,       /* commits that are watched at a time … */
+    FLEET_ASKER_LANDINGS = 48, /* … and of those the ones for which one asker waits */
+    FLEET_NAMES_MAX = 1000,    /* hosts that are named in one answer */
 };
 
 enum fleet_state { FLEET_CURRENT, FLEET_BEHIND, FLEET_SILENT, FLEET_REFUSING, FLEET_STATES };
@@ -118,6 +119,11 @@ struct fleet_commit {
 };
 void fleet_committed(struct fleet *f, const struct fleet_commit *c, int64_t mono_ns);
 
+struct fleet_wait {
+    uint32_t percent;  /* of the hosts, which are to have it */
+    const void *asker; /* who waits, to be compared with others */
+};
+
 struct fleet_landing {
     uint32_t hosts, have;
     bool reached; /* by as many of them as were asked for */
@@ -132,10 +138,10 @@ struct fleet_landing {
  *
  * Gives:   ids, copied into `arena`: those that are waited for, and those that follow the
  *          environment, have not got it and have not been heard of for 10 s.
- * Errors:  EBUSY (as many others are waited for as can be watched), ENOMEM
+ * Errors:  EBUSY (as many others are waited for as can be watched, or by this asker), ENOMEM
  */
 MUST_USE enum hoist_err fleet_landing(struct fleet *f, const struct fleet_commit *c,
-                                      uint32_t percent, int64_t mono_ns, struct arena *arena,
-                                      struct fleet_landing *ret);
+                                      const struct fleet_wait *wait, int64_t mono_ns,
+                                      struct arena *arena, struct fleet_landing *ret);
 
 #endif

@@ -60,6 +60,7 @@ struct landing {
     int64_t commit_ns, last_ns; /* last_ns: when the last one that has it said so */
     uint32_t hosts, left;       /* how many it lands on; how many have not got it */
     int64_t asked_ms;           /* when somebody last waited; FLEET_NEVER */
+    const void *asker;          /* who that was */
     struct metric *duration, *since_asked;
     int64_t asked_ns;
 };

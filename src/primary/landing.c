@@ -1,6 +1,6 @@
 /* landing.c - how a commit lands: which live hosts have it already, and when the last one had.
  *
- * FLEET_LANDINGS commits are watched at a time. Each is a bit in every host that it waits for, so a
+ * FLEET_LANDINGS commits are watched at a time, and one asker leaves some to others. Each is a bit in every host that it waits for, so a
  * status costs a look at the few bits that are set, and a commit one walk over the hosts. When more
  * commits come than can be watched, those that have landed go first, then the oldest that nobody
  * waits for: those are not measured.
@@ -167,6 +167,34 @@ static struct landing *find(struct fleet *f, const struct fleet_commit *c)
     return best;
 }
 
+static bool may_wait(const struct fleet *f, const void *asker, int64_t mono_ms)
+{
+    int waits = 0;
+    for (int i = 0; i < FLEET_LANDINGS; i++) {
+        const struct landing *l = &f->landings[i];
+        waits += l->used && l->asker == asker && is_waited_for(l, mono_ms);
+    }
+    return waits < FLEET_ASKER_LANDINGS;
+}
+
+/* Found, or watched from here on; NULL: there is no room for it. */
+static struct landing *find_or_begin(struct fleet *f, const struct fleet_commit *c,
+                                     const struct fleet_wait *wait, int64_t mono_ns)
+{
+    int64_t mono_ms = mono_ns / FLEET_NS;
+    struct landing *l = find(f, c);
+    bool is_known = l && is_waited_for(l, mono_ms);
+    if (!is_known && !may_wait(f, wait->asker, mono_ms))
+        return NULL;
+    if (!l)
+        l = begin(f, c, mono_ns);
+    if (l) {
+        l->asked_ms = mono_ms;
+        l->asker = wait->asker;
+    }
+    return l;
+}
+
 static bool add_name(struct arena *arena, struct slice id, struct slice *names, uint32_t *count)
 {
     if (*count == FLEET_NAMES_MAX)
@@ -195,25 +223,23 @@ static bool add_names(const struct fleet *f, const struct landing *l, int64_t mo
     return ok;
 }
 
-enum hoist_err fleet_landing(struct fleet *f, const struct fleet_commit *c, uint32_t percent,
-                             int64_t mono_ns, struct arena *arena, struct fleet_landing *ret)
+enum hoist_err fleet_landing(struct fleet *f, const struct fleet_commit *c,
+                             const struct fleet_wait *wait, int64_t mono_ns, struct arena *arena,
+                             struct fleet_landing *ret)
 {
     enum hoist_err err = HOIST_OK;
     struct fleet_landing out = {0};
     int64_t mono_ms = mono_ns / FLEET_NS;
     pthread_mutex_lock(&f->lock);
-    struct landing *l = find(f, c);
-    if (!l)
-        l = begin(f, c, mono_ns);
+    const struct landing *l = find_or_begin(f, c, wait, mono_ns);
     if (!l) {
-        err = err_set(HOIST_EBUSY, "as many as %d others wait for their changes already",
-                      FLEET_LANDINGS);
+        err = err_set(HOIST_EBUSY, "as many as can wait for their changes already, or as many of "
+                                   "one address");
         goto out;
     }
-    l->asked_ms = mono_ms;
     out.hosts = l->hosts;
     out.have = l->hosts - l->left;
-    out.reached = (uint64_t)out.have * 100 >= (uint64_t)l->hosts * percent;
+    out.reached = (uint64_t)out.have * 100 >= (uint64_t)l->hosts * wait->percent;
     out.ns = (out.reached ? l->last_ns : mono_ns) - l->commit_ns;
     if (add_names(f, l, mono_ms, arena, &out))
         *ret = out;

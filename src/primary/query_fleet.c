@@ -196,7 +196,7 @@ static bool is_committed(const struct store_env *env, uint64_t epoch, uint64_t v
 }
 
 static uint32_t answer_wait(struct fleet *f, struct store_read *r, const json_t *args,
-                            struct buf *out)
+                            const void *asker, struct buf *out)
 {
     struct store_env env;
     struct arena arena = {0};
@@ -214,12 +214,13 @@ static uint32_t answer_wait(struct fleet *f, struct store_read *r, const json_t 
         return exit;
     struct fleet_commit c = {
         .env = env.name, .epoch = be64_read(epoch), .first = version, .version = version};
+    struct fleet_wait wait = {.percent = (uint32_t)percent, .asker = asker};
     if (!is_committed(&env, c.epoch, version))
         return query_error(out, EXIT_INPUT, "input", "version", NULL, NULL,
                            "version %" PRIu64 " of %s, epoch %s, is not here: the head is %" PRIu64
                            " of %016" PRIx64,
                            version, env.name, epoch_text, env.head, env.epoch);
-    enum hoist_err err = fleet_landing(f, &c, (uint32_t)percent, clock_mono_ns(), &arena, &landing);
+    enum hoist_err err = fleet_landing(f, &c, &wait, clock_mono_ns(), &arena, &landing);
     if (err == HOIST_OK) {
         struct json_writer w = JSON_WRITER(out, 0);
         put_landing(&w, &landing);
@@ -232,9 +233,9 @@ static uint32_t answer_wait(struct fleet *f, struct store_read *r, const json_t 
 }
 
 uint32_t fleet_answer(struct fleet *f, struct store_read *r, struct slice name, const json_t *args,
-                      struct buf *out)
+                      const void *asker, struct buf *out)
 {
     buf_clear(out);
     return slice_eq(name, SLICE("fleet")) ? answer_fleet(f, r, args, out)
-                                          : answer_wait(f, r, args, out);
+                                          : answer_wait(f, r, args, asker, out);
 }

@@ -18,6 +18,6 @@ bool fleet_is_question(struct slice name);
 
 /* As query_run(). */
 uint32_t fleet_answer(struct fleet *f, struct store_read *r, struct slice name, const json_t *args,
-                      struct buf *out);
+                      const void *asker, struct buf *out);
 
 #endif

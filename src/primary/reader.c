@@ -132,7 +132,7 @@ static void answer(struct primary *p, struct job *j, struct store_read *r, const
     if (!may_ask(p, j, r, args, &who, a))
         return;
     if (fleet_is_question(j->frame.name)) {
-        a->exit = fleet_answer(p->fleet, r, j->frame.name, args, &a->body);
+        a->exit = fleet_answer(p->fleet, r, j->frame.name, args, j->asker, &a->body);
     } else if (top_is_question(j->frame.name)) {
         a->exit = top_answer(&p->killed, p->fleet, r, args, &a->body);
     } else if (slice_eq(j->frame.name, SLICE("status"))) {

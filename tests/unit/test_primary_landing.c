@@ -59,15 +59,22 @@ static void join(char *out, size_t size, const struct slice *ids, uint32_t count
         len += (size_t)snprintf(out + len, size - len, "%s%.*s", i ? " " : "", SLICE_ARG(ids[i]));
 }
 
-static struct asked ask_percent(struct kit *k, uint64_t version, uint32_t percent, int64_t ms)
+static struct asked ask_as(struct kit *k, const void *asker, uint64_t version, uint32_t percent,
+                           int64_t ms)
 {
     struct asked a = {.l = {0}};
     struct fleet_commit c = commit_of(k, version, version);
-    assert_int_equal(fleet_landing(k->fleet, &c, percent, ms * NS, &a.arena, &a.l), HOIST_OK);
+    struct fleet_wait wait = {.percent = percent, .asker = asker};
+    assert_int_equal(fleet_landing(k->fleet, &c, &wait, ms * NS, &a.arena, &a.l), HOIST_OK);
     join(a.missing, sizeof a.missing, a.l.missing, a.l.missing_count);
     join(a.silent, sizeof a.silent, a.l.silent, a.l.silent_count);
     arena_done(&a.arena);
     return a;
+}
+
+static struct asked ask_percent(struct kit *k, uint64_t version, uint32_t percent, int64_t ms)
+{
+    return ask_as(k, k, version, percent, ms);
 }
 
 static struct asked ask(struct kit *k, uint64_t version, int64_t ms)
@@ -116,7 +123,8 @@ static void a_later_version_or_an_epoch_of_ours_is_as_good(void **state)
     report(k, "a", v + 1, START_MS + 1);
     kit_do(k, "env_epoch", "{\"new_epoch\":true}", "changed");
     hear(k, "b", our_head(k), START_MS + 1);
-    assert_int_equal(fleet_landing(k->fleet, &c, 100, (START_MS + 2) * NS, &arena, &l), HOIST_OK);
+    struct fleet_wait wait = {.percent = 100, .asker = k};
+    assert_int_equal(fleet_landing(k->fleet, &c, &wait, (START_MS + 2) * NS, &arena, &l), HOIST_OK);
     assert_true(l.reached);
     arena_done(&arena);
 }
@@ -366,16 +374,40 @@ static void an_earlier_version_is_not_taken_for_a_later_one(void **state)
 static void more_cannot_be_waited_for_than_are_watched(void **state)
 {
     struct kit *k = *state;
+    char askers[2];
     struct arena arena = {0};
     struct fleet_landing l;
     report(k, "a", 3, START_MS);
     for (int i = 0; i < FLEET_LANDINGS; i++)
-        ask(k, commit(k, START_MS), START_MS);
+        ask_as(k, &askers[i % 2], commit(k, START_MS), 100, START_MS);
     uint64_t v = commit(k, START_MS); /* not watched */
     struct fleet_commit c = commit_of(k, v, v);
-    assert_int_equal(fleet_landing(k->fleet, &c, 100, START_MS * NS, &arena, &l), HOIST_EBUSY);
+    struct fleet_wait wait = {.percent = 100, .asker = k};
+    assert_int_equal(fleet_landing(k->fleet, &c, &wait, START_MS * NS, &arena, &l), HOIST_EBUSY);
     int64_t later = START_MS + FLEET_SILENT_MS + 1; /* the others have stopped asking */
-    assert_int_equal(fleet_landing(k->fleet, &c, 100, later * NS, &arena, &l), HOIST_OK);
+    assert_int_equal(fleet_landing(k->fleet, &c, &wait, later * NS, &arena, &l), HOIST_OK);
+    arena_done(&arena);
+}
+
+static void one_asker_leaves_waits_to_the_others(void **state)
+{
+    struct kit *k = *state;
+    struct arena arena = {0};
+    struct fleet_landing l;
+    uint64_t v = 0, first = 0;
+    report(k, "a", 3, START_MS);
+    for (int i = 0; i < FLEET_ASKER_LANDINGS; i++) {
+        v = commit(k, START_MS);
+        first = first ? first : v;
+        ask(k, v, START_MS);
+    }
+    v = commit(k, START_MS);
+    struct fleet_commit c = commit_of(k, v, v);
+    struct fleet_wait wait = {.percent = 100, .asker = k};
+    assert_int_equal(fleet_landing(k->fleet, &c, &wait, START_MS * NS, &arena, &l), HOIST_EBUSY);
+    assert_false(ask(k, first, START_MS).l.reached); /* what it waits for it may go on to */
+    for (int i = FLEET_ASKER_LANDINGS; i < FLEET_LANDINGS; i++, v = commit(k, START_MS))
+        assert_int_equal(ask_as(k, &arena, v, 100, START_MS).l.hosts, 1);
     arena_done(&arena);
 }
 
@@ -415,6 +447,7 @@ int main(void)
         T(what_was_waited_for_in_vain_is_not_mixed_up_with_what_comes_later),
         T(an_earlier_version_is_not_taken_for_a_later_one),
         T(more_cannot_be_waited_for_than_are_watched),
+        T(one_asker_leaves_waits_to_the_others),
         T(a_host_is_behind_since_the_first_commit_that_it_lacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
