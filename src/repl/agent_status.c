@@ -168,9 +168,9 @@ static void env_metrics_begin(struct agent_env *e)
 static void faults_begin(struct agent *a)
 {
     static const char *const reasons[] = {
-        "reason=\"silent\"",     "reason=\"mute\"",   "reason=\"frozen\"",
-        "reason=\"replay\"",     "reason=\"behind\"", "reason=\"forged\"",
-        "reason=\"unreadable\"", "reason=\"wrong\"",  "reason=\"older\""};
+        "reason=\"silent\"", "reason=\"mute\"",     "reason=\"frozen\"",     "reason=\"replay\"",
+        "reason=\"behind\"", "reason=\"forged\"",   "reason=\"unreadable\"", "reason=\"wrong\"",
+        "reason=\"older\"",  "reason=\"withholds\""};
     _Static_assert(sizeof reasons / sizeof *reasons == COUNT_END - COUNT_FAULTS, "one for each");
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         a->faults[i] = metric_series(

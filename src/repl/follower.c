@@ -78,7 +78,7 @@ enum hoist_err follower_new(const struct follower_config *config, int64_t now_ms
     f->now = now_ms;
     f->random = config->seed;
     f->counter = config->counter;
-    f->counter_ms = now_ms;
+    f->counter_ms = f->patience_ms = now_ms;
     f->signed_ms = INT64_MIN;
     f->probe_until_ms = NEVER;
     f->word_ms = f->garbage_ms = f->forged_ms = NEVER;

@@ -11,8 +11,8 @@
  * hop head beyond its own) fetch the missing ones. One upstream is followed at a time, in the order
  * given, but for one that, when the host starts, is found to know less of the primary than another;
  * after five heartbeats of silence it is dialled again, or the next is tried; one that has no
- * news of the primary, or is itself behind, for 5 s is left where there is another; from another
- * than the first, the first is tried again after a minute. One request is outstanding at a time.
+ * news of the primary, or is itself behind, for 5 s, or does not give what the primary has, is left
+ * where there is another; from another than the first, the first is tried again after a minute. One request is outstanding at a time.
  */
 #ifndef REPL_FOLLOWER_H
 #define REPL_FOLLOWER_H
@@ -144,6 +144,7 @@ enum follower_count {
     COUNT_UNREADABLE, /* what it sends cannot be read */
     COUNT_WRONG,      /* a change that does not fit, or a snapshot that is not what it says */
     COUNT_OLDER,      /* it is at an older epoch, or has less than another */
+    COUNT_WITHHOLDS,  /* it does not give what the primary has */
     COUNT_END,
 };
 

@@ -173,6 +173,7 @@ bool env_take(struct follower *f, struct fenv *e, const struct change *c)
         env_refuse(f, e, c->head.version, why);
         return false;
     }
+    patience_gain(e, c->bytes.len);
     struct follower_output *o = tell(f, load_is_on(e) ? OUT_LOAD_CHANGE : OUT_APPLY);
     o->env = e->index;
     o->change = *c;
@@ -298,6 +299,7 @@ static bool take_part(struct follower *f, struct fenv *e, const struct frame_fet
         env_ask_later(f, e);
         return false;
     }
+    patience_gain(e, p->part.len);
     buf_add_slice(&e->part, p->part);
     if (e->part.err != HOIST_OK) {
         env_drop_part(e);
@@ -441,6 +443,7 @@ void env_apply_failed(struct follower *f, struct fenv *e, const struct follower_
         env_refuse(f, e, version, why);
         break;
     default:
+        patience_excuse(e);
         env_set_trouble(f, e, TROUBLE_STORE, version,
                         "the store cannot take change %" PRIu64 " (%.*s), trying again", version,
                         (int)(in->why.len < 150 ? in->why.len : 150), (const char *)in->why.ptr);

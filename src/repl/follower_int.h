@@ -4,6 +4,7 @@
  *   follower_request.c   what is asked of upstream, and when
  *   follower_upstream.c  whom to follow: dialling, silence, hello, heartbeats
  *   follower_probe.c     at the start: which upstream knows most of the primary
+ *   follower_patience.c  how long upstream may take to give what the primary has
  *   follower_env.c       one environment, live: what is published, fetched, applied, refused
  *   follower_trouble.c   asking again, and what stands in an environment's way
  *   follower_held.c      which flags are held back here
@@ -40,6 +41,12 @@ enum {
     PROBE_SLACK_MS = 3000, /* who is behind by less is as good as the others */
     WHY_SIZE = 256,
     PROOF_AGAIN_MS = 1000, /* a proof that has not come is asked for again after this */
+    PATIENCE_MS = 10000,
+    PATIENCE_BYTES =
+        64 << 10, /* so much in that time is enough, if what is waited for takes longer */
+    PATIENCE_TOTALS = 30,
+    PATIENCE_DOUBLINGS = 5,
+    PATIENCE_STEP_MS = 1000, /* a host that runs takes no longer from step to step */
 };
 
 #define NEVER INT64_MAX
@@ -62,6 +69,16 @@ enum phase {                  /* of one environment. Its `due_ms` is when to ask
              PHASE_PAGES,     /* the next page */
              PHASE_REPLAY,    /* the changes since the first page */
              PHASE_FINISHING, /* nothing: the store compares and switches */
+};
+
+struct patience { /* of an environment, with the upstream that is followed */
+    bool waits;
+    bool told;               /* that it ended */
+    uint64_t epoch, version; /* what is waited for */
+    int64_t idle_ms;         /* since enough has come */
+    int64_t total_ms;        /* since the wait began */
+    size_t bytes;            /* that came since `idle_ms` was 0 */
+    uint32_t doublings;      /* of how long it lasts */
 };
 
 enum trouble {
@@ -116,8 +133,9 @@ struct fenv {
     uint64_t hop_epoch, hop_version;       /* what upstream has to give */
     uint64_t origin_epoch, origin_version; /* what the primary has */
     int64_t behind_since_ms;               /* NEVER: is not behind */
-    struct point asked;                    /* what was committed when hello was asked */
-    uint32_t odd;                          /* heartbeats in a row that contradict what is here */
+    struct patience patience;
+    struct point asked;   /* what was committed when hello was asked */
+    uint32_t odd;         /* heartbeats in a row that contradict what is here */
     uint64_t chain_break; /* a fetched change of this version did not fit once before */
     uint64_t corrupt;     /* the store refused this version once before */
 
@@ -174,6 +192,7 @@ struct follower {
     uint32_t probes;        /* that are open; a bit for each upstream of the first PROBES_MAX */
     int64_t counter_ms;     /* when it last moved */
     bool has_news;          /* it has moved since the start */
+    int64_t patience_ms;    /* until when patience was counted */
     struct keyring ring;
     struct buf given; /* a relay's: the certificates that it gives, a list */
     bool strange_key; /* keys were rotated, and the trust file does not lead to the new one */
@@ -231,6 +250,7 @@ void upstream_garbage(struct follower *f, enum follower_count what, const char *
 void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h);
 void upstream_hello(struct follower *f, const struct frame_hello *h);
 bool upstream_is_signed(const struct follower *f, const struct frame_heartbeat *h);
+bool upstream_is_stale(const struct follower *f); /* it has no news of the primary */
 /* Another one is better: go there, and ask the present one again in a minute. */
 void upstream_leave_for(struct follower *f, uint32_t next);
 const char *upstream_name(struct follower *f, uint32_t upstream); /* for this step */
@@ -241,6 +261,18 @@ void probe_begin(struct follower *f);
 void probe_message(struct follower *f, uint32_t upstream, struct slice bytes);
 void probe_keep(struct follower *f); /* ends it when it is time */
 int64_t probe_next_ms(const struct follower *f);
+
+/* ---------------------------------------------------------------- follower_patience.c */
+
+void patience_keep(struct follower *f); /* in each step, after what came in was taken */
+/* An environment that has waited too long; NULL: none has. */
+struct fenv *patience_ended(struct follower *f);
+void patience_begin_anew(struct follower *f);     /* with another connection */
+void patience_lengthen(struct fenv *e);           /* the next upstream is given longer */
+void patience_gain(struct fenv *e, size_t bytes); /* of what is waited for has come */
+void patience_gained_nothing(struct fenv *e); /* a load failed: what came of it was worth nothing */
+void patience_excuse(
+    struct fenv *e); /* the store here is at fault, which is tried again in a while */
 
 /* ---------------------------------------------------------------- follower_env.c */
 

@@ -76,6 +76,7 @@ static void begin_anew(struct follower *f, struct fenv *e, const char *why, int 
             "until it can",
             SLICE_ARG(e->name), why_len, why);
     e->load_told = true;
+    patience_gained_nothing(e);
     lengthen(e);
     wait_for_load(f, e);
 }
@@ -171,6 +172,8 @@ static void take_page(struct follower *f, struct fenv *e, const struct frame_sna
         o->records = p->records;
         o->record_count = p->count;
         struct slice last = p->records[p->count - 1].key;
+        for (uint32_t i = 0; i < p->count; i++)
+            patience_gain(e, p->records[i].key.len + p->records[i].record.len);
         memcpy(e->load.after, last.ptr, last.len);
         e->load.after_len = last.len;
     }
@@ -340,6 +343,8 @@ void load_failed(struct follower *f, struct fenv *e, const struct follower_input
     if (in->err == HOIST_ECORRUPT) { /* what it gave is not what it says it is */
         tell_count(f, COUNT_WRONG);
         f->leave = true;
+    } else if (in->err != HOIST_ELIMIT) { /* more flags than may be here it can make up, too */
+        patience_excuse(e);
     }
     env_set_trouble(f, e, in->err == HOIST_ECORRUPT ? TROUBLE_CHANGE : TROUBLE_STORE,
                     e->load.at.version, "the snapshot of version %" PRIu64 " is refused: %.*s",

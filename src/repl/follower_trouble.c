@@ -92,6 +92,7 @@ void env_begin_anew(struct follower *f, struct fenv *e)
     e->earliest_ms = f->now;
     e->retry_ms = 0;
     e->failures = 0;
+    e->load_ms = 0;
     e->odd = 0;
     e->chain_break = e->corrupt = 0;
     e->hop_known = e->ahead = false;

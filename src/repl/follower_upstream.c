@@ -71,6 +71,7 @@ void upstream_follow(struct follower *f, uint32_t upstream)
     f->hello_due_ms = f->now;
     f->hello_retry_ms = 0;
     f->failures = f->withheld = 0;
+    patience_begin_anew(f);
 }
 
 /* The next upstream in order, whoever has been left of late only if `any`; else the same one. */
@@ -173,12 +174,17 @@ static void tell_stale(struct follower *f)
              f->config.upstreams > 1 ? "; asking the others" : "");
 }
 
+bool upstream_is_stale(const struct follower *f)
+{
+    int64_t since = f->counter_ms > f->follow_ms ? f->counter_ms : f->follow_ms;
+    return f->heard && f->now - since >= FOLLOWER_STALE_MS;
+}
+
 /* The connection lives, but what the primary says of itself does not move: another upstream may be
  * nearer to it. Said once, however many turn out to be no better. */
 static void leave_stale(struct follower *f)
 {
-    int64_t since = f->counter_ms > f->follow_ms ? f->counter_ms : f->follow_ms;
-    if (!f->heard || f->now - since < FOLLOWER_STALE_MS)
+    if (!upstream_is_stale(f))
         return;
     if (!f->stale_told)
         tell_stale(f);
@@ -207,8 +213,49 @@ static bool leave_lagging(struct follower *f)
     return true;
 }
 
+static void tell_withholds(struct follower *f, const struct fenv *e, uint32_t next)
+{
+    char then[WHY_SIZE] = "there is no other to go to now";
+    int64_t waited_s = e->patience.total_ms / 1000;
+    bool newer = e->origin_known && e->origin_version > e->patience.version;
+    if (next != f->follow)
+        snprintf(then, sizeof then, "going to %s; it is asked again in %d s",
+                 upstream_name(f, next), SHUN_MS / 1000);
+    tell_count(f, f->hello_done ? COUNT_WITHHOLDS : COUNT_MUTE);
+    if (f->hello_done)
+        tell_log(f, LOG_WARN,
+                 "repl: %s does not give what the primary has: environment '%.*s' has waited "
+                 "%" PRId64 " s at version %" PRIu64 ", the primary is at %" PRIu64 "; %s",
+                 upstream_name(f, f->follow), SLICE_ARG(e->name), waited_s, e->committed.version,
+                 newer ? e->origin_version : e->patience.version, then);
+    else
+        tell_log(f, LOG_WARN,
+                 "repl: %s has not answered hello, so that it can be read, for %" PRId64 " s; %s",
+                 upstream_name(f, f->follow), waited_s, then);
+}
+
+/* It speaks, and may not lie in a word, but what an environment waits for does not come. Those who
+ * leave a slow or busy one together do not all come to the next at once. False: it is stayed with. */
+static bool leave_withholding(struct follower *f)
+{
+    struct fenv *e = patience_ended(f);
+    if (!e)
+        return false;
+    uint32_t next = next_upstream(f, false);
+    if (next != f->follow || !e->patience.told)
+        tell_withholds(f, e, next);
+    e->patience.told = true;
+    if (next == f->follow)
+        return false;
+    patience_lengthen(e);
+    upstream_leave_for(f, next);
+    return_slowly(f);
+    return true;
+}
+
 void upstream_keep(struct follower *f)
 {
+    patience_keep(f);
     if (!f->started) {
         upstream_follow(f, f->follow);
         probe_begin(f);
@@ -222,7 +269,7 @@ void upstream_keep(struct follower *f)
         leave(f);
     else if (f->now - f->follow_ms >= FOLLOWER_PRIMARY_RETURN_MS && may_return(f))
         try_first(f);
-    else if (!leave_lagging(f))
+    else if (!leave_withholding(f) && !leave_lagging(f))
         leave_stale(f);
 }
 
@@ -390,6 +437,8 @@ void upstream_heartbeat(struct follower *f, const struct frame_heartbeat *h)
         const struct env_head *hop = find_head(h->hop_envs, h->hop_count, e->name);
         if (origin && !old)
             env_origin(f, e, origin, moved);
+        else if (moved)
+            e->origin_known = false; /* the primary has no such environment any more */
         if (hop)
             env_hop(f, e, hop, old ? HEARD_OLD : HEARD_HEARTBEAT);
         else if (!old)

@@ -104,6 +104,15 @@ struct sim_node {
     int64_t up_paused_ms;
 };
 
+enum sim_lie {              /* what the upstream that lies does */
+               LIE_FORGES,  /* goes on by itself, signing with a key of its own */
+               LIE_REPLAYS, /* says what the primary once said, again and again */
+               LIE_WITHHOLDS, /* these three pass on what the primary says, and keep back what it has */
+               LIE_CLAIMS, /* and says that it has all of it */
+               LIE_BUSY,   /* and is always busy */
+               LIES,
+};
+
 struct sim_weather { /* per mille, and milliseconds */
     uint32_t lose, twice, truncate, mangle, late_ms;
 };
@@ -127,7 +136,7 @@ struct sim {
     bool cut[SIM_NODES][SIM_NODES];
     struct sim_weather weather;
     struct sign_key key, forged_key;
-    bool rogue_replays;
+    enum sim_lie lie;
     struct fleet *fleet;
     struct buf out, copied_origin, copied_signature;
     struct sim_figures figures;
@@ -210,6 +219,8 @@ void primary_fork(void);
 bool primary_is_set_back(void);
 void primary_new_epochs(void);
 void rogue_begin(void);
+/* What the primary says at this moment. */
+void rogue_listen(void);
 void rogue_end(void);
 void rogue_command(void);
 /* NULL: no such version was ever written. */

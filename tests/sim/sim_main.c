@@ -341,6 +341,17 @@ static void give_up(void)
               HEAL_MS);
 }
 
+/* Who passes on what the primary says, and keeps back what it has, is found out by then. */
+static void end_lies(void)
+{
+    const struct sim_node *n = first_unequal();
+    if (n && sim.nodes[SIM_ROGUE].up && sim.lie >= LIE_WITHHOLDS)
+        sim_wrong("%s, which follows node %u, has not what the primary has, %d ms after the last "
+                  "fault but one that keeps back what it has",
+                  n->id, n->agent && n->agent->upstream ? n->agent->upstream->server : 0, LIES_MS);
+    rogue_end();
+}
+
 static void calm(uint64_t steps)
 {
     int64_t healed = sim.now;
@@ -349,7 +360,7 @@ static void calm(uint64_t steps)
         if (sim.now > healed + HEAL_MS)
             give_up();
         if (sim.now > healed + LIES_MS)
-            rogue_end();
+            end_lies();
         if (primary_is_set_back())
             primary_new_epochs();
         run_until(sim.now + 20, steps);

@@ -426,7 +426,7 @@ void primary_fork(void)
 
 /* ---------------------------------------------------------------- who lies */
 
-static void copy_origin(void)
+void rogue_listen(void)
 {
     struct frame_heartbeat h;
     struct arena arena = {0};
@@ -441,8 +441,7 @@ static void copy_origin(void)
     arena_done(&arena);
 }
 
-/* It has what the primary had at this moment. From here on it says that again and again, or goes on
- * by itself, signing with a key of its own. */
+/* It has what the primary had at this moment. */
 void rogue_begin(void)
 {
     struct sim_node *n = &sim.nodes[SIM_ROGUE], *p = &sim.nodes[SIM_PRIMARY];
@@ -456,11 +455,11 @@ void rogue_begin(void)
     copy_put_back(n);
     buf_done(&n->copy);
     store_at(n, true);
-    copy_origin();
-    sim.rogue_replays = sim_chance(400);
+    rogue_listen();
+    sim.lie = sim_dice(LIES);
     n->up = true;
     n->life++;
-    site_open(n, sim.rogue_replays ? NULL : &sim.forged_key);
+    site_open(n, sim.lie == LIE_FORGES ? &sim.forged_key : NULL);
 }
 
 void rogue_end(void)
@@ -488,7 +487,7 @@ void rogue_command(void)
     struct store_read *r;
     struct store_env env;
     struct slice bytes;
-    if (!n->up || sim.rogue_replays)
+    if (!n->up || sim.lie != LIE_FORGES)
         return;
     if (sim_chance(100))
         forge_epoch(n);

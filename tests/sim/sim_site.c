@@ -11,13 +11,13 @@ enum { UP_DEADLINE_MS = 2000, UP_PAUSE_MS = 200, HEADER_ONLY = 30, TOGETHER_MAX 
 
 /* ---------------------------------------------------------------- life */
 
-/* The one that lies may have heard the primary once, and say that again for ever. */
-static enum hoist_err replayed(void *arg, struct arena *arena, struct standing *ret)
+/* The one that lies says what it heard of the primary, and what it has itself, or the primary has. */
+static enum hoist_err lie(void *arg, struct arena *arena, struct standing *ret)
 {
-    struct sim_node *n = arg;
+    struct sim_node *n = sim.lie == LIE_CLAIMS ? &sim.nodes[SIM_PRIMARY] : arg;
     struct answerer plain = n->answerer;
     struct store_read *r;
-    enum hoist_err err = store_read_begin(n->store, false, &r);
+    enum hoist_err err = store_read_begin(plain.store, false, &r);
     if (err != HOIST_OK)
         return err;
     plain.standing = NULL;
@@ -33,7 +33,7 @@ static standing_fn *standing_of(const struct sim_node *n)
 {
     if (n->agent)
         return agent_standing;
-    return n->index == SIM_ROGUE && sim.rogue_replays ? replayed : NULL;
+    return n->index == SIM_ROGUE && sim.lie != LIE_FORGES ? lie : NULL;
 }
 
 void site_open(struct sim_node *n, const struct sign_key *key)
@@ -72,6 +72,8 @@ void site_close(struct sim_node *n)
 
 void site_beat(struct sim_node *n)
 {
+    if (n->index == SIM_ROGUE && sim.lie >= LIE_WITHHOLDS)
+        rogue_listen();
     buf_clear(&sim.out);
     sim_ok(heartbeat_make(&n->answerer, ++n->beats, &sim.out), "a heartbeat");
     sim_broadcast(n->index, buf_slice(&sim.out));
@@ -136,6 +138,11 @@ static enum hoist_err answer(struct sim_node *n, uint32_t asker, struct slice in
     enum hoist_err err = frame_kind_of(in, &kind);
     if (err != HOIST_OK)
         return err;
+    if (n->index == SIM_ROGUE && sim.lie == LIE_BUSY &&
+        (kind == FRAME_FETCH || kind == FRAME_SNAPSHOT)) {
+        answer_busy(kind, ANSWER_FETCH_BUSY_MS, out);
+        return HOIST_OK;
+    }
     switch (kind) {
     case FRAME_HELLO:
         if ((err = told_hello(in, arena, told, n)) == HOIST_OK)

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from hoist import free_port, wait_until
-from message_proxy import CHANGES, FETCH_REPLY, HEARTBEAT, SNAPSHOT_REPLY, MessageProxy, kind
+from message_proxy import (CHANGES, ERROR_REPLY, FETCH_REPLY, HEARTBEAT, HELLO_REPLY, SNAPSHOT_REPLY, MessageProxy, array, binary,
+                           content, elements, kind)
 from test_trust import trust_of
 
 
@@ -53,7 +54,7 @@ def silence(proxy):
     proxy.stream = lambda frame: []
 
 
-BAD = {"forge": (forge, "unreadable|wrong"), "drop": (drop, "mute"), "replay": (replay, "replay|frozen"), "freeze": (freeze, "frozen"),
+BAD = {"forge": (forge, "unreadable|wrong"), "drop": (drop, "mute|withholds"), "replay": (replay, "replay|frozen"), "freeze": (freeze, "frozen"),
        "cut": (cut, "unreadable"), "silence": (silence, "silent")}
 
 
@@ -74,8 +75,8 @@ class Scene:
         self.proxy = MessageProxy(free_port(2), self.relay.port)
         self.n = 0
 
-    def agent(self, name, *upstreams, **kwargs):
-        return self.lab.agent("--trust", trust_of(self.primary), name=name, upstream=list(upstreams), **kwargs)
+    def agent(self, name, *upstreams, limit=100000, **kwargs):
+        return self.lab.agent("--trust", trust_of(self.primary), "--env-flags", limit, name=name, upstream=list(upstreams), **kwargs)
 
     def set(self):
         self.n += 1
@@ -191,3 +192,146 @@ def test_a_host_never_goes_back_to_an_old_world_also_after_a_start(scene):
     wait_until(lambda: faults(agent, "replay") == 1, 15000)
     assert scene.lab.state(agent)["version"] == version and upstream(agent)["stale"]
     assert scene.lab.ok("get", "k", store=agent.store)["value"] == "genuine 5"
+
+
+# ---------------------------------------------------------------- it passes on what the primary says, and keeps back what it has
+
+STATUS, RECORDS, LAST = 2, 7, 8  # of a reply's elements
+OK, BUSY, SNAPSHOT, NO_ENV = (bytes([n]) for n in range(4))
+NOTHING = [b"\x90", b"\xc4\x00", b"\x00", b"\x00"]  # the end of a fetch's answer: no changes, no part of one
+
+
+def fetched(frame, status, epoch_and_head=None):
+    e = elements(frame)
+    return [array([e[0], e[1], status, b"\x64", *(epoch_and_head or e[4:6]), *NOTHING])]
+
+
+def keep_back(proxy, fetch=None, page=None, hello=None, beat=None):
+    """No changes; answers as these make them."""
+    alter = {FETCH_REPLY: fetch, SNAPSHOT_REPLY: page, HELLO_REPLY: hello, HEARTBEAT: beat}
+
+    def pass_on(frame):
+        made_by = alter.get(kind(frame))
+        return [] if kind(frame) == CHANGES else made_by(frame) if made_by else [frame]
+    proxy.stream = proxy.reply = pass_on
+
+
+def is_always_busy(proxy):
+    keep_back(proxy, fetch=lambda f: fetched(f, BUSY, [b"\x00", b"\x00"]))
+
+
+def gives_nothing(proxy):
+    keep_back(proxy, fetch=lambda f: fetched(f, OK))
+
+
+def claims_to_be_current(proxy):
+    hops = []
+
+    def as_it_was(frame):
+        e = elements(frame)
+        hops.append(e[4])
+        return [array([*e[:4], hops[0], *e[5:]])]
+    keep_back(proxy, beat=as_it_was)
+
+
+def has_no_such_environment(proxy):
+    def without(frame):
+        e = elements(frame)
+        hop = elements(content(e[4]))
+        return [array([*e[:4], binary(array([*hop[:2], b"\x90"])), *e[5:]])]
+    keep_back(proxy, beat=without, fetch=lambda f: fetched(f, NO_ENV, [b"\x00", b"\x00"]))
+
+
+def cuts_its_answers(proxy):
+    keep_back(proxy, fetch=lambda f: [f[:-1]])
+
+
+def wants_a_snapshot_taken(proxy):
+    keep_back(proxy, fetch=lambda f: fetched(f, SNAPSHOT),
+              page=lambda f: [array([*elements(f)[:2], BUSY, b"\x64", b"\x00", b"\x00", b"\xc4\x00", b"\x90", b"\xc2", b"\x00"])])
+
+
+def drips(proxy):
+    """A snapshot of one flag a second, while nothing is heard of the primary."""
+    def first(frame):
+        time.sleep(1)
+        e = elements(frame)
+        records = elements(e[RECORDS])
+        return [array([*e[:RECORDS], array(records[:1]), b"\xc2" if records else e[LAST], *e[LAST + 1:]])]
+    beats = []
+
+    def as_it_was(frame):
+        beats.append(frame)
+        return [beats[min(len(beats), 20) - 1]]
+    keep_back(proxy, fetch=lambda f: fetched(f, SNAPSHOT), page=first, beat=as_it_was)
+
+
+def makes_up_flags(proxy):
+    """More than the host takes, at the end of a snapshot."""
+    def more(frame):
+        e = elements(frame)
+        made_up = [array([b"\xa6zz%04d" % i, b"\xc4\x01\x00"]) for i in range(200)]
+        return [array([*e[:RECORDS], array(elements(e[RECORDS]) + made_up), *e[LAST:]])]
+    keep_back(proxy, page=more)
+
+
+def answers_hello_with_an_error(proxy):
+    keep_back(proxy, hello=lambda f: [array([ERROR_REPLY, b"\x01", b"\xb0not this version"])])
+
+
+def cuts_hello(proxy):
+    keep_back(proxy, hello=lambda f: [f[:-1]])
+
+
+KEEPS_BACK = [is_always_busy, gives_nothing, claims_to_be_current, has_no_such_environment, cuts_its_answers, wants_a_snapshot_taken, drips]
+KEEPS_BACK_FROM_THE_START = [makes_up_flags, answers_hello_with_an_error, cuts_hello]
+
+
+@pytest.fixture
+def between(scene):
+    """Gives a proxy for each of a list of ways to be bad."""
+    proxies = []
+
+    def make(ways):
+        for way in ways:
+            proxies.append(MessageProxy(free_port(2), scene.relay.port))
+        return list(zip(ways, proxies[-len(ways):]))
+    yield make
+    for proxy in proxies:
+        proxy.close()
+
+
+def names(agent, url):
+    return [line for line in agent.text().splitlines() if url in line and "level=warn" in line and
+            ("does not give what the primary has" in line or "has not answered hello" in line)]
+
+
+def test_who_keeps_back_what_the_primary_has_is_named_and_left(scene, between):
+    for i in range(20):
+        scene.lab.ok("set", f"f{i:02}", "x", "--type", "string")
+    bad = [(way, proxy, scene.agent(way.__name__, proxy.url, scene.primary.url)) for way, proxy in between(KEEPS_BACK)]
+    scene.lab.wait_equal(scene.primary, *(agent for _, _, agent in bad))
+    for way, proxy, _ in bad:
+        way(proxy)
+    for way, proxy in between(KEEPS_BACK_FROM_THE_START):
+        way(proxy)
+        bad.append((way, proxy, scene.agent(way.__name__, proxy.url, scene.primary.url, ready=False, limit=100)))
+    scene.set_until(lambda: all(upstream(agent)["url"] == scene.primary.url for _, _, agent in bad), "all go to the other upstream")
+    scene.lab.wait_equal(scene.primary, *(agent for _, _, agent in bad))
+    for way, proxy, agent in bad:
+        assert len(names(agent, proxy.url)) == 1, agent.text()
+        assert faults(agent, "mute" if "hello" in way.__name__ else "withholds") == 1, agent.text()
+
+
+def test_with_such_an_upstream_alone_a_host_serves_on_and_names_it_once(scene, between):
+    bad = [(proxy, scene.agent(way.__name__, proxy.url)) for way, proxy in between([is_always_busy, claims_to_be_current])]
+    scene.lab.wait_equal(scene.primary, *(agent for _, agent in bad))
+    for way, (proxy, _) in zip([is_always_busy, claims_to_be_current], bad):
+        way(proxy)
+    scene.set_until(lambda: all(faults(agent, "withholds") for _, agent in bad), "it is found out")
+    for proxy, agent in bad:
+        assert scene.lab.state(agent)["state"] == "behind" and scene.lab.ok("get", "k", store=agent.store)["value"].startswith("genuine")
+        proxy.stream = proxy.reply = lambda frame: [frame]
+    scene.lab.wait_equal(scene.primary, *(agent for _, agent in bad))
+    for proxy, agent in bad:
+        assert len(names(agent, proxy.url)) == 1 and agent.metric("hoist_upstream_switches_total") == 0, agent.text()

@@ -70,15 +70,16 @@ static void pass(struct rig *r, int64_t ms)
     h->now = end;
 }
 
-/* Time passes while upstream `s` (NULL: none) sends heartbeats and answers. */
-static void live_with(struct rig *r, const struct server *s, int64_t ms)
+/* Time passes while upstream `s` (NULL: none) passes on what `origin` says, and answers. */
+static void live_between(struct rig *r, const struct server *origin, const struct server *s,
+                         int64_t ms)
 {
     struct host *h = &r->host;
     int64_t end = h->now + ms, next_beat = h->now;
     while (h->now < end) {
         if (s && h->now >= next_beat) {
             buf_clear(&r->b);
-            kit_heartbeat(s, s, ++r->counter, &r->b);
+            kit_heartbeat(origin, s, ++r->counter, &r->b);
             host_message(h, buf_slice(&r->b));
             next_beat = h->now + HEARTBEAT_MS;
         }
@@ -88,6 +89,11 @@ static void live_with(struct rig *r, const struct server *s, int64_t ms)
         h->now = s && next_beat < to ? next_beat : to;
         host_tick(h);
     }
+}
+
+static void live_with(struct rig *r, const struct server *s, int64_t ms)
+{
+    live_between(r, s, s, ms);
 }
 
 static void live(struct rig *r, int64_t ms)
@@ -1179,6 +1185,227 @@ static void an_upstream_that_is_behind_is_kept_when_there_is_no_other(void **sta
     live(&r, 3 * FOLLOWER_STALE_MS);
     assert_true(host_view(&r.host).lags);
     assert_int_equal(r.host.counts[COUNT_SWITCH], 0);
+    rig_done(&r);
+    (void)state;
+}
+
+/* ---------------------------------------------------------------- what upstream keeps back */
+
+/* A host that has all, with so many upstreams, before the primary has another change. */
+static void begin_behind(struct rig *r, uint32_t upstreams)
+{
+    rig_init(r, 3, 3);
+    r->host.upstreams = upstreams;
+    connect_up(r);
+    live(r, 300);
+    write_some(&r->h, 1);
+}
+
+static void an_upstream_that_is_always_busy_is_left_after_10_s_if_there_is_another(void **state)
+{
+    struct rig r;
+    begin_behind(&r, 2);
+    r.s.busy_ms = 100;
+    live(&r, PATIENCE_MS - 1000);
+    assert_int_equal(r.host.upstream, 0);
+    live(&r, 2000);
+    assert_int_equal(r.host.upstream, 1);
+    assert_int_equal(r.host.counts[COUNT_WITHHOLDS], 1);
+    assert_true(host_said(&r.host,
+                          "upstream 1 of 2 does not give what the primary has: environment "
+                          "'production' has waited 10 s at version 3, the primary is at 4"));
+    r.s.busy_ms = 0;
+    live(&r, 2000);
+    assert_int_equal(version_of(&r), 4);
+    live(&r, 50000);
+    assert_int_equal(r.host.upstream, 1);
+    live(&r, 10000);
+    assert_int_equal(r.host.upstream, 0); /* it has its chance again */
+    live(&r, 60000);
+    assert_int_equal(r.host.upstream, 0);
+    assert_int_equal(r.host.counts[COUNT_WITHHOLDS], 1);
+    rig_done(&r);
+    (void)state;
+}
+
+/* What it says of itself, and nobody signs, is that there is no more to be had. */
+static void an_upstream_that_claims_to_be_current_is_left_when_the_primary_is_further(void **state)
+{
+    struct rig r;
+    struct history old;
+    begin_behind(&r, 2);
+    history_init(&old, "production", 5, 3);
+    struct server claims = {.env = {&old}, .envs = 1, .distance = 1};
+    live_between(&r, &r.s, &claims, PATIENCE_MS + 1000);
+    assert_int_equal(r.host.upstream, 1);
+    assert_int_equal(r.host.counts[COUNT_WITHHOLDS], 1);
+    live(&r, 3000);
+    assert_int_equal(version_of(&r), 4);
+    rig_done(&r);
+    history_done(&old);
+    (void)state;
+}
+
+static void an_environment_that_only_the_primary_has_is_waited_for(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 0);
+    r.host.upstreams = 2;
+    struct server none = {.distance = 1};
+    host_start(&r.host);
+    host_tick(&r.host);
+    live_between(&r, &r.s, &none, PATIENCE_MS + 1000);
+    assert_int_equal(r.host.upstream, 1);
+    live_between(&r, &none, &none, 50000); /* who has it no more, or never had, is not blamed */
+    assert_int_equal(r.host.upstream, 1);
+    assert_int_equal(r.host.counts[COUNT_WITHHOLDS], 1);
+    rig_done(&r);
+    (void)state;
+}
+
+static void an_upstream_alone_is_kept_and_named_once(void **state)
+{
+    struct rig r;
+    begin_behind(&r, 1);
+    r.s.busy_ms = 100;
+    live(&r, 120000);
+    assert_int_equal(r.host.counts[COUNT_SWITCH], 0);
+    assert_int_equal(r.host.counts[COUNT_WITHHOLDS], 1);
+    assert_int_equal(host_said_times(&r.host, "there is no other to go to"), 1);
+    r.s.busy_ms = 0;
+    live(&r, 3000);
+    assert_int_equal(version_of(&r), 4);
+    write_some(&r.h, 1);
+    r.s.busy_ms = 100;
+    live(&r, 20000);
+    assert_int_equal(r.host.counts[COUNT_WITHHOLDS], 2); /* that is another time */
+    rig_done(&r);
+    (void)state;
+}
+
+static void where_all_are_busy_a_host_goes_to_and_fro_less_and_less(void **state)
+{
+    struct rig r;
+    begin_behind(&r, 2);
+    r.s.busy_ms = 100;
+    live(&r, 600000);
+    assert_in_range(r.host.counts[COUNT_SWITCH], 3, 9);
+    uint32_t before = r.host.counts[COUNT_SWITCH];
+    live(&r, 600000);
+    assert_in_range(r.host.counts[COUNT_SWITCH] - before, 1, 5);
+    r.s.busy_ms = 0;
+    live(&r, 3000);
+    assert_int_equal(version_of(&r), 4);
+    assert_int_equal(r.host.f->envs[0].patience.doublings, 0);
+    rig_done(&r);
+    (void)state;
+}
+
+static void what_comes_slowly_is_waited_for_but_not_for_ever(void **state)
+{
+    struct rig r;
+    begin_behind(&r, 2);
+    struct fenv *e = &r.host.f->envs[0];
+    r.s.busy_ms = 100;
+    for (int s = 0; s < 290; s += 5) {
+        live(&r, 5000);
+        patience_gain(e, PATIENCE_BYTES);
+        assert_int_equal(r.host.upstream, 0);
+    }
+    for (int s = 0; s < 15; s += 5) {
+        live(&r, 5000);
+        patience_gain(e, PATIENCE_BYTES);
+    }
+    assert_int_equal(r.host.upstream, 1); /* all of it must have come in five minutes */
+    rig_done(&r);
+    (void)state;
+}
+
+static void too_little_is_as_nothing(void **state)
+{
+    struct rig r;
+    begin_behind(&r, 2);
+    r.s.busy_ms = 100;
+    for (int s = 0; s < 11; s++) {
+        live(&r, 1000);
+        patience_gain(&r.host.f->envs[0], PATIENCE_BYTES / 12);
+    }
+    assert_int_equal(r.host.upstream, 1);
+    rig_done(&r);
+    (void)state;
+}
+
+/* Records that nobody wrote can be more than a host takes, which then never compares them. */
+static void a_load_that_fails_for_its_size_has_brought_nothing(void **state)
+{
+    struct rig r;
+    rig_init(&r, 9, 0);
+    r.host.upstreams = 2;
+    r.host.env[0].load_err = HOIST_ELIMIT;
+    host_start(&r.host);
+    host_tick(&r.host);
+    live(&r, PATIENCE_MS + 2000);
+    assert_int_equal(r.host.upstream, 1);
+    assert_int_equal(r.host.counts[COUNT_WITHHOLDS], 1);
+    rig_done(&r);
+    (void)state;
+}
+
+static void upstream_is_not_blamed_for_the_store(void **state)
+{
+    struct rig r;
+    begin_behind(&r, 2);
+    r.host.env[0].apply_err = HOIST_ENOSPC;
+    live(&r, 200000);
+    r.h.log_first = 4; /* now it takes a snapshot */
+    r.host.env[0].load_err = HOIST_ENOSPC;
+    write_some(&r.h, 1);
+    live(&r, 200000);
+    assert_int_equal(r.host.upstream, 0);
+    assert_int_equal(r.host.counts[COUNT_WITHHOLDS], 0);
+    rig_done(&r);
+    (void)state;
+}
+
+static void an_upstream_that_stands_still_itself_is_not_said_to_keep_back(void **state)
+{
+    struct rig r;
+    begin_behind(&r, 1);
+    struct server relay = r.s;
+    relay.distance = 1;
+    relay.behind[0] = 1; /* and says so */
+    live_between(&r, &r.s, &relay, 60000);
+    assert_true(host_view(&r.host).lags);
+    assert_int_equal(r.host.counts[COUNT_WITHHOLDS], 0);
+    r.s.busy_ms = 100;
+    for (int s = 0; s < 60; s++) { /* what it has heard of the primary is old */
+        pass(&r, HEARTBEAT_MS);
+        r.counter--;
+        beat(&r);
+        settle(&r);
+    }
+    assert_true(host_view(&r.host).stale);
+    assert_int_equal(r.host.counts[COUNT_WITHHOLDS], 0);
+    rig_done(&r);
+    (void)state;
+}
+
+static void a_hello_that_cannot_be_read_is_waited_for_as_long(void **state)
+{
+    struct rig r;
+    rig_init(&r, 3, 3);
+    r.host.upstreams = 2;
+    host_start(&r.host);
+    host_tick(&r.host);
+    for (int s = 0; s < 55; s++) {
+        beat(&r);
+        if (r.host.request.len && host_asks(&r.host) == FRAME_HELLO)
+            host_reply(&r.host, SLICE("no hello"));
+        pass(&r, HEARTBEAT_MS);
+    }
+    assert_int_equal(r.host.upstream, 1);
+    assert_int_equal(r.host.counts[COUNT_MUTE], 1);
+    assert_true(host_said(&r.host, "has not answered hello, so that it can be read, for 10 s"));
     rig_done(&r);
     (void)state;
 }
@@ -2284,6 +2511,17 @@ int main(void)
         cmocka_unit_test(what_one_hello_says_of_divergence_another_upstream_ends),
         cmocka_unit_test(an_upstream_that_says_it_is_behind_is_left_after_5_s_if_there_is_another),
         cmocka_unit_test(an_upstream_that_is_behind_is_kept_when_there_is_no_other),
+        cmocka_unit_test(an_upstream_that_is_always_busy_is_left_after_10_s_if_there_is_another),
+        cmocka_unit_test(an_upstream_that_claims_to_be_current_is_left_when_the_primary_is_further),
+        cmocka_unit_test(an_environment_that_only_the_primary_has_is_waited_for),
+        cmocka_unit_test(an_upstream_alone_is_kept_and_named_once),
+        cmocka_unit_test(where_all_are_busy_a_host_goes_to_and_fro_less_and_less),
+        cmocka_unit_test(what_comes_slowly_is_waited_for_but_not_for_ever),
+        cmocka_unit_test(too_little_is_as_nothing),
+        cmocka_unit_test(a_load_that_fails_for_its_size_has_brought_nothing),
+        cmocka_unit_test(upstream_is_not_blamed_for_the_store),
+        cmocka_unit_test(an_upstream_that_stands_still_itself_is_not_said_to_keep_back),
+        cmocka_unit_test(a_hello_that_cannot_be_read_is_waited_for_as_long),
         cmocka_unit_test(a_relay_passes_the_newest_origin_on_as_it_came),
         cmocka_unit_test(a_relay_says_how_it_stands_itself),
         cmocka_unit_test(a_relay_that_has_heard_nobody_says_no_more_than_it_knows),
