@@ -138,8 +138,8 @@ void env_hop(struct follower *f, struct fenv *e, const struct env_head *h, enum 
     if (h->epoch < mine) {
         if (how == HEARD_HELLO && e->asked.epoch > h->epoch)
             env_upstream_is_behind(f, e, h->epoch);
-        else if (how == HEARD_HEARTBEAT && e->trouble != TROUBLE_UPSTREAM)
-            upstream_doubt(f);
+        else if (how != HEARD_HELLO && e->trouble != TROUBLE_UPSTREAM)
+            upstream_doubt(f); /* one that took upstream's place may count heartbeats from before */
         return;
     }
     if (e->trouble == TROUBLE_UPSTREAM)

@@ -1080,6 +1080,29 @@ static void an_older_epoch_is_never_taken(void **state)
     (void)state;
 }
 
+/* So fast that no connection was missed; its heartbeats are counted from before. */
+static void an_older_primary_in_the_place_of_the_present_one_is_noticed(void **state)
+{
+    struct rig r;
+    struct history old;
+    rig_init(&r, 10, 10);
+    history_init(&old, "production", 4, 30);
+    struct server before = {.env = {&old}, .envs = 1};
+    r.counter = 100;
+    connect_up(&r);
+    live(&r, 3000);
+    uint32_t hellos = r.host.hellos;
+    r.counter = 50;
+    live_with(&r, &before, 2000);
+    assert_int_equal(state_of(&r), ENV_REFUSING);
+    assert_non_null(strstr(why_of(&r), "older epoch 0000000000000004"));
+    assert_int_equal(r.host.counts[COUNT_OLDER], 1);
+    assert_int_equal(r.host.hellos, hellos + 1);
+    rig_done(&r);
+    history_done(&old);
+    (void)state;
+}
+
 static void an_upstream_at_an_older_epoch_is_left_and_asked_again_later(void **state)
 {
     struct rig r;
@@ -2506,6 +2529,7 @@ int main(void)
         cmocka_unit_test(an_upstream_that_claims_an_epoch_which_it_has_not_is_left),
         cmocka_unit_test(a_greater_epoch_is_loaded_within_2_s),
         cmocka_unit_test(an_older_epoch_is_never_taken),
+        cmocka_unit_test(an_older_primary_in_the_place_of_the_present_one_is_noticed),
         cmocka_unit_test(an_upstream_at_an_older_epoch_is_left_and_asked_again_later),
         cmocka_unit_test(a_host_ahead_of_the_primary_has_diverged),
         cmocka_unit_test(what_one_hello_says_of_divergence_another_upstream_ends),
