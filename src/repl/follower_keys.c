@@ -77,11 +77,40 @@ static void keep(struct follower *f)
     buf_done(&list);
 }
 
-/* Those that do not count here may count for hosts behind this one, with another trust file. */
+static bool is_signed(struct slice bytes)
+{
+    struct certificate c;
+    return certificate_decode(bytes, &c) == HOIST_OK && certificate_is_signed(&c);
+}
+
+static bool is_in(const struct slice *list, uint32_t count, struct slice bytes)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (slice_eq(list[i], bytes))
+            return true;
+    return false;
+}
+
+/* Those that do not count here may count for hosts behind this one, with another trust file; but none
+ * that was made up. Where upstream has none, the hosts behind are given what counted here. */
 static void pass_on(struct follower *f, const struct slice *certificates, uint32_t count)
 {
+    struct slice before = buf_slice(&f->given), *given = NULL;
+    struct slice *good = arena_alloc(&f->arena, count, sizeof *good);
+    uint32_t given_count = 0, good_count = 0;
+    if (!good || arena_own(&f->arena, &before) != HOIST_OK ||
+        (before.len && certificates_get(before, &f->arena, &given, &given_count) != HOIST_OK)) {
+        f->no_memory = true;
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (is_in(given, given_count, certificates[i]) || is_signed(certificates[i]))
+            good[good_count++] = certificates[i];
     buf_clear(&f->given);
-    certificates_put(&f->given, certificates, count);
+    if (good_count > 0)
+        certificates_put(&f->given, good, good_count);
+    else
+        keyring_put(&f->ring, CERTIFICATES_GIVEN, &f->given);
     if (buf_err(&f->given) != HOIST_OK)
         f->no_memory = true;
 }
@@ -109,7 +138,7 @@ void keys_heard(struct follower *f, const struct slice *certificates, uint32_t c
     if (news)
         keep(f);
     f->strange_key = are_strange(f, certificates, count);
-    if (f->config.relay && count > 0)
+    if (f->config.relay)
         pass_on(f, certificates, count);
 }
 

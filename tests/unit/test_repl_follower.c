@@ -1478,6 +1478,54 @@ static void a_relay_passes_the_newest_origin_on_as_it_came(void **state)
     (void)state;
 }
 
+static void beat_with_certificates(struct rig *r, const struct slice *list, uint32_t count)
+{
+    struct env_head heads[ENVS];
+    struct buf origin = BUF_INIT(1 << 16), hop = BUF_INIT(1 << 16);
+    buf_clear(&r->b);
+    heartbeat_put_origin(&origin, ++r->counter, 0, heads, kit_heads(&r->s, heads));
+    heartbeat_put_hop(&hop, 0, SLICE("server"), heads, kit_heads(&r->s, heads));
+    frame_put_heartbeat_with(&r->b, buf_slice(&origin), (struct slice){0}, buf_slice(&hop), list,
+                             count);
+    buf_done(&origin);
+    buf_done(&hop);
+    host_message(&r->host, buf_slice(&r->b));
+}
+
+static void a_relay_passes_no_certificate_on_that_was_made_up(void **state)
+{
+    struct rig r;
+    struct arena arena = {0};
+    struct sign_key keys[2];
+    struct buf good = BUF_INIT(CERTIFICATE_BYTES_MAX), forged = BUF_INIT(CERTIFICATE_BYTES_MAX);
+    rig_init(&r, 3, 3);
+    for (int i = 0; i < 2; i++)
+        sign_key_random(&keys[i]);
+    assert_int_equal(certificate_put(CERTIFICATE_ROTATE, keys[1].public, 1, &keys[0], &good),
+                     HOIST_OK);
+    buf_add_slice(&forged, buf_slice(&good));
+    forged.ptr[forged.len - 1] ^= 1;
+    struct slice list[] = {buf_slice(&forged), buf_slice(&good), SLICE("none")};
+    r.host.relay = true;
+    connect_up(&r);
+    for (int i = 0; i < 2; i++) {
+        beat_with_certificates(&r, list, 3);
+        struct standing s = standing_of(&r, &arena);
+        assert_int_equal(s.certificate_count, 1);
+        assert_true(slice_eq(s.certificates[0], buf_slice(&good)));
+    }
+    beat_with_certificates(&r, list, 1);
+    assert_int_equal(standing_of(&r, &arena).certificate_count, 0);
+    beat_with_certificates(&r, list, 3);
+    beat(&r); /* of another upstream, that has none */
+    assert_int_equal(standing_of(&r, &arena).certificate_count, 0);
+    arena_done(&arena);
+    buf_done(&good);
+    buf_done(&forged);
+    rig_done(&r);
+    (void)state;
+}
+
 static void a_relay_says_how_it_stands_itself(void **state)
 {
     struct rig r;
@@ -2547,6 +2595,7 @@ int main(void)
         cmocka_unit_test(an_upstream_that_stands_still_itself_is_not_said_to_keep_back),
         cmocka_unit_test(a_hello_that_cannot_be_read_is_waited_for_as_long),
         cmocka_unit_test(a_relay_passes_the_newest_origin_on_as_it_came),
+        cmocka_unit_test(a_relay_passes_no_certificate_on_that_was_made_up),
         cmocka_unit_test(a_relay_says_how_it_stands_itself),
         cmocka_unit_test(a_relay_that_has_heard_nobody_says_no_more_than_it_knows),
         cmocka_unit_test(a_heartbeat_without_an_origin_shows_the_sender_and_no_news),
