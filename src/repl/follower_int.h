@@ -196,6 +196,7 @@ struct follower {
     struct keyring ring;
     struct buf given; /* a relay's: the certificates that it gives, a list */
     bool strange_key; /* keys were rotated, and the trust file does not lead to the new one */
+    bool full_told;   /* that there is no room for another */
     struct buf origin, origin_signature; /* a relay's: of the newest heartbeat; empty: none yet */
     bool silence_told, mute_told, withheld_told, stale_told,
         upstream_told;             /* log lines of this episode */

@@ -44,6 +44,17 @@ static void tell_taken(struct follower *f, struct slice bytes)
                  key, by);
 }
 
+/* Somebody with a trusted key has made as many certificates as a host keeps, or the owner has. */
+static void tell_full(struct follower *f)
+{
+    if (!f->full_told)
+        tell_log(f, LOG_ERROR,
+                 "repl: there is no room here for another signing key, so that a rotation or "
+                 "revocation is not taken. Give this host the present trust file (flagctl key list "
+                 "--raw at the primary) and an empty store");
+    f->full_told = true;
+}
+
 /* True: it is to be kept. */
 static bool take(struct follower *f, struct slice bytes)
 {
@@ -60,6 +71,8 @@ static bool take(struct follower *f, struct slice bytes)
     }
     if (verdict == KEYRING_FORGED)
         upstream_forged(f, "a certificate of a signing key");
+    if (verdict == KEYRING_FULL)
+        tell_full(f);
     if (verdict == KEYRING_TAKEN)
         tell_taken(f, bytes);
     return verdict == KEYRING_TAKEN || verdict == KEYRING_OLDER;

@@ -166,11 +166,13 @@ static enum keyring_verdict judge(const struct keyring *k, const struct certific
     }
     if (c->kind == CERTIFICATE_ROTATE ? trusted || revoked : revoked && !trusted)
         return KEYRING_KNOWN;
+    if (!certificate_is_signed(c))
+        return KEYRING_FORGED;
     /* None may go to make room: without its revocation an old key would be trusted again. */
     if (k->count == CERTIFICATES_KEPT ||
         (c->kind == CERTIFICATE_ROTATE && k->trusted.count == TRUST_KEYS_MAX))
-        return KEYRING_STRANGE;
-    return certificate_is_signed(c) ? KEYRING_TAKEN : KEYRING_FORGED;
+        return KEYRING_FULL;
+    return KEYRING_TAKEN;
 }
 
 enum hoist_err keyring_take(struct keyring *k, struct slice bytes, enum keyring_verdict *ret)

@@ -31,9 +31,9 @@ enum keyring_verdict {
     KEYRING_KNOWN,   /* it says nothing new */
     KEYRING_TAKEN,   /* it counts, and is kept */
     KEYRING_OLDER,   /* it is news to hosts with an older trust file alone: kept for them */
-    KEYRING_STRANGE, /* by a key that is not trusted here, or there is no more room: the trust file
-                        is too old, or newer */
+    KEYRING_STRANGE, /* by a key that is not trusted here: the trust file is too old, or newer */
     KEYRING_FORGED,  /* its signature is not its signer's */
+    KEYRING_FULL,    /* it would count, but there is no more room */
 };
 
 /* A certificate has come. Errors: ECORRUPT, ELIMIT (it is none); ENOMEM. */

@@ -417,6 +417,7 @@ struct host {
     uint32_t envs, upstreams;
     uint64_t seed, counter;
     bool relay;             /* others follow it */
+    struct trust trust;     /* who may sign; none: anybody */
     bool late;              /* what the store has done is told by host_commit() only */
     uint32_t waiting[ENVS]; /* how much of that there is, and the newest */
     struct result untold[ENVS];
@@ -668,6 +669,7 @@ static inline void host_start(struct host *h)
                                                             .upstreams = h->upstreams,
                                                             .heartbeat_ms = HEARTBEAT_MS,
                                                             .relay = h->relay,
+                                                            .trust = h->trust,
                                                             .seed = h->seed,
                                                             .counter = h->counter},
                                   h->now, &h->f),

@@ -1526,6 +1526,38 @@ static void a_relay_passes_no_certificate_on_that_was_made_up(void **state)
     (void)state;
 }
 
+/* As whoever has stolen a key may make many. */
+static void a_rotation_for_which_there_is_no_room_is_said_once(void **state)
+{
+    struct rig r;
+    struct sign_key owner, made;
+    struct slice list[TRUST_KEYS_MAX];
+    struct buf certificates[TRUST_KEYS_MAX];
+    rig_init(&r, 3, 3);
+    sign_key_random(&owner);
+    r.host.trust.count = 1;
+    memcpy(r.host.trust.keys[0], owner.public, SIGN_PUBLIC_SIZE);
+    for (int i = 0; i < TRUST_KEYS_MAX; i++) {
+        sign_key_random(&made);
+        certificates[i] = BUF_INIT(CERTIFICATE_BYTES_MAX);
+        assert_int_equal(
+            certificate_put(CERTIFICATE_ROTATE, made.public, 1, &owner, &certificates[i]),
+            HOIST_OK);
+        list[i] = buf_slice(&certificates[i]);
+    }
+    host_start(&r.host);
+    host_tick(&r.host);
+    beat_with_certificates(&r, list, TRUST_KEYS_MAX - 1);
+    assert_false(host_said(&r.host, "no room here for another signing key"));
+    for (int i = 0; i < 3; i++)
+        beat_with_certificates(&r, list, TRUST_KEYS_MAX);
+    assert_int_equal(host_said_times(&r.host, "no room here for another signing key"), 1);
+    for (int i = 0; i < TRUST_KEYS_MAX; i++)
+        buf_done(&certificates[i]);
+    rig_done(&r);
+    (void)state;
+}
+
 static void a_relay_says_how_it_stands_itself(void **state)
 {
     struct rig r;
@@ -2596,6 +2628,7 @@ int main(void)
         cmocka_unit_test(a_hello_that_cannot_be_read_is_waited_for_as_long),
         cmocka_unit_test(a_relay_passes_the_newest_origin_on_as_it_came),
         cmocka_unit_test(a_relay_passes_no_certificate_on_that_was_made_up),
+        cmocka_unit_test(a_rotation_for_which_there_is_no_room_is_said_once),
         cmocka_unit_test(a_relay_says_how_it_stands_itself),
         cmocka_unit_test(a_relay_that_has_heard_nobody_says_no_more_than_it_knows),
         cmocka_unit_test(a_heartbeat_without_an_origin_shows_the_sender_and_no_news),
