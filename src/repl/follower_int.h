@@ -45,7 +45,7 @@ enum {
     PATIENCE_BYTES =
         64 << 10, /* so much in that time is enough, if what is waited for takes longer */
     PATIENCE_TOTALS = 30,
-    PATIENCE_DOUBLINGS = 5,
+    PATIENCE_DOUBLINGS = 2,  /* more would be a gift to whoever keeps back */
     PATIENCE_STEP_MS = 1000, /* a host that runs takes no longer from step to step */
 };
 

@@ -16,7 +16,7 @@
 enum {
     STORM_MS = 25000,
     HEAL_MS = 200000, /* two retries of 30 s, and a minute until an upstream is asked again */
-    LIES_MS = 100000, /* for so long the one that lies goes on */
+    LIES_MS = 130000, /* for so long the one that lies goes on */
     CALM_MS = 6000,
     WEATHER_MS = 500,
     COMMAND_MS = 150,
