@@ -12,13 +12,6 @@ from requester import Requester, unpack
 UNKNOWN = 7
 
 
-def seeded(what):
-    """The dice of a schedule of faults, from $SEED or anew; the seed is printed, so that it can be thrown again."""
-    seed = int(os.environ.get("SEED") or random.randrange(1 << 32))
-    print(f"{what}: SEED={seed}")
-    return random.Random(f"{what} {seed}")
-
-
 FIGURES = []  # conftest.py prints them at the end
 
 
@@ -26,6 +19,19 @@ def figures(line):
     """A test's line of figures, seen also when the test passes."""
     FIGURES.append(line)
     print(line)
+
+
+def seeded(what):
+    """The dice of a schedule of faults, from $SEED or anew; the seed is among the figures, so that it can be thrown again."""
+    seed = int(os.environ.get("SEED") or random.randrange(1 << 32))
+    figures(f"{what}: SEED={seed}")
+    return random.Random(f"{what} {seed}")
+
+
+def some(calls, dice, count):
+    """A few of the calls that a program makes: half of them from the last quarter, since most of all calls are its start."""
+    late = dice.sample(calls[-(len(calls) // 4):], count // 2)
+    return late + dice.sample([call for call in calls if call not in late], count - count // 2)
 
 
 class Client:

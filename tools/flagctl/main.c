@@ -251,6 +251,23 @@ static int run(const struct subcommand *sub, int argc, char **argv)
     return exit;
 }
 
+/* Jansson leaves out of an object what it has no memory for: a --dry-run would become a change. So it ends
+ * here; that nothing may be known of what was asked for is what its exit code says. */
+static bool end_in_json;
+
+static void *alloc_or_end(size_t size)
+{
+    void *ptr = mem_alloc(size);
+    if (ptr)
+        return ptr;
+    fputs(end_in_json
+              ? "{\"error\":{\"exit\":7,\"code\":\"no-memory\",\"message\":\"out of memory\","
+                "\"mend\":\"whether a change was made: flagctl log\"}}\n"
+              : "flagctl: out of memory\n  whether a change was made: flagctl log\n",
+          stderr);
+    exit(EXIT_NO_ANSWER);
+}
+
 int main(int argc, char **argv)
 {
     enum log_level level;
@@ -258,6 +275,8 @@ int main(int argc, char **argv)
     if (wanted && log_level_parse(wanted, &level) == HOIST_OK)
         log_set_level(level);
     hash_init();
+    end_in_json = has_argument(argc - 1, argv + 1, "--json");
+    json_set_alloc_funcs(alloc_or_end, mem_free);
 
     const struct subcommand *help = subcommand_find("help");
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
