@@ -32,7 +32,7 @@ EXAMPLES     := $(BUILD)/examples/read $(BUILD)/examples/marketplace/marketplace
 UNIT         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 FUZZ         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY       := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
-PRELOADED    := $(patsubst %,tests/system/%.c,clock_shift kill_at disk_fault alloc_fault slow_data)
+PRELOADED    := $(patsubst %,tests/system/%.c,clock_shift kill_at disk_fault power_loss alloc_fault slow_data)
 SYSTEM_HELPERS := $(patsubst %.c,$(BUILD)/%,$(filter-out $(PRELOADED),$(wildcard tests/system/*.c))) \
                 $(patsubst %.c,$(BUILD)/%.so,$(PRELOADED))
 SIM          := $(BUILD)/tests/sim/sim

@@ -1,12 +1,14 @@
-/* disk_fault.c - preloaded: one call on a file below $DISK_FAULT_DIR fails, the $DISK_FAULT_AT-th of
- * those that write, sync, allocate or map, with errno $DISK_FAULT_ERRNO; 0: a write is short, and any
- * other call fails with EIO. $DISK_FAULT_STATE is a file of two numbers of 64 bits, made by the test:
- * how many calls there were, and whether one failed.
+/* disk_fault.c - preloaded: one call on a file below $DISK_FAULT_DIR, or on that directory, fails, the
+ * $DISK_FAULT_AT-th of those that write, sync, allocate, map, or make or take away a name, with errno
+ * $DISK_FAULT_ERRNO; 0: a write is short, and any other call fails with EIO. $DISK_FAULT_STATE is a file of
+ * three numbers of 64 bits, made by the test: how many calls there were, whether one failed, and whether
+ * that was one that syncs.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -21,7 +24,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 struct state {
-    _Atomic uint64_t calls, failed;
+    _Atomic uint64_t calls, failed, sync;
 };
 
 static struct state none, *state = &none;
@@ -47,25 +50,49 @@ __attribute__((constructor)) static void set_up(void)
     state = map;
 }
 
+static bool is_below_path(const char *path)
+{
+    size_t len = strlen(dir);
+    return len > 0 && strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
 static bool is_below(int fd)
 {
     char link[32], path[PATH_MAX];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t len = readlink(link, path, sizeof path - 1);
-    size_t dir_len = strlen(dir);
-    return len > 0 && dir_len > 0 && (size_t)len > dir_len && strncmp(path, dir, dir_len) == 0 &&
-           path[dir_len] == '/';
+    path[len > 0 ? len : 0] = '\0';
+    return is_below_path(path);
 }
 
-/* Whether it is this call's turn. */
-static bool must_fail(int fd)
+/* Whether it is the turn of a call that is counted. */
+static bool is_its_turn(void)
 {
-    int keep = errno;
-    bool turn = is_below(fd) && atomic_fetch_add(&state->calls, 1) + 1 == fail_at;
-    errno = keep;
+    bool turn = atomic_fetch_add(&state->calls, 1) + 1 == fail_at;
     if (turn)
         atomic_store(&state->failed, 1);
     return turn;
+}
+
+static bool must_fail(int fd)
+{
+    int keep = errno;
+    bool below = is_below(fd);
+    errno = keep;
+    return below && is_its_turn();
+}
+
+static bool must_fail_sync(int fd)
+{
+    bool turn = must_fail(fd);
+    if (turn)
+        atomic_store(&state->sync, 1);
+    return turn;
+}
+
+static bool must_fail_name(const char *path)
+{
+    return is_below_path(path) && is_its_turn();
 }
 
 static int error(void)
@@ -81,9 +108,15 @@ static ssize_t fail(void)
 
 /* ------------------------------------------------------------------ writing */
 
+/* LMDB writes the page that makes a commit through a descriptor of its own, and each write is synced. */
+static bool is_synced(int fd)
+{
+    return (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
+}
+
 static ssize_t write_at(int fd, const void *bytes, size_t len, off_t at)
 {
-    if (!must_fail(fd))
+    if (!(is_synced(fd) ? must_fail_sync(fd) : must_fail(fd)))
         return syscall(SYS_pwrite64, fd, bytes, len, at);
     return fail_errno || len < 2 ? fail() : syscall(SYS_pwrite64, fd, bytes, len / 2, at);
 }
@@ -133,12 +166,12 @@ EXPORT ssize_t pwritev64(int fd, const struct iovec *v, int n, off64_t at)
 
 EXPORT int fsync(int fd)
 {
-    return must_fail(fd) ? (int)fail() : (int)syscall(SYS_fsync, fd);
+    return must_fail_sync(fd) ? (int)fail() : (int)syscall(SYS_fsync, fd);
 }
 
 EXPORT int fdatasync(int fd)
 {
-    return must_fail(fd) ? (int)fail() : (int)syscall(SYS_fdatasync, fd);
+    return must_fail_sync(fd) ? (int)fail() : (int)syscall(SYS_fdatasync, fd);
 }
 
 EXPORT int ftruncate(int fd, off_t len)
@@ -176,4 +209,57 @@ EXPORT void *mmap(void *want, size_t len, int prot, int flags, int fd, off_t at)
 EXPORT void *mmap64(void *want, size_t len, int prot, int flags, int fd, off64_t at)
 {
     return mmap(want, len, prot, flags, fd, at);
+}
+
+/* ------------------------------------------------------------------ names */
+
+EXPORT int open(const char *path, int flags, ...)
+{
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    if (flags & O_CREAT && must_fail_name(path))
+        return (int)fail();
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+EXPORT int mkostemp(char *path, int flags)
+{
+    static int (*real)(char *, int);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "mkostemp");
+    return must_fail_name(path) ? (int)fail() : real(path, flags);
+}
+
+EXPORT int mkdir(const char *path, mode_t mode)
+{
+    return must_fail_name(path) ? (int)fail() : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+EXPORT int symlink(const char *target, const char *path)
+{
+    return must_fail_name(path) ? (int)fail() : (int)syscall(SYS_symlinkat, target, AT_FDCWD, path);
+}
+
+EXPORT int link(const char *from, const char *to)
+{
+    return must_fail_name(to) ? (int)fail()
+                              : (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+EXPORT int rename(const char *from, const char *to)
+{
+    return must_fail_name(to) ? (int)fail()
+                              : (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+EXPORT int unlink(const char *path)
+{
+    return must_fail_name(path) ? (int)fail() : (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+EXPORT int unlinkat(int at, const char *path, int flags)
+{
+    return must_fail(at) ? (int)fail() : (int)syscall(SYS_unlinkat, at, path, flags);
 }
