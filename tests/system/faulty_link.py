@@ -1,6 +1,8 @@
 """A TCP link that goes wrong by a seed: it delays, cuts, drops, doubles, cuts short, flips bits, closes one half, and
 stalls. Each side of a pair of ports (requests, and the stream on the next one) is one proxy of the pair behind it.
-What goes wrong in one piece of bytes is decided by (seed, number of the piece): the same seed and traffic, the same faults."""
+What goes wrong in one piece of bytes is decided by (seed, link, side, number of the connection, direction, number of the piece): the
+same seed and traffic of a connection, the same faults. TCP's bytes stay in their order: whole messages change theirs in test_bad_relay.py
+and in the simulation."""
 import asyncio
 import collections
 import os
@@ -23,7 +25,7 @@ class FaultyLink:
 
     def __init__(self, port, seed, faults, spoils=("down",), name="link", delays=(0, 0.2)):
         self.target, self.faults, self.spoils, self.delays = port, faults, spoils, delays
-        self.dice = random.Random(f"{seed} {name}")
+        self.seed, self.connections = f"{seed} {name}", collections.Counter()
         self.done = collections.Counter()
         self.wild = True
         self.port = free_port(2)
@@ -44,6 +46,9 @@ class FaultyLink:
         self.servers.append(await asyncio.start_server(serve, "127.0.0.1", self.port + i, limit=LOG))
 
     async def serve(self, near_in, near_out, port):
+        side = port - self.target
+        number = self.connections[side] = self.connections[side] + 1
+        dice = lambda direction: random.Random(f"{self.seed} {side} {number} {direction}")
         self.writers.add(near_out)
         try:
             far_in, far_out = await asyncio.open_connection("127.0.0.1", port, limit=LOG)
@@ -53,29 +58,30 @@ class FaultyLink:
             return
         self.writers.add(far_out)
         try:
-            await asyncio.gather(self.pump(near_in, far_out, "up", near_out), self.pump(far_in, near_out, "down", far_out))
+            await asyncio.gather(self.pump(near_in, far_out, "up", near_out, dice("up")),
+                                 self.pump(far_in, near_out, "down", far_out, dice("down")))
         except asyncio.CancelledError:
             pass  # close() ends it
         for w in (near_out, far_out):
             w.transport.abort()
             self.writers.discard(w)
 
-    def pick(self, direction):
+    def pick(self, direction, dice):
         """The fault of this piece, or None."""
-        throw = self.dice.random()
+        throw = dice.random()
         for fault, share in self.faults.items():
             throw -= share
             if throw < 0:
                 return None if fault in SPOILING and direction not in self.spoils else fault
         return None
 
-    async def pump(self, source, sink, direction, back):
+    async def pump(self, source, sink, direction, back, dice):
         try:
             while data := await source.read(LOG):
-                fault = self.pick(direction) if self.wild else None
+                fault = self.pick(direction, dice) if self.wild else None
                 if fault:
                     self.done[fault] += 1
-                data = await self.spoil(fault, data, sink, back)
+                data = await self.spoil(fault, data, sink, back, dice)
                 if data is None:
                     return
                 sink.write(data)
@@ -85,21 +91,21 @@ class FaultyLink:
             sink.transport.abort()
             back.transport.abort()
 
-    async def spoil(self, fault, data, sink, back):
+    async def spoil(self, fault, data, sink, back, dice):
         """The bytes to pass on; None: none, this direction is over."""
         if fault == "delay":
-            await asyncio.sleep(self.dice.uniform(*self.delays))
+            await asyncio.sleep(dice.uniform(*self.delays))
         elif fault == "stall":
-            await asyncio.sleep(self.dice.uniform(0.5, 2.5))
+            await asyncio.sleep(dice.uniform(0.5, 2.5))
         elif fault == "drop":
             return b""
         elif fault == "double":
             return data + data
         elif fault == "corrupt":
-            at = self.dice.randrange(len(data))
-            return data[:at] + bytes([data[at] ^ 1 << self.dice.randrange(8)]) + data[at + 1:]
+            at = dice.randrange(len(data))
+            return data[:at] + bytes([data[at] ^ 1 << dice.randrange(8)]) + data[at + 1:]
         elif fault == "truncate":
-            sink.write(data[:self.dice.randrange(len(data))])
+            sink.write(data[:dice.randrange(len(data))])
             await sink.drain()
         elif fault == "half-close":
             sink.write_eof()

@@ -2,19 +2,17 @@
 nothing is invented. Partitions of several lengths in network namespaces: how long each takes to heal."""
 import collections
 import os
-import random
 import subprocess
 import threading
 import time
 
 import pytest
 
-from faults import figures
+from faults import figures, seeded
 from faulty_link import FaultyLink, descriptors
 from hoist import SANITIZED, SOAK, Writer, wait_until
 
 root_only = pytest.mark.skipif(os.getuid() != 0, reason="needs root to make network namespaces")
-SEED = int(os.environ.get("SEED", "0")) or random.randrange(1, 1 << 30)
 ALL = {"delay": 0.03, "cut": 0.01, "drop": 0.01, "double": 0.01, "corrupt": 0.02, "truncate": 0.01, "half-close": 0.004, "stall": 0.004}
 # Nobody checks a command's bytes but TLS and its signature: its link breaks, and does not alter.
 COMMANDS = {"delay": 0.05, "cut": 0.02, "half-close": 0.01, "stall": 0.01}
@@ -54,18 +52,18 @@ class Hand(Writer):
             self.ending.wait(0.05)
 
 
-def fleet_behind_bad_links(lab, agents, hands):
+def fleet_behind_bad_links(lab, agents, hands, seed):
     """A primary, a relay and agents, each behind a link of its own; writers behind one more."""
     primary = lab.primary("--heartbeat-ms", "50")
     trust = primary.store / "trust.key"
-    links = [FaultyLink(primary.port, SEED, ALL, name="relay")]
+    links = [FaultyLink(primary.port, seed, ALL, name="relay")]
     relay = lab.relay("--trust", trust, "--heartbeat-ms", "50", upstream=links[0].url, ready=False)
     followers = []
     for i in range(agents):
         behind = primary if i % 2 else relay
-        links.append(FaultyLink(behind.port, SEED, ALL, name=f"agent{i}"))
+        links.append(FaultyLink(behind.port, seed, ALL, name=f"agent{i}"))
         followers.append(lab.agent("--trust", trust, "--heartbeat-ms", "50", name=f"agent{i}", upstream=links[-1].url, ready=False))
-    links.append(FaultyLink(primary.port, SEED, COMMANDS, spoils=(), name="writers"))
+    links.append(FaultyLink(primary.port, seed, COMMANDS, spoils=(), name="writers"))
     writers = [Hand(lab, n, links[-1].url) for n in range(hands)]
     return primary, relay, followers, links, writers
 
@@ -79,8 +77,7 @@ def refused_frames(daemons):
 
 
 def run_faults(lab, agents, hands, seconds):
-    print(f"SEED={SEED}")
-    primary, relay, followers, links, writers = fleet_behind_bad_links(lab, agents, hands)
+    primary, relay, followers, links, writers = fleet_behind_bad_links(lab, agents, hands, seeded("network").random())
     daemons = [primary, relay, *followers]
     try:
         for w in writers:
@@ -98,10 +95,10 @@ def run_faults(lab, agents, hands, seconds):
         done = sum((link.done for link in links), collections.Counter())
         wrote = sum(len(w.acknowledged) for w in writers)
         refused = refused_frames(daemons)
-        figures(f"network: seed {SEED}, {sum(done.values())} faults ({', '.join(f'{k} {v}' for k, v in sorted(done.items()))}), "
+        figures(f"network: {sum(done.values())} faults ({', '.join(f'{k} {v}' for k, v in sorted(done.items()))}), "
               f"{wrote} changes acknowledged, {sum(len(w.unknown) for w in writers)} unknown, lost {len(lost)}, invented {len(invented)}, "
               f"{refused} frames refused, equal {healed:.1f} s after the last fault")
-        assert not lost and not invented, (SEED, lost, invented)
+        assert not lost and not invented, (lost, invented)
         assert wrote > 0 and done["corrupt"] + done["double"] + done["drop"] > 0
         for link in links:
             link.cut_all()
