@@ -80,6 +80,10 @@ COUNTED(SENDS, 1, ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags),
 COUNTED(NAMES, 1, int, link, (const char *from, const char *to), (from, to))
 COUNTED(NAMES, 1, int, rename, (const char *from, const char *to), (from, to))
 COUNTED(NAMES, 1, int, unlink, (const char *path), (path))
+COUNTED(NAMES, 1, int, unlinkat, (int at, const char *path, int flags), (at, path, flags))
+COUNTED(NAMES, 1, int, symlink, (const char *target, const char *path), (target, path))
+COUNTED(NAMES, 1, int, mkdir, (const char *path, mode_t mode), (path, mode))
+COUNTED(NAMES, 1, int, mkostemp, (char *path, int flags), (path, flags))
 
 __attribute__((visibility("default"))) int open(const char *path, int flags, ...)
 {

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from crashing_proxy import CrashingProxy
-from faults import seeded
+from faults import figures, seeded
 from hoist import BUILD, SOAK, Writer, free_port, wait_until
 
 
@@ -42,8 +42,8 @@ def test_kill_9_under_load_soak(lab, whom):
 
     pairing = threading.Thread(target=pairs, daemon=True)
     pairing.start()
-    sizes = []
-    for _ in range(200 if SOAK else 20):
+    kills = 200 if SOAK else 20
+    for _ in range(kills):
         time.sleep(dice.uniform(0.02, 0.4))
         if whom == "primary":
             primary.kill()
@@ -56,7 +56,6 @@ def test_kill_9_under_load_soak(lab, whom):
             i = dice.randrange(2)
             checkers[i].kill()
             checkers[i] = lab.process(checkers[i].argv, f"pair-again-{i}")
-        sizes.append(primary.metric("hoist_store_used_bytes") if primary.alive() else 0)
     stop.set()
     pairing.join(120)
     writer.end()
@@ -69,9 +68,10 @@ def test_kill_9_under_load_soak(lab, whom):
         assert "mixed" not in c.text(), c.text()
     if whom == "reader":
         wait_until(lambda: agents[0].metric("hoist_store_readers") <= 8, what="the slots of killed readers are cleared")
+    figures(f"crash: {kills} kills of the {whom}, {len(writer.acknowledged)} changes acknowledged, {len(writer.unknown)} with unknown outcome, lost 0")
 
 
-def test_the_primary_dies_between_commit_and_answer(lab):
+def test_the_primary_dies_between_commit_and_answer_soak(lab):
     """Each command stands in the log exactly once, however often its answer was lost: 100 times."""
     primary = lab.primary()
     port = free_port()
@@ -101,6 +101,7 @@ def test_the_primary_dies_between_commit_and_answer(lab):
     log = lab.ok("log", "--limit", "1000")
     messages = [c["message"] for c in log["changes"] if c["message"].startswith("write ")]
     assert messages == [f"write {n}" for n in reversed(range(100))]
+    figures("crash: 100 answers lost, each command done once")
 
 
 def test_a_killed_reader_does_not_make_the_store_grow(lab):
