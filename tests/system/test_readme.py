@@ -1,4 +1,5 @@
 """What the README has to type, as typed: a rollout that a program follows by OpenFeature's SDK, and two hosts that speak TLS."""
+import contextlib
 import json
 import os
 import re
@@ -6,7 +7,7 @@ import shutil
 import signal
 import subprocess
 
-from hoist import BUILD, TOP, clean_env, needs_npm, wait_until
+from hoist import BUILD, TOP, Process, clean_env, needs_npm, wait_until
 from test_network import root_only, two_hosts  # noqa: F401 (a fixture)
 
 
@@ -44,21 +45,40 @@ def test_the_example_and_the_tests_speak_through_the_same_sdk():
     assert example.items() <= tests.items()
 
 
+class Shell(Process):
+    """What is typed in it, and what that started in the background, end together."""
+
+    def __init__(self, argv, log, **popen):
+        super().__init__(argv, log, start_new_session=True, **popen)
+
+    def kill(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.p.wait(10)
+
+
 class Host:
     """A network namespace with a directory, in which commands are typed."""
 
     def __init__(self, lab, name, ns):
-        self.lab, self.ns, self.dir = lab, ns, lab.dir / name
+        self.lab, self.dir = lab, lab.dir / name
         self.dir.mkdir()
         self.env = clean_env(HOME=self.dir, HOIST_STORE=self.dir / "store", PATH=f"{lab.dir}:{BUILD.resolve()}:{os.environ['PATH']}")
+        self.argv = ["ip", "netns", "exec", ns, "sh", "-ec"]
+
+    def here(self, text):
+        return text.replace("10.0.0.1", "10.213.0.1").replace("/var/lib/hoist", str(self.dir / "store"))
+
+    def paste(self, lines):
+        """A block at once, without a look at what its commands say; the shell stays, for what it has in the background."""
+        text = self.here("\n".join([*lines, "echo all was typed", "wait"]))
+        shell = Shell([*self.argv, text], self.lab.dir / f"{self.dir.name}.log", cwd=self.dir, env=self.env)
+        self.lab.all.append(shell)
+        wait_until(lambda: "all was typed" in shell.text() or not shell.alive(), what=f"the block is typed: {shell.text()}")
+        assert shell.alive(), shell.text()
 
     def type(self, line):
-        line = line.replace("10.0.0.1", "10.213.0.1").replace("/var/lib/hoist", str(self.dir / "store"))
-        argv = ["ip", "netns", "exec", self.ns, "sh", "-c"]
-        if line.endswith("&"):
-            p = self.lab.process([*argv, "exec " + line.removesuffix("&")], f"{self.dir.name}-{len(self.lab.all)}", cwd=self.dir, env=self.env)
-            return wait_until(lambda: f"{line.split()[1]} runs" in p.text(), what=f"{line}: {p.text()}")
-        done = subprocess.run([*argv, line], cwd=self.dir, env=self.env, timeout=60, capture_output=True, text=True)
+        done = subprocess.run([*self.argv, self.here(line)], cwd=self.dir, env=self.env, timeout=60, capture_output=True, text=True)
         assert done.returncode == 0, (line, done)
         return done.stdout
 
@@ -70,10 +90,8 @@ def test_two_real_hosts_with_mutual_tls_in_six_commands(lab, two_hosts):  # noqa
     scp.chmod(0o755)
     there, here = commands("certs init"), commands("hoistd agent --join")
     assert len(there) + len(here) <= 6
-    for line in there:
-        first.type(line)
-    for line in here:
-        host1.type(line)
+    first.paste(there)
+    host1.paste(here)
     first.type("flagctl set new.checkout on --primary tls+tcp://10.0.0.1:7400 --join primary.bundle --wait")
     # A certificate alone says which machine it is, not who may change what.
     assert "takes the role editor" in host1.type("flagctl set new.checkout off --join host1.bundle 2>&1 || true")

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bundle.h"
@@ -19,6 +20,7 @@
 const char certs_what[] = "make certificates for a fleet, and a file for each host to join by";
 
 static const int64_t DAY_MS = 86400000;
+enum { TRUST_WAIT_MS = 10000 };
 
 /* ------------------------------------------------------------------ the tables */
 
@@ -35,7 +37,8 @@ static const int64_t DAY_MS = 86400000;
 #define TRUST_OPTION \
     {.name = "trust", .arg = "FILE", \
      .help = "the public keys that may have signed changes, as in the\n" \
-             "primary's trust.key; agents and relays want one"}
+             "primary's trust.key; agents and relays want one. One that\n" \
+             "is not there yet is waited for: 10 seconds"}
 
 static const struct option init_options[] = {
     {.name = "name", .arg = "FLEET", .fallback = "hoist-ca", .help = "the CA's name"},
@@ -136,10 +139,24 @@ static enum hoist_err take_upstreams(const struct options *o, struct bundle *b)
     return HOIST_OK;
 }
 
+/* A primary that is only being started makes the file in a moment. */
+static enum hoist_err read_trust(const char *path, struct bundle *b)
+{
+    int64_t until_ms = clock_mono_ms() + TRUST_WAIT_MS;
+    enum hoist_err err = trust_read(path, &b->trust);
+    if (err == HOIST_ENOTFOUND)
+        fprintf(stderr, "waiting for %s, which a primary makes as it starts\n", path);
+    while (err == HOIST_ENOTFOUND && clock_mono_ms() < until_ms) {
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+        err = trust_read(path, &b->trust);
+    }
+    return err;
+}
+
 static enum hoist_err take_trust(const struct options *o, struct bundle *b)
 {
     const char *path = options_get(o, "trust");
-    enum hoist_err err = path ? trust_read(path, &b->trust) : HOIST_OK;
+    enum hoist_err err = path ? read_trust(path, b) : HOIST_OK;
     if (err == HOIST_ENOTFOUND || err == HOIST_EACCES)
         err = HOIST_EINVAL; /* an option that is wrong */
     return err ? err_prefix(err, "--trust") : HOIST_OK;
