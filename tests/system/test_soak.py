@@ -66,12 +66,12 @@ class Lags(threading.Thread):
         return sorted(self.ms)
 
 
-def look(daemon):
+def look(process, store):
     """What a process holds. Memory is what is its own: pages of the store's file belong to the kernel's cache."""
-    status = open(f"/proc/{daemon.pid}/status").read()
+    status = open(f"/proc/{process.pid}/status").read()
     field = lambda name: int(status.split(f"{name}:")[1].split()[0])
-    return {"memory": field("RssAnon") << 10, "file": ((daemon.store / "current").resolve() / "data.mdb").stat().st_size,
-            "descriptors": len(os.listdir(f"/proc/{daemon.pid}/fd")), "threads": field("Threads")}
+    return {"memory": field("RssAnon") << 10, "file": ((store / "current").resolve() / "data.mdb").stat().st_size,
+            "descriptors": len(os.listdir(f"/proc/{process.pid}/fd")), "threads": field("Threads")}
 
 
 def greatest(looks, what):
@@ -99,6 +99,7 @@ def test_nothing_grows_soak(lab):
     assert Load(primary.port, 0, dice).client.command("apply", env="production", file=json.dumps(Load.file()))[0] == 0
     agents = [lab.agent("--log-bytes", "16MiB", name=f"host{i}") for i in range(AGENTS)]
     loads = [Load(primary.port, i, dice, WRITERS / RATE, kinds={"set": 98, "kill": 1, "restore": 1}) for i in range(WRITERS)]
+    stays = lab.process([BUILD / "examples/read", "--store", agents[0].store, "--watch", "load.1"], "stays", stdout=subprocess.DEVNULL)
     churn, lags = Churn(dice, [a.store for a in agents]), Lags(lab, agents)
     begun = time.monotonic()
     for thread in (*loads, churn, lags):
@@ -106,7 +107,7 @@ def test_nothing_grows_soak(lab):
     looks = []
     for at in (min(5, SETTLE_S / 2), SETTLE_S, SECONDS):
         time.sleep(max(0, begun + at - time.monotonic()))
-        looks.append(([look(primary)], [look(a) for a in agents]))
+        looks.append(([look(primary, primary.store)], [look(a, a.store) for a in agents], [look(stays, agents[0].store)]))
     took, ms = time.monotonic() - begun, lags.end()
     churn.end()
     for load in loads:
@@ -115,8 +116,8 @@ def test_nothing_grows_soak(lab):
     within, watched = landed(primary)
     figures(f"soak: {took:.0f} s, {done:,} changes ({done / took:.0f} a second), {AGENTS} agents, {churn.count:,} readers came and went; lag p50 "
             f"{ms[len(ms) // 2]} ms, p99 {ms[len(ms) * 99 // 100]} ms, max {ms[-1]} ms; 99 % of {watched:,} commits on all hosts within {within} s")
-    for role, (first, settled, last) in (("primary", [l[0] for l in looks]), ("agents, the greatest", [l[1] for l in looks])):
-        told(role, first, settled, last)
+    for role, by_time in zip(("primary", "agents, the greatest", "a reader that stays"), zip(*looks)):
+        told(role, *by_time)
     assert not any(load.unknown or load.refused for load in loads)
     assert done > RATE * took / 2, "the load was not what it is meant to be: the machine is too slow or too busy"
     lab.wait_equal(primary, *agents)
