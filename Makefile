@@ -168,8 +168,10 @@ tsan-system:  ## system tests with threads, under the thread sanitizer (ONLY=a p
 	$(MAKE) system CC=clang BUILD=build/tsan OPT='-O1 -g' SAN=-fsanitize=thread ONLY='$(or $(ONLY),$(TSAN_SYSTEM))'
 	@! cat build/tsan/races/* 2>/dev/null
 soak: deps deps-check deps-soak all  ## the fault suite, long: SEED=N, SOAK_SECONDS=N (1800) of the load in which nothing may grow
-	@$(MAKE) --no-print-directory $(SYSTEM_NEEDS)
-	HOIST_SOAK=1 tests/run system --build $(BUILD) --only '$(or $(ONLY),soak)'
+	@$(MAKE) --no-print-directory $(SYSTEM_NEEDS) $(if $(ONLY),,$(SIM) $(BUILD)/tests/unit/test_store_flip)
+	$(if $(ONLY),,$(SIM) $(or $(SEED),$(shell date +%s%N)) 5000000)
+	$(if $(ONLY),,HOIST_SOAK=1 $(BUILD)/tests/unit/test_store_flip)
+	HOIST_SOAK=1 tests/run system --build $(BUILD) --only '$(or $(ONLY),soak or hostile or changes_go_on)'
 
 previous:  ## the programs of another commit (REV=commit) in build/previous; test_previous.py mixes them with these
 	@test -n "$(REV)" || { echo "say which: make previous REV=COMMIT" >&2; exit 2; }
