@@ -268,6 +268,12 @@ enum hoist_err store_keys_get(struct store_read *r, struct slice *ret)
     return HOIST_ENOTFOUND;
 }
 
+bool store_was_follower(const struct store *s)
+{
+    (void)s;
+    return false;
+}
+
 enum hoist_err store_keys_put(struct store_write *w, struct slice certificates)
 {
     (void)w, (void)certificates;
