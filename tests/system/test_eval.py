@@ -113,7 +113,7 @@ def agent():
 
 def test_an_agents_http_is_asked_as_sdks_do(lab, agent):
     agent.answer = 200, '{"key":"a/b c","value":true,"variant":"on","reason":"STATIC"}'
-    done = lab.flagctl("eval", "a/b c", "--agent", agent.url + "/", "--context", ANA, "--token", "secret")
+    done = lab.flagctl("eval", "a/b c", "--agent", agent.url + "/", "--context", ANA, "--token-file", lab.secret("token", "secret\n"))
     assert done.code == 0 and json.loads(done.out)["variant"] == "on"
     assert agent.seen == [("/ofrep/v1/evaluate/flags/a%2Fb%20c", "Bearer secret", {"context": json.loads(ANA)})]
     lab.ok("eval", "k", "--agent", agent.url + "/", "--env", "staging")
@@ -136,16 +136,26 @@ def test_an_agents_http_is_asked_as_sdks_do(lab, agent):
     refused(lab, 2, "eval", "x", "--agent", agent.url, "--context", "[]", says="no object")
 
 
-def test_the_token_may_stand_in_the_file(lab, agent):
+def test_the_file_of_the_token_may_stand_in_flagctl_yaml(lab, agent):
     lab.primary()
     config = lab.dir / ".config/hoist/flagctl.yaml"
     config.parent.mkdir(parents=True)
-    config.write_text("token: secret\n")
+    config.write_text(f"token-file: {lab.secret('token', 'secret')}\n")
     agent.answer = 200, '{"key":"k","value":true,"variant":"on","reason":"STATIC"}'
     lab.ok("set", "k", "on")  # which takes no token
     lab.ok("eval", "k", "--agent", agent.url)
     lab.ok("eval", "k", "--agent", agent.url, HOIST_TOKEN="nearer")
-    assert [token for _, token, _ in agent.seen] == ["Bearer secret", "Bearer nearer"]
+    lab.ok("eval", "k", "--agent", agent.url, "--token-file", lab.secret("typed", "typed\n"), HOIST_TOKEN="nearer")
+    assert [token for _, token, _ in agent.seen] == ["Bearer secret", "Bearer nearer", "Bearer typed"]
+
+
+def test_a_token_is_no_argument_and_its_file_is_for_one_user(lab, agent):
+    refused(lab, 2, "eval", "k", "--agent", agent.url, "--token", "secret", says="--token-file")
+    refused(lab, 2, "eval", "k", "--agent", agent.url, "--token-file", "/nowhere", says="--token-file: cannot read /nowhere")
+    for_all = lab.secret("token", "secret")
+    for_all.chmod(0o640)
+    refused(lab, 2, "eval", "k", "--agent", agent.url, "--token-file", for_all, says="chmod 600")
+    assert agent.seen == []
 
 
 def test_an_agent_answers_flagctl_as_its_store_does(lab):

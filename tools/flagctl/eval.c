@@ -1,14 +1,16 @@
 /* eval: what somebody gets, and why. */
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/textfile.h"
 #include "flag/flag.h"
 #include "flagctl.h"
 #include "http/fetch.h"
 
-enum { ANSWER_MAX = 16 << 20 };
+enum { ANSWER_MAX = 16 << 20, TOKEN_MAX = 4096 };
 
 /* ------------------------------------------------------------------ from a store or primary */
 
@@ -121,25 +123,53 @@ static int show_denied(const struct call *c, const char *agent, long status)
 {
     bool unknown = status == 401;
     return show_failure(c, EXIT_REFUSED, "denied",
-                        unknown ? "give the agent's token: --token, $HOIST_TOKEN, or token in "
-                                  "flagctl.yaml"
+                        unknown ? "give the agent's token: --token-file, $HOIST_TOKEN, or "
+                                  "token-file in flagctl.yaml"
                                 : "an admin can make one: flagctl access token create NAME "
                                   "evaluator --env ENV",
                         "%s: eval takes a token with the role evaluator%s", agent,
                         unknown ? "" : " for this flag and environment");
 }
 
+/* No argument is a token: whoever is on the machine can read those. What was typed comes before the
+ * environment, which comes before flagctl.yaml. *ret: NULL without one; textfile_wipe(). */
+static enum hoist_err read_token(const struct call *c, char **ret)
+{
+    const char *path = options_get(c->options, "token-file"), *said = getenv("HOIST_TOKEN");
+    const char *origin = options_origin(c->options, "token-file");
+    char *token = NULL;
+    enum hoist_err err = HOIST_OK;
+    if (said && *said && (!origin || strcmp(origin, "argument") != 0)) {
+        if (!(token = mem_dup(slice_str(said))))
+            err = err_set(HOIST_ENOMEM, "out of memory");
+    } else if (path) {
+        err = textfile_read(path, TOKEN_MAX, true, &token);
+        if (err)
+            err = err_prefix(err == HOIST_ENOMEM ? err : HOIST_EINVAL, "--token-file");
+    }
+    if (token)
+        token[strcspn(token, "\r\n")] = '\0';
+    if (!err)
+        *ret = token;
+    return err;
+}
+
 static int ask_agent(struct call *c, const char *agent)
 {
     struct buf url = BUF_INIT(8192), body = BUF_INIT(2 << 20), answer = BUF_INIT(ANSWER_MAX);
+    char *token = NULL;
     long status = 0;
     int exit = EXIT_INPUT;
     put_url(&url, agent, c->env, c->words[0]);
     if (!put_body(c, &body))
         goto out;
+    if (read_token(c, &token) != HOIST_OK) {
+        exit = show_failure(c, EXIT_INPUT, "input", NULL, "%s", err_last());
+        goto out;
+    }
     struct fetch fetch = {.url = buf_str(&url),
                           .body = buf_slice(&body),
-                          .token = options_get(c->options, "token"),
+                          .token = token,
                           .tls = &c->join.tls,
                           .timeout_ms = c->timeout_ms};
     enum hoist_err err = join_read(c);
@@ -166,6 +196,7 @@ static int ask_agent(struct call *c, const char *agent)
     }
     json_decref(read);
 out:
+    textfile_wipe(token);
     buf_done(&url);
     buf_done(&body);
     buf_done(&answer);

@@ -33,7 +33,7 @@ const struct subcommand subcommands[] = {
     {"eval", "KEY", "Evaluate a flag for somebody, now or then: OFREP's answer, as JSON.\n"
      "--explain shows how it came about: each operator, what it looked at and what it yielded.\n"
      "--time and --at ask what it was: the primary knows the log's 90 days, a host the last changes.",
-     READS "context at time explain agent token ", 1, 1, run_eval, false},
+     READS "context at time explain agent token-file ", 1, 1, run_eval, false},
     {"list", "[PREFIX]", "List the flags.", READS, 0, 1, run_list, false},
     {"delete", "KEY", "Delete a flag.", WRITES, 1, 1, run_delete, false},
     {"apply", "FILE", "Add and replace the flags that a file names, after showing what changes.\n"
@@ -268,7 +268,8 @@ static const struct option all_options[] = {
      false, true},
     {"explain", NULL, NULL, NULL, "show how it came about", false, true},
     {"agent", "URL", NULL, NULL, "ask an agent's HTTP, as OpenFeature SDKs do: http://HOST:8016", false, true},
-    {"token", "TOKEN", NULL, "HOIST_TOKEN", "the bearer token that the agent wants", false, false},
+    {"token-file", "FILE", NULL, NULL, "the bearer token that the agent wants, on its first line; only you may read the file.\n"
+     "$HOIST_TOKEN is such a token itself", false, false},
     {"key", "PUB", NULL, NULL, "whose it is: what flagctl key show prints", false, true},
     {"uid", "N", NULL, NULL, "whose it is: a user of the primary's machine, over its socket", false, true},
     {"prefix", "P", NULL, NULL, "only for flags that begin so; may be repeated", true, true},
