@@ -30,6 +30,13 @@ def test_the_units_leave_little_open(unit):
     assert exposure <= EXPOSURE_MAX, out
 
 
+def test_what_reads_others_answers_is_not_the_user_of_the_keys():
+    users = {unit.name: re.search(r"^User=(.*)$", unit.read_text(), re.M)[1] for unit in UNITS}
+    keepers = {user for name, user in users.items() if name.startswith("hoistd-")}
+    readers = {user for name, user in users.items() if name.startswith("flagctl-")}
+    assert keepers and readers and not keepers & (readers | {"root"}) and "root" not in readers, users
+
+
 def test_the_units_of_a_release_are_as_systemd_wants_them(tmp_path):
     for unit in (TOP / "deploy").glob("flagctl-release-*@.*"):
         text = unit.read_text().replace("/usr/local/bin", str(BUILD.resolve()))
