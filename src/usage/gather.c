@@ -34,7 +34,7 @@ struct process {
     struct name *slot;
     uint64_t *taken, *sum; /* of each slot: what was passed on, and what there is */
     uint8_t *names;
-    size_t names_len;
+    size_t names_len, names_cap;
 };
 
 struct gather {
@@ -80,6 +80,20 @@ static bool make_room(struct process *p, uint32_t slots)
     return slot && taken && sum;
 }
 
+/* It doubles: a segment may have 128 Ki names, and an allocator may copy each time. */
+static bool make_names_room(struct process *p, size_t len)
+{
+    size_t cap = p->names_cap * 2 > len ? p->names_cap * 2 : len;
+    if (len <= p->names_cap)
+        return true;
+    uint8_t *names = mem_realloc(p->names, cap);
+    if (!names)
+        return false;
+    p->names = names;
+    p->names_cap = cap;
+    return true;
+}
+
 /* One more name, which begins at `at`. Its length; 0: it cannot be read. */
 static size_t learn_name(struct gather *g, struct process *p, size_t at)
 {
@@ -90,11 +104,8 @@ static size_t learn_name(struct gather *g, struct process *p, size_t at)
     if (SEGMENT_NAMES + at + len > SEGMENT_BLOCKS)
         return 0;
     bool ours = memcmp(n.store, g->store_id, sizeof n.store) == 0;
-    uint8_t *names = mem_realloc(p->names, at + len);
-    if (!names)
-        return 0;
-    p->names = names;
-    if (!read_at(p->segment, names + at, len, SEGMENT_NAMES + (off_t)at))
+    if (!make_names_room(p, at + len) ||
+        !read_at(p->segment, p->names + at, len, SEGMENT_NAMES + (off_t)at))
         return 0;
     p->slot[p->slots++] = (struct name){(uint32_t)at, ours};
     p->names_len = at + len;
