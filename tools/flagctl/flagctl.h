@@ -40,6 +40,7 @@ struct source { /* who answers */
 
 struct call { /* one run of flagctl */
     const struct subcommand *sub;
+    struct option *table; /* of sub */
     struct options *options;
     const char *const *words;
     size_t word_count;
@@ -176,7 +177,18 @@ int change(struct call *c, const char *command, json_t *args, bool yes);
 /* Whether there is a terminal to ask; where there is none, that was shown. */
 bool can_ask(const struct call *c, int *ret_exit);
 
-/* ------------------------------------------------------------------ arguments */
+/* ------------------------------------------------------------------ arguments (arguments.c) */
+
+/*
+ * What was typed behind the subcommand, whose `c->sub` is set, all else zero. False: it is wrong, and that
+ * was shown; exit EXIT_INPUT. `argv` has one place more than `argc`, which is used. call_done() either way.
+ */
+bool call_read(struct call *c, int argc, char **argv);
+void call_done(struct call *c);
+
+/* Whether an option is among the arguments: --help wins over whatever is wrong with the others, and
+ * --json says how that is to be told. */
+bool has_argument(int argc, char **argv, const char *option);
 
 /* "10s", "500ms", "1m", "2h", "7d"; a bare number is seconds. EINVAL. */
 MUST_USE enum hoist_err read_duration(const char *text, int64_t *ret_ms);
