@@ -198,6 +198,7 @@ $(FUZZ): $(BUILD)/%: $(BUILD)/%.o $(ALL_ARCHIVES)
 $(REPLAY): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(ALL_ARCHIVES)
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka -o $@
 $(BUILD)/tests/fuzz/fuzz_options $(BUILD)/tests/fuzz/replay_options: $(BUILD)/tools/hoistd/settings.o
+$(BUILD)/tests/fuzz/fuzz_flagctl $(BUILD)/tests/fuzz/replay_flagctl: $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard tools/flagctl/*.c)))
 $(filter-out %.so,$(SYSTEM_HELPERS)): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libhoist.a
 	$(CC) $(LDFLAGS) $^ $(CLIENT_LIBS) -o $@
 $(EVAL_LINES): $(BUILD)/%: $(BUILD)/%.o $(call archives,client)
