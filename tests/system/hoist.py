@@ -124,6 +124,10 @@ class Daemon(Process):
         self.start_args = (argv, lab.dir / f"{name}.log", popen)
         super().__init__(argv, lab.dir / f"{name}.log", **popen)
 
+    def shown(self):
+        """What it tells whoever looks: its log, the process list, metrics, status."""
+        return "\n".join([self.text(), pathlib.Path(f"/proc/{self.pid}/cmdline").read_text(), self.get("/metrics"), self.get("/status")])
+
     def restart(self):
         """Start the same once more, after it ended; nothing is waited for."""
         argv, log, popen = self.start_args

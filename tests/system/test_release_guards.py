@@ -156,7 +156,8 @@ def test_a_primary_asks_as_flagctl_does_and_logs_once_why_there_is_no_answer(sta
     after = rounds() + 3
     wait_until(lambda: rounds() >= after, what="some rounds more")
     assert len(told("NODATA")) == len(told("ERROR")) == 1
-    assert "hush-hush" not in s.primary.text()
+    shown = s.primary.shown()
+    assert "hush-hush" not in shown and base64.b64encode(b"scraper:hush-hush").decode() not in shown
 
 
 def test_what_a_primary_is_not_given_whole_it_names(lab):
@@ -203,6 +204,19 @@ def say(body, status=200, **headers):
 def vector(*samples):
     return lambda: json.dumps({"status": "success", "data": {"resultType": "vector", "result": [
         {"metric": {}, "value": [time.time(), value]} for value in samples]}}).encode()
+
+
+def test_the_token_for_a_prometheus_is_sent_and_not_shown(lab):
+    seen = []
+    def answer(handler):
+        seen.append(handler.headers["Authorization"])
+        say(b"Bearer hush-token is wrong", 401)(handler)
+    token = lab.secret("token", "hush-token\n")
+    with liar(answer) as url:
+        for more in [], ["--json"]:
+            said = lab.flagctl("release", "guards", PLAN, "--prometheus", url, "--prometheus-token-file", token, *more, HOIST_LOG="debug")
+            assert said.code == 4 and "401" in said.out and "hush-token" not in said.out + said.err
+    assert set(seen) == {"Bearer hush-token"}
 
 
 def slowly(handler):

@@ -144,6 +144,18 @@ def test_a_storm_of_the_same_alert_is_one_change(site):
     assert all(status == 200 for status, _ in answers) and site.lab.head("production")["version"] == head + 1
 
 
+def test_no_token_and_no_key_is_in_logs_the_process_list_status_or_metrics(lab):
+    site = Site(lab, "--log-level", "debug")
+    assert site.post(alert("SyncFails"))[1]["killed"] == 1 and not site.is_on("sync")
+    assert site.post(alert("SyncFails"), token="almost-the-token")[0] == 401
+    assert site.post(body=b"{")[0] == 400
+    secret = (site.primary.store / "sign.key").read_text().split()[1]
+    shown = site.primary.shown()
+    assert len(secret) == 64 and "alert SyncFails" in shown + lab.ok("log")["changes"][0]["message"]
+    for hidden in TOKEN, "almost-the-token", secret:
+        assert hidden not in shown
+
+
 @pytest.mark.parametrize("args, says", [
     (["--kill-on-alert", "production:A=f"], "--webhook-token-file"),
     (["--kill-on-alert", "nonsense", "--webhook-token-file", "TOKENS"], "ENV:ALERT=FLAG"),
