@@ -152,7 +152,8 @@ enum { PROMETHEUS_TIMEOUT_MAX_MS = 60000 };
     {.name = "peer-requests", .arg = "N", FALLBACK("20000"), \
      .help = "requests in a second from one address; those beyond are\nanswered late: busy"}, \
     {.name = "request-bytes", .arg = "SIZE", FALLBACK("256MiB"), \
-     .help = "bytes of commands that wait at a time"}, \
+     .help = "bytes of requests that are not whole yet, or, at a\n" \
+             "primary, are commands and wait for their answer"}, \
     {.name = "peer-request-bytes", .arg = "SIZE", FALLBACK("160MiB"), \
      .help = "of these, from one address"}
 
