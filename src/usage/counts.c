@@ -74,7 +74,7 @@ static bool append(struct counts *c, uint64_t hash, const struct slice part[3], 
         return false;
     uint8_t *at = row->bytes;
     struct count **bucket = place(c, hash);
-    *row = (struct count){.chain = *bucket, .hash = hash, .n = n};
+    *row = (struct count){.chain = *bucket, .hash = hash, .n = count_sum(0, n)};
     row->env = put(&at, part[0]);
     row->key = put(&at, part[1]);
     row->variant = put(&at, part[2]);

@@ -116,6 +116,15 @@ static void what_does_not_fit_goes_with_the_next_frame(void **state)
     assert_string_equal(taken(*state, 1, &sequence), "a:on:1 "); /* one at the least */
 }
 
+/* What a program has counted is what it says it has. */
+static void a_made_up_count_can_be_told_and_keeps_no_other_back(void **state)
+{
+    uint64_t sequence;
+    add(*state, "a", "on", UINT64_MAX);
+    add(*state, "b", "on", 1);
+    assert_string_equal(taken(*state, WHOLE, &sequence), "a:on:9223372036854775807 b:on:1 ");
+}
+
 static void what_another_host_repeats_counts_once(void **state)
 {
     struct usage_count count = {SLICE("production"), SLICE("a"), SLICE("on"), 5};
@@ -316,6 +325,7 @@ int main(void)
         CASE(what_is_counted_is_added_up_and_taken_once),
         CASE(a_frame_stays_as_it_is_until_it_has_arrived),
         CASE(what_does_not_fit_goes_with_the_next_frame),
+        CASE(a_made_up_count_can_be_told_and_keeps_no_other_back),
         CASE(what_another_host_repeats_counts_once),
         CASE(senders_are_forgotten_after_an_hour_and_the_oldest_when_there_are_too_many),
         CASE(rows_beyond_the_bound_are_counted_as_left_out),
