@@ -92,7 +92,7 @@ static void add(struct quota *q, uint64_t socket, const struct quota_end *end, e
                 int64_t now_ms)
 {
     char name[QUOTA_NAME_SIZE];
-    quota_name(end->address, name);
+    address_peer_v6(end->address, name);
     struct quota_peer *peer = quota_find_peer(q, name, now_ms);
     if (peer && q->begun_count == q->begun_cap) {
         struct quota_begun *more = mem_grow(q->begun, &q->begun_cap, 64, sizeof *q->begun);

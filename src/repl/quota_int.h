@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "base/address.h"
 #include "base/metrics.h"
 #include "repl/quota.h"
 
@@ -13,7 +14,7 @@ enum {
     QUOTA_KINDS = 2,
     QUOTA_PEERS = 1024, /* chains of the tables */
     QUOTA_PIPES = 4096,
-    QUOTA_NAME_SIZE = 64,
+    QUOTA_NAME_SIZE = ADDRESS_PEER_SIZE,
     QUOTA_BEGUN_MS = 10000, /* that is how long a connection may take to say what it is */
 };
 
@@ -119,9 +120,6 @@ bool quota_marked(struct quota *q, int64_t now_ms);
 
 /* The peer of that name, made where there is none; NULL: no memory. With the lock held. */
 struct quota_peer *quota_find_peer(struct quota *q, const char *name, int64_t now_ms);
-
-/* Of an address as in struct quota_end. */
-void quota_name(const uint8_t address[16], char out[QUOTA_NAME_SIZE]);
 
 /* Address and port of either family into *ret; the port, 0 for another family. */
 uint16_t quota_read_address(const struct sockaddr_storage *a, struct quota_end *ret);

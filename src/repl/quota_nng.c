@@ -1,27 +1,10 @@
 /* quota_nng.c - the connections of nng's sockets, counted as they come and go. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "repl/net.h"
 #include "repl/quota_int.h"
-
-enum { NET_BYTES = 8 /* of an IPv6 address */ };
-
-void quota_name(const uint8_t address[16], char out[QUOTA_NAME_SIZE])
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    uint8_t net[16] = {0};
-    char text[INET6_ADDRSTRLEN] = "?";
-    if (memcmp(address, mapped, sizeof mapped) == 0) {
-        inet_ntop(AF_INET, address + sizeof mapped, out, QUOTA_NAME_SIZE);
-        return;
-    }
-    memcpy(net, address, NET_BYTES);
-    inet_ntop(AF_INET6, net, text, sizeof text);
-    snprintf(out, QUOTA_NAME_SIZE, "%s/64", text);
-}
 
 /* Who is at the other end of `pipe`. */
 static void name_of(nng_pipe pipe, char out[QUOTA_NAME_SIZE])
@@ -34,9 +17,9 @@ static void name_of(nng_pipe pipe, char out[QUOTA_NAME_SIZE])
     else if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &a) != 0)
         return;
     else if (a.s_family == NNG_AF_INET)
-        inet_ntop(AF_INET, &a.s_in.sa_addr, out, QUOTA_NAME_SIZE);
+        address_peer_v4(&a.s_in.sa_addr, out);
     else if (a.s_family == NNG_AF_INET6)
-        quota_name((const uint8_t *)&a.s_in6.sa_addr, out);
+        address_peer_v6(&a.s_in6.sa_addr, out);
 }
 
 static void note_end(struct quota *q, nng_pipe pipe)
