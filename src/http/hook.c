@@ -63,3 +63,8 @@ void hook_finish(const struct hook *k, const struct ofrep_request *q, bool too_l
 {
     a->status = k->take(k->arg, too_long ? SLICE("") : q->body, too_long, &a->body);
 }
+
+void hook_no_room(const char *why, struct ofrep_answer *a)
+{
+    refuse(a, MHD_HTTP_SERVICE_UNAVAILABLE, why);
+}

@@ -24,4 +24,7 @@ bool hook_begin(const struct hook *k, const struct ofrep_request *q, struct ofre
 void hook_finish(const struct hook *k, const struct ofrep_request *q, bool too_long,
                  struct ofrep_answer *a);
 
+/* 503, for a body that there is no room for now. */
+void hook_no_room(const char *why, struct ofrep_answer *a);
+
 #endif

@@ -14,6 +14,7 @@
 #include "http/listen.h"
 #include "http/peers.h"
 #include "http/secure.h"
+#include "http/shares.h"
 #include "http/streams.h"
 #include "http/tokens.h"
 
@@ -34,12 +35,15 @@ struct http {
     struct tokens *tokens; /* NULL: none are asked for */
     struct streams *streams;
     struct peers peers;
+    struct shares shares;
 };
 
 struct request {
     struct MHD_Connection *connection;
     struct ofrep_request asked;
     struct buf body;
+    size_t held;         /* of the quota of bodies */
+    const char *no_room; /* for its body: why */
     struct ofrep_answer a;
     bool is_ofrep;
     bool is_hook;
@@ -251,8 +255,9 @@ static enum MHD_Result send_stream(struct http *h, struct MHD_Connection *connec
     struct MHD_Response *r;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    enum hoist_err err = streams_open(h->streams, a->stream, connection, info->connect_fd,
-                                      header_of(connection, "Last-Event-ID"), &r);
+    enum hoist_err err =
+        streams_open(h->streams, a->stream, connection, info->connect_fd, peer ? peer->share : NULL,
+                     header_of(connection, "Last-Event-ID"), &r);
     if (err) {
         a->status = MHD_HTTP_SERVICE_UNAVAILABLE;
         buf_printf(&a->body, "{\"errorCode\":\"GENERAL\",\"errorDetails\":\"%s\"}",
@@ -317,7 +322,37 @@ static struct peer *peer_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
-/* With what begin() has found out of an OFREP request, or with the page. */
+static struct share *share_of(struct MHD_Connection *connection)
+{
+    struct peer *peer = peer_of(connection);
+    return peer ? peer->share : NULL;
+}
+
+static void drop_body(struct http *h, struct request *q)
+{
+    shares_give(&h->shares, share_of(q->connection), SHARES_BODIES, q->held);
+    q->held = 0;
+    buf_done(&q->body);
+}
+
+/* What begin() has not found out. */
+static void finish(struct http *h, struct request *q)
+{
+    q->asked.body = buf_slice(&q->body);
+    if (q->no_room && q->is_hook)
+        hook_no_room(q->no_room, &q->a);
+    else if (q->no_room)
+        ofrep_no_room(&q->asked, q->no_room, &q->a);
+    else if (q->too_long)
+        ofrep_too_long(&q->asked, &q->a);
+    else if (q->is_hook)
+        hook_finish(h->hook, &q->asked, false, &q->a);
+    else
+        ofrep_finish(h->ofrep, &q->asked, &q->a);
+    drop_body(h, q); /* the answer may take its time */
+}
+
+/* With what is known of an OFREP request, or with the page. */
 static enum MHD_Result answer(struct http *h, struct request *q)
 {
     const char *path = (const char *)q->asked.path.ptr, *method = (const char *)q->asked.method.ptr;
@@ -325,13 +360,8 @@ static enum MHD_Result answer(struct http *h, struct request *q)
         return answer_page(q->connection, h, path, method);
     if (q->preflight)
         return send_preflight(h, q->connection, ROUTE_FLAGS);
-    q->asked.body = buf_slice(&q->body);
-    if (!q->answered && q->too_long)
-        ofrep_too_long(&q->asked, &q->a);
-    else if (!q->answered && q->is_hook)
-        hook_finish(h->hook, &q->asked, false, &q->a);
-    else if (!q->answered)
-        ofrep_finish(h->ofrep, &q->asked, &q->a);
+    if (!q->answered)
+        finish(h, q);
     if (q->a.stream)
         return send_stream(h, q->connection, peer_of(q->connection), &q->a);
     return send_answer(h, q->connection, &q->a);
@@ -354,25 +384,40 @@ static enum MHD_Result begin(struct http *h, struct request *q)
 }
 
 /* The hook hears of it at once: its sender may be cut off before it has an answer. */
-static void take_too_long(const struct http *h, struct request *q)
+static void take_too_long(struct http *h, struct request *q)
 {
     q->too_long = true;
+    drop_body(h, q);
     if (q->is_hook)
         hook_finish(h->hook, &q->asked, true, &q->a);
     q->answered = q->is_hook;
 }
 
-/* Keep the body up to what may be sent; throw away what is beyond, but not for ever. */
-static enum MHD_Result take(const struct http *h, struct request *q, const char *body, size_t len)
+/* False: no memory. */
+static bool keep_body(struct http *h, struct request *q, const char *body, size_t len)
 {
-    if (!q->too_long && q->body.len + len > q->body.max)
+    buf_add(&q->body, body, len);
+    if (buf_err(&q->body))
+        return false;
+    q->no_room =
+        shares_take(&h->shares, share_of(q->connection), SHARES_BODIES, q->body.cap - q->held);
+    if (q->no_room)
+        drop_body(h, q);
+    else
+        q->held = q->body.cap;
+    return true;
+}
+
+/* Keep the body up to what may be sent; throw away what is beyond, but not for ever. */
+static enum MHD_Result take(struct http *h, struct request *q, const char *body, size_t len)
+{
+    if (!q->too_long && !q->no_room && q->body.len + len > q->body.max)
         take_too_long(h, q);
-    if (q->too_long) {
+    if (q->too_long || q->no_room) {
         q->thrown_away += len;
         return q->thrown_away > THROW_AWAY_MAX ? MHD_NO : MHD_YES;
     }
-    buf_add(&q->body, body, len);
-    return buf_err(&q->body) ? MHD_NO : MHD_YES;
+    return keep_body(h, q, body, len) ? MHD_YES : MHD_NO;
 }
 
 static struct request *request_new(struct http *h, struct MHD_Connection *connection,
@@ -417,15 +462,22 @@ static void completed(void *arg, struct MHD_Connection *connection, void **state
                       enum MHD_RequestTerminationCode how)
 {
     struct request *q = *state;
-    (void)arg;
     (void)how;
     peer_idle(peer_of(connection));
     if (!q)
         return;
-    buf_done(&q->body);
+    drop_body(arg, q);
     buf_done(&q->a.body);
     mem_free(q);
     *state = NULL;
+}
+
+/* Before it is known what it wants. */
+static enum MHD_Result admit(void *arg, const struct sockaddr *from, socklen_t from_len)
+{
+    struct http *h = arg;
+    (void)from_len;
+    return shares_admit(&h->shares, from) ? MHD_YES : MHD_NO;
 }
 
 static void arrive(struct http *h, struct MHD_Connection *connection, struct peer **ret)
@@ -433,6 +485,10 @@ static void arrive(struct http *h, struct MHD_Connection *connection, struct pee
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct peer *peer = peers_add(&h->peers, info->connect_fd);
+    if (peer) {
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        peer->share = shares_come(&h->shares, info->client_addr);
+    }
     if (peer && h->secure) {
         info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
         peer->tls = secure_begin(h->secure, info->tls_session);
@@ -443,6 +499,8 @@ static void arrive(struct http *h, struct MHD_Connection *connection, struct pee
 static void leave(struct http *h, struct peer *peer)
 {
     struct secure_set *tls = peer ? peer->tls : NULL;
+    if (peer)
+        shares_give(&h->shares, peer->share, SHARES_CONNECTIONS, 1);
     peers_remove(&h->peers, peer);
     secure_end(tls);
 }
@@ -512,16 +570,15 @@ static struct MHD_Daemon *serve(struct http *h, int fd)
         tls[0].option = MHD_OPTION_END;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
                      (h->secure ? MHD_USE_TLS : 0);
-    /* The logger comes first, or what the others have to say goes to stderr. */
+    /* The logger comes first, or what the others have to say goes to stderr. Each thread would have its
+     * part of the connections: admit() alone counts them. */
     return MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, h, MHD_OPTION_EXTERNAL_LOGGER, log_trouble, NULL,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, connections,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, connections - connections / 4,
+        flags, 0, admit, h, handle, h, MHD_OPTION_EXTERNAL_LOGGER, log_trouble, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, connections * THREADS,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_MAX_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HEAD_MAX, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
-        MHD_OPTION_NOTIFY_CONNECTION, connected, h, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded,
-        NULL, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_ARRAY, tls,
-        MHD_OPTION_END);
+        (size_t)HEAD_MAX, MHD_OPTION_NOTIFY_COMPLETED, completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+        connected, h, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
+        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 /* The address without what says how it is spoken to; TLS is made ready if it is. */
@@ -564,13 +621,22 @@ static enum hoist_err start(struct http *h, const char *option)
     if (!err && h->config.alerts)
         err = hook_new(h->config.alerts_tokens, h->config.alerts, h->config.arg, &h->hook);
     if (!err)
-        err = streams_new(h->ofrep ? ofrep_envs(h->ofrep) : NULL, &h->peers,
-                          streams_max(&h->config), &h->streams);
+        err =
+            streams_new(h->ofrep ? ofrep_envs(h->ofrep) : NULL, &h->peers, &h->shares, &h->streams);
     if (!err && !(h->daemon = serve(h, fd)))
         err = err_set(HOIST_EIO, "%s %s: the server does not start", option, h->config.listen);
     if (err)
         close(fd);
     return err;
+}
+
+static void init_shares(struct http *h, const char *option)
+{
+    const struct http_config *c = &h->config;
+    const uint64_t max[] = {[SHARES_CONNECTIONS] = connections_max(c),
+                            [SHARES_STREAMS] = streams_max(c),
+                            [SHARES_BODIES] = c->bodies_max ? c->bodies_max : HTTP_BODIES_MAX};
+    shares_init(&h->shares, max, option);
 }
 
 enum hoist_err http_start(const struct http_config *config, struct http **ret)
@@ -581,8 +647,8 @@ enum hoist_err http_start(const struct http_config *config, struct http **ret)
         return err_set(HOIST_ENOMEM, "out of memory");
     h->config = *config;
     counts_init();
-    peers_init(&h->peers, config->busy_max_ms ? config->busy_max_ms : PEER_BUSY_MAX_MS,
-               connections_max(config), option);
+    peers_init(&h->peers, config->busy_max_ms ? config->busy_max_ms : PEER_BUSY_MAX_MS);
+    init_shares(h, option);
     enum hoist_err err = start(h, option);
     if (err)
         http_stop(h);
@@ -607,6 +673,7 @@ void http_stop(struct http *h)
     ofrep_free(h->ofrep);
     hook_free(h->hook);
     tokens_free(h->tokens);
+    shares_done(&h->shares);
     peers_done(&h->peers);
     secure_free(h->secure);
     mem_free(h);

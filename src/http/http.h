@@ -30,10 +30,11 @@ struct http_config {
     const char *alerts_tokens;   /* the file with the tokens that it takes */
     uint32_t connections_max;    /* 0: HTTP_CONNECTIONS_MAX */
     uint32_t streams_max;        /* 0: STREAMS_MAX */
+    uint64_t bodies_max;         /* bytes, of all requests; 0: HTTP_BODIES_MAX */
     uint32_t busy_max_ms;        /* that a request may take; 0: PEER_BUSY_MAX_MS */
 };
 
-enum { HTTP_CONNECTIONS_MAX = 2048 };
+enum { HTTP_CONNECTIONS_MAX = 2048, HTTP_BODIES_MAX = 64 << 20 };
 
 /*
  * Serve, on threads of its own: GET and HEAD of /healthz, /readyz, /metrics, /status, OFREP,

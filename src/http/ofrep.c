@@ -263,14 +263,25 @@ static bool body_fits(const struct ofrep_request *q, const struct place *p, stru
     return false;
 }
 
-void ofrep_too_long(const struct ofrep_request *q, struct ofrep_answer *a)
+static void refuse_body(const struct ofrep_request *q, unsigned status, const char *why,
+                        struct ofrep_answer *a)
 {
     struct place p;
-    char text[80];
     place_read(q->path, &p);
     a->route = p.route;
-    snprintf(text, sizeof text, "a body of %d bytes is the most", OFREP_BODY_MAX);
-    put_error(a, &p, 413, "GENERAL", text);
+    put_error(a, &p, status, "GENERAL", why);
+}
+
+void ofrep_too_long(const struct ofrep_request *q, struct ofrep_answer *a)
+{
+    char why[80];
+    snprintf(why, sizeof why, "a body of %d bytes is the most", OFREP_BODY_MAX);
+    refuse_body(q, 413, why, a);
+}
+
+void ofrep_no_room(const struct ofrep_request *q, const char *why, struct ofrep_answer *a)
+{
+    refuse_body(q, 503, why, a);
 }
 
 /* ------------------------------------------------------------------ who is asking */

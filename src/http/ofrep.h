@@ -90,4 +90,7 @@ void ofrep_finish(struct ofrep *o, const struct ofrep_request *q, struct ofrep_a
 /* 413, for a body that turned out longer than OFREP_BODY_MAX. */
 void ofrep_too_long(const struct ofrep_request *q, struct ofrep_answer *a);
 
+/* 503, for a body that there is no room for now. */
+void ofrep_no_room(const struct ofrep_request *q, const char *why, struct ofrep_answer *a);
+
 #endif

@@ -1,39 +1,19 @@
 #include "http/peers.h"
 
-#include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/metrics.h"
 
-enum { LABELS_SIZE = 64 };
-
-static void update(void *arg)
+void peers_init(struct peers *p, int64_t busy_max_ms)
 {
-    struct peers *p = arg;
-    pthread_mutex_lock(&p->lock);
-    metric_set(p->ratio, (double)p->count / p->max);
-    pthread_mutex_unlock(&p->lock);
-}
-
-void peers_init(struct peers *p, int64_t busy_max_ms, uint32_t max, const char *option)
-{
-    char labels[LABELS_SIZE];
-    snprintf(labels, sizeof labels, "limit=\"%s_connections\"",
-             strcmp(option, "--http") == 0 ? "http" : "ofrep_http");
-    *p = (struct peers){.busy_max_ms = busy_max_ms, .max = max};
+    *p = (struct peers){.busy_max_ms = busy_max_ms};
     pthread_mutex_init(&p->lock, NULL);
-    p->ratio = metric_series(METRIC_GAUGE, "hoist_limit_ratio",
-                             "How much of a limit is used: 1 is all of it.", labels, NULL);
-    metrics_on_write(update, p);
 }
 
 void peers_done(struct peers *p)
 {
-    metrics_off_write(update, p);
     pthread_mutex_destroy(&p->lock);
 }
 
@@ -49,7 +29,6 @@ struct peer *peers_add(struct peers *p, int fd)
     if (p->first)
         p->first->prev = peer;
     p->first = peer;
-    p->count++;
     pthread_mutex_unlock(&p->lock);
     return peer;
 }
@@ -65,7 +44,6 @@ void peers_remove(struct peers *p, struct peer *peer)
         p->first = peer->next;
     if (peer->next)
         peer->next->prev = peer->prev;
-    p->count--;
     pthread_mutex_unlock(&p->lock);
     mem_free(peer);
 }

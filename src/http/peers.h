@@ -15,6 +15,7 @@ enum { PEER_BUSY_MAX_MS = 30000 };
 struct peer {
     struct peer *prev, *next;
     int fd;
+    struct share *share;      /* of its address; NULL: none */
     struct secure_set *tls;   /* its certificates; NULL: none */
     _Atomic int64_t since_ms; /* when it began to wait for its request, or INT64_MAX: a stream */
 };
@@ -23,12 +24,9 @@ struct peers {
     pthread_mutex_t lock; /* of the list */
     struct peer *first;
     int64_t busy_max_ms;
-    uint32_t count, max;
-    struct metric *ratio; /* of them */
 };
 
-/* `max`: as many as there may be; option: "--http", whose connections they are. */
-void peers_init(struct peers *p, int64_t busy_max_ms, uint32_t max, const char *option);
+void peers_init(struct peers *p, int64_t busy_max_ms);
 void peers_done(struct peers *p);
 
 /* NULL: no memory, the connection is on its own. */

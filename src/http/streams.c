@@ -30,6 +30,7 @@ struct stream {
     struct stream *prev, *next;
     struct streams *all;
     struct env *env;
+    struct share *share;
     struct MHD_Connection *connection;
     uint64_t id; /* for epoll */
     int fd;
@@ -41,9 +42,10 @@ struct stream {
 struct streams {
     struct envs *envs;
     struct peers *peers;
+    struct shares *shares;
     pthread_mutex_t lock; /* of all below, and of what an env has for us */
     struct stream *first;
-    uint32_t count, max;
+    uint32_t count;
     uint64_t next_id, round;
     bool ending;
     struct env *watched; /* any will do: commits of all environments wake it */
@@ -243,6 +245,7 @@ static void drop(void *arg)
         t->next->prev = t->prev;
     counts_streams(--s->count);
     pthread_mutex_unlock(&s->lock);
+    shares_give(s->shares, t->share, SHARES_STREAMS, 1);
     mem_free(t);
 }
 
@@ -252,8 +255,8 @@ static enum hoist_err admit(struct streams *s, struct stream *t)
     enum hoist_err err = HOIST_OK;
     pthread_mutex_lock(&s->lock);
     event.data.u64 = t->id = s->next_id++;
-    if (s->ending || s->count >= s->max)
-        err = err_set(HOIST_EBUSY, "%" PRIu32 " streams are open, which is the most", s->count);
+    if (s->ending)
+        err = err_set(HOIST_EBUSY, "the server ends");
     else if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, t->fd, &event) != 0)
         err = err_set(HOIST_EIO, "cannot watch a stream's connection: %s", strerror(errno));
     if (!err) {
@@ -267,16 +270,23 @@ static enum hoist_err admit(struct streams *s, struct stream *t)
 }
 
 enum hoist_err streams_open(struct streams *s, struct env *env, struct MHD_Connection *connection,
-                            int fd, const char *last_event_id, struct MHD_Response **ret)
+                            int fd, struct share *share, const char *last_event_id,
+                            struct MHD_Response **ret)
 {
     struct stream *t = mem_zalloc(1, sizeof *t);
     if (!t)
         return err_set(HOIST_ENOMEM, "out of memory");
-    *t = (struct stream){.all = s, .env = env, .connection = connection, .fd = fd};
+    *t = (struct stream){.all = s, .env = env, .share = share, .connection = connection, .fd = fd};
     if (last_event_id)
         snprintf(t->told, sizeof t->told, "%s", last_event_id);
+    const char *why = shares_take(s->shares, share, SHARES_STREAMS, 1);
+    if (why) {
+        mem_free(t);
+        return err_set(HOIST_EBUSY, "%s", why);
+    }
     enum hoist_err err = admit(s, t);
     if (err) {
+        shares_give(s->shares, share, SHARES_STREAMS, 1);
         mem_free(t);
         return err;
     }
@@ -320,7 +330,7 @@ static enum hoist_err begin(struct streams *s)
                                 strerror(rc));
 }
 
-enum hoist_err streams_new(struct envs *envs, struct peers *peers, uint32_t max,
+enum hoist_err streams_new(struct envs *envs, struct peers *peers, struct shares *shares,
                            struct streams **ret)
 {
     struct streams *s = mem_zalloc(1, sizeof *s);
@@ -328,7 +338,7 @@ enum hoist_err streams_new(struct envs *envs, struct peers *peers, uint32_t max,
         return err_set(HOIST_ENOMEM, "out of memory");
     *s = (struct streams){.envs = envs,
                           .peers = peers,
-                          .max = max,
+                          .shares = shares,
                           .next_id = WAKE + 1,
                           .watch_fd = -1,
                           .wake_fd = -1,

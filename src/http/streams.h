@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "http/envs.h"
 #include "http/peers.h"
+#include "http/shares.h"
 
 struct streams;
 struct stream;
@@ -22,7 +23,7 @@ struct MHD_Response;
 enum { STREAMS_MAX = 1024, STREAM_KEEP_ALIVE_MS = 15000 };
 
 /* Begins the thread, which sweeps `peers` as well. `envs` NULL: there are no streams. */
-MUST_USE enum hoist_err streams_new(struct envs *envs, struct peers *peers, uint32_t max,
+MUST_USE enum hoist_err streams_new(struct envs *envs, struct peers *peers, struct shares *shares,
                                     struct streams **ret);
 
 /* End all streams, and take no more; before the server is stopped. NULL is fine. */
@@ -32,14 +33,15 @@ void streams_end(struct streams *s);
 void streams_free(struct streams *s);
 
 /*
- * A stream of `env` for `connection`, whose socket is `fd`. last_event_id: the header, or NULL.
+ * A stream of `env` for `connection`, whose socket is `fd`, out of `share`. last_event_id: the header,
+ * or NULL.
  *
  * Gives:   *ret, the response to queue; the stream ends with it.
- * Errors:  EBUSY  as many streams as there may be are open
+ * Errors:  EBUSY  as many streams are open as there may be, or one address may have
  *          ENOMEM and others
  */
 MUST_USE enum hoist_err streams_open(struct streams *s, struct env *env,
-                                     struct MHD_Connection *connection, int fd,
+                                     struct MHD_Connection *connection, int fd, struct share *share,
                                      const char *last_event_id, struct MHD_Response **ret);
 
 #endif

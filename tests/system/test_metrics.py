@@ -10,12 +10,12 @@ from hoist import wait_until
 PRIMARY = {"hoist_hosts", "hoist_propagation_duration_seconds_count", "hoist_convergence_duration_seconds_count",
            "hoist_kill_duration_seconds_count", "hoist_txn_duration_seconds_count"}
 FOLLOWER = {"hoist_last_heartbeat_timestamp_seconds", "hoist_resyncs_total", "hoist_diverged_total", "hoist_upstream_switches_total"}
-SERVER = {"hoist_publish_errors_total", "hoist_requests_total", "hoist_requests_busy_total", "hoist_refused_total",
+SERVER = {"hoist_publish_errors_total", "hoist_requests_total", "hoist_requests_busy_total",
           "hoist_idle_connections_closed_total"}
 RELAY = {"hoist_relayed_status_frames_total", "hoist_statuses_dropped_total"}
 ALL = {"hoist_build_info", "hoist_role", "hoist_store_version", "hoist_head_version", "hoist_store_used_bytes", "hoist_store_map_bytes",
        "hoist_changes_total", "hoist_replication_lag_seconds", "hoist_replication_lag_versions", "hoist_frames_refused_total", "hoist_epoch_info",
-       "hoist_limit_ratio", "hoist_client_evaluations_total", "hoist_evaluations_left_out_total"}
+       "hoist_limit_ratio", "hoist_refused_total", "hoist_client_evaluations_total", "hoist_evaluations_left_out_total"}
 WANTED = {"primary": PRIMARY | SERVER | ALL, "agent": FOLLOWER | ALL, "relay": FOLLOWER | SERVER | RELAY | ALL}
 
 

@@ -52,8 +52,8 @@ def ask(port, path=PATH, context=None, method="POST", body=None, headers=JSON):
 class Stream:
     """A client of Server-Sent Events."""
 
-    def __init__(self, port, path=STREAMS, **headers):
-        self.s = socket.create_connection(("127.0.0.1", port), 20)
+    def __init__(self, port, path=STREAMS, source="127.0.0.1", **headers):
+        self.s = socket.create_connection(("127.0.0.1", port), 20, (source, 0))
         lines = "".join(f"{k.replace('_', '-')}: {v}\r\n" for k, v in headers.items())
         self.s.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n{lines}\r\n".encode())
         self.got = b""
@@ -238,7 +238,11 @@ def fds(site):
 
 def test_too_many_streams_are_told_to_come_again(site):
     with contextlib.ExitStack() as stack:
-        streams = [stack.enter_context(contextlib.closing(Stream(site.port))) for _ in range(1024)]
+        for _ in range(800):
+            stack.enter_context(contextlib.closing(Stream(site.port, source="127.0.0.2")))
+        wait_until(lambda: site.dev.metric('hoist_refused_total{limit="peer_ofrep_http_streams"}') == 800 - 768)  # three quarters
+        assert "peer 127.0.0.2 is refused: it has as many event streams" in site.dev.text()
+        streams = [stack.enter_context(contextlib.closing(Stream(site.port))) for _ in range(256)]
         wait_until(lambda: open_streams(site) == 1024)
         answer = raw(site.port, b"GET /ofrep/v1/events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", close=False)
         assert answer.startswith(b"HTTP/1.1 503 ") and b"Retry-After: " in answer

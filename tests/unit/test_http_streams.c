@@ -8,7 +8,7 @@
 #include "base/metrics.h"
 #include "http/http.h"
 
-enum { PATIENCE_MS = 20000, STREAMS = 8, BUSY_MAX_MS = 1500 };
+enum { PATIENCE_MS = 20000, STREAMS = 8, BODIES = 64 << 10, BUSY_MAX_MS = 1500 };
 
 struct site {
     char *dir;
@@ -61,6 +61,7 @@ static int start(void **state)
                                  .arg = s,
                                  .ofrep = &s->ofrep,
                                  .streams_max = STREAMS,
+                                 .bodies_max = BODIES,
                                  .busy_max_ms = BUSY_MAX_MS};
     OK(http_start(&config, &s->http));
     *state = s;
@@ -77,19 +78,40 @@ static int stop(void **state)
     return 0;
 }
 
-static int send_request(const struct site *s, const char *request)
+/* From 127.0.0.`host`. */
+static int send_from(const struct site *s, uint32_t host, const char *request)
 {
+    struct sockaddr_in own = {.sin_family = AF_INET,
+                              .sin_addr = {htonl(INADDR_LOOPBACK - 1 + host)}};
     struct sockaddr_in a = {
         .sin_family = AF_INET, .sin_port = htons(s->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
     assert_true(send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request));
     return fd;
 }
 
+static int send_request(const struct site *s, const char *request)
+{
+    return send_from(s, 1, request);
+}
+
+static int open_from(const struct site *s, uint32_t host)
+{
+    return send_from(s, host, "GET /ofrep/v1/events HTTP/1.1\r\nHost: a\r\n\r\n");
+}
+
 static int open_stream(const struct site *s)
 {
-    return send_request(s, "GET /ofrep/v1/events HTTP/1.1\r\nHost: a\r\n\r\n");
+    return open_from(s, 1);
+}
+
+/* One address alone may not have them all. */
+static void open_all(const struct site *s, int fds[STREAMS])
+{
+    for (uint32_t i = 0; i < STREAMS; i++)
+        fds[i] = open_from(s, 1 + i % 2);
 }
 
 /* Read until `part` has come. Whatever else came is dropped. */
@@ -182,10 +204,9 @@ static void one_stream_too_many_is_503_and_its_place_is_free_again(void **state)
 {
     struct site *s = *state;
     int fds[STREAMS];
-    for (int i = 0; i < STREAMS; i++) {
-        fds[i] = open_stream(s);
+    open_all(s, fds);
+    for (int i = 0; i < STREAMS; i++)
         assert_true(await(fds[i], "refetchEvaluation"));
-    }
     int more = open_stream(s);
     assert_true(await(more, "HTTP/1.1 503 "));
     close(more);
@@ -195,6 +216,68 @@ static void one_stream_too_many_is_503_and_its_place_is_free_again(void **state)
     more = open_stream(s);
     assert_true(await(more, "refetchEvaluation"));
     close(more);
+}
+
+static double refused(const char *labels)
+{
+    return metric_value(metric_series(METRIC_COUNTER, "hoist_refused_total", "", labels, NULL));
+}
+
+static void one_address_does_not_take_all_streams(void **state)
+{
+    struct site *s = *state;
+    int fds[STREAMS];
+    double before = refused("limit=\"peer_http_streams\"");
+    for (int i = 0; i < STREAMS; i++) {
+        fds[i] = open_from(s, 2);
+        assert_true(await(fds[i], i < STREAMS * 3 / 4 ? "refetchEvaluation" : "HTTP/1.1 503 "));
+    }
+    assert_true(refused("limit=\"peer_http_streams\"") == before + STREAMS / 4);
+    int other = open_stream(s);
+    assert_true(await(other, "refetchEvaluation"));
+    close(other);
+    for (int i = 0; i < STREAMS; i++)
+        close(fds[i]);
+}
+
+enum { BODY = 30000 /* which takes 32 KiB, half of all */ };
+
+/* A body, but for its last byte. */
+static int begin_body(const struct site *s, uint32_t host)
+{
+    static char request[BODY + 200];
+    int head = snprintf(request, sizeof request,
+                        "POST /ofrep/v1/evaluate/flags/text HTTP/1.1\r\nHost: a\r\n"
+                        "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n",
+                        BODY);
+    memset(request + head, ' ', BODY);
+    memcpy(request + head, "{}", 2);
+    request[head + BODY - 1] = '\0';
+    return send_from(s, host, request);
+}
+
+static void one_address_does_not_fill_the_memory_with_bodies(void **state)
+{
+    struct site *s = *state;
+    static const char limit[] = "limit=\"peer_http_body_bytes\"";
+    double before = refused(limit);
+    int held = begin_body(s, 2), beyond = begin_body(s, 2);
+    for (int i = 0; i < PATIENCE_MS / 5 && refused(limit) == before; i++)
+        kit_sleep(5);
+    assert_true(refused(limit) == before + 1);
+    int other = begin_body(s, 1); /* there is room for another's */
+    assert_true(send(held, " ", 1, MSG_NOSIGNAL) == 1 && send(other, " ", 1, MSG_NOSIGNAL) == 1);
+    assert_true(send(beyond, " ", 1, MSG_NOSIGNAL) == 1);
+    int refusals = !await(held, "\"value\":\"first\"");
+    refusals += !await(beyond, "\"value\":\"first\"");
+    assert_int_equal(refusals, 1); /* whichever came second */
+    assert_true(await(other, "\"value\":\"first\""));
+    close(held);
+    close(beyond);
+    close(other);
+    held = begin_body(s, 2); /* what was answered is given back */
+    assert_true(send(held, " ", 1, MSG_NOSIGNAL) == 1 && await(held, "HTTP/1.1 200 "));
+    close(held);
 }
 
 static void a_request_that_trickles_in_is_cut_off(void **state)
@@ -223,11 +306,9 @@ static void stopping_ends_streams_and_gives_everything_back(void **state)
 {
     struct site *s = *state;
     int fds[STREAMS];
-    for (int i = 0; i < STREAMS; i++) {
-        fds[i] = open_stream(s);
-        if (i % 2) /* some are still being opened */
-            assert_true(await(fds[i], "refetchEvaluation"));
-    }
+    open_all(s, fds);
+    for (int i = 1; i < STREAMS; i += 2) /* some are still being opened */
+        assert_true(await(fds[i], "refetchEvaluation"));
     http_stop(s->http);
     s->http = NULL;
     assert_true(open_streams() == 0);
@@ -242,8 +323,7 @@ static void streams_end_while_changes_land(void **state)
     struct site *s = *state;
     for (int round = 0; round < 20; round++) {
         int fds[STREAMS];
-        for (int i = 0; i < STREAMS; i++)
-            fds[i] = open_stream(s);
+        open_all(s, fds);
         kit_set(s->store, "production", "text", round % 2 ? "a" : "b");
         for (int i = 0; i < STREAMS; i++)
             close(fds[i]);
@@ -259,6 +339,8 @@ int main(void)
         T(an_event_comes_within_10_ms_of_the_commit),
         T(a_change_elsewhere_is_not_told),
         T(one_stream_too_many_is_503_and_its_place_is_free_again),
+        T(one_address_does_not_take_all_streams),
+        T(one_address_does_not_fill_the_memory_with_bodies),
         T(a_request_that_trickles_in_is_cut_off),
         T(stopping_ends_streams_and_gives_everything_back),
         T(streams_end_while_changes_land),
