@@ -25,13 +25,13 @@ class Server:
     def crowd(self, counts, hello, offset=0):
         """So many connections of each peer, one after the other; all are gone at the end."""
         kind = ("connections", "subscriptions")[offset]
+        limits = [kind, f"peer_{kind}", "request_bytes", "peer_request_bytes"]
         with contextlib.ExitStack() as stack:
             for peer, count in zip(PEERS, counts):
                 for _ in range(count):
-                    met = self.refused(kind) + self.refused(f"peer_{kind}")
-                    there = self.ratio(kind)
+                    met, there = sum(map(self.refused, limits)), self.ratio(kind)
                     stack.enter_context(hostile.connect(self.port + offset, hello, peer))
-                    wait_until(lambda: self.ratio(kind) > there or self.refused(kind) + self.refused(f"peer_{kind}") > met)
+                    wait_until(lambda: self.ratio(kind) > there or sum(map(self.refused, limits)) > met)  # it may be gone by now
             yield
         wait_until(lambda: self.ratio(kind) == 0)
 
