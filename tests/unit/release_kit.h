@@ -168,9 +168,9 @@ static inline void world_account_tick(struct world *w, const struct release_even
                                   (guard->critical.op && e->answers[g].value > 9)))
             n->must_roll_back = true;
     }
-    /* The engine, which goes by older word of the hosts, may not have counted the last one: then this one
-     * may be its first, though no time has passed. */
-    good &= (gap > 0 || (soon && !n->good_rounds)) && !world_killed(w) && world_well(w, s->env);
+    /* The engine goes by older word of the hosts and may not have counted the last round: this one may then be
+     * its first, though no time has passed. */
+    good &= (gap > 0 || soon) && !world_killed(w) && world_well(w, s->env);
     bool is_one = good && !(soon && n->good_rounds);
     if (is_one && n->good_rounds > 0)
         n->good_ms += (uint64_t)(gap < w->plan->interval_ms ? gap : w->plan->interval_ms);
