@@ -69,7 +69,7 @@ class Marketplace(Process):
         before = self.runs(result)
         status, body = wait_until(lambda: (a := self.ask("/api/v1/sync", "POST"))[0] == 202 and a, what="a run begins")
         assert body == {"sync": "started"}
-        wait_until(lambda: self.runs(result) == before + 1, limit_ms, what=f"the run ends as {result}")
+        wait_until(lambda: self.runs(result) > before, limit_ms, what=f"the run ends as {result}")  # one by the clock may be, too
 
     def events(self):
         return [json.loads(line)["event"] for line in self.text().splitlines() if line.startswith("{")]
