@@ -36,10 +36,10 @@ static bool look_up_name(struct machine *m, struct value data, struct value name
 
 struct value op_var(struct machine *m, struct value data, const struct value *args, uint32_t count)
 {
-    struct value otherwise = arg(args, count, 1), v;
+    struct value v;
     if (look_up_name(m, data, arg(args, count, 0), &v))
         return v;
-    return otherwise.kind == VALUE_UNDEFINED ? value_null() : otherwise;
+    return default_or_null(arg(args, count, 1));
 }
 
 /* Those of `names` that the data does not have, or has as null or "". */

@@ -70,6 +70,12 @@ static inline struct value arg(const struct value *args, uint32_t count, uint32_
     return i < count ? args[i] : value_of_kind(VALUE_UNDEFINED);
 }
 
+/* What `var` yields in the place of what is not in the data. */
+static inline struct value default_or_null(struct value otherwise)
+{
+    return otherwise.kind == VALUE_UNDEFINED ? value_null() : otherwise;
+}
+
 static inline const struct step *next_step(const struct step *s)
 {
     return s + s->span;

@@ -22,8 +22,7 @@ static struct value run_var(struct machine *m, const struct step *s, struct valu
     } else if (look_up(m, data, s->path, &v)) {
         return v;
     }
-    struct value otherwise = s->count ? run(m, s + 1, data) : value_null();
-    return otherwise.kind == VALUE_UNDEFINED ? value_null() : otherwise;
+    return default_or_null(s->count ? run(m, s + 1, data) : value_null());
 }
 
 static struct value run_eager(struct machine *m, const struct step *s, struct value data)

@@ -1,7 +1,7 @@
 /* landing.c - how a commit lands: which live hosts have it already, and when the last one had.
  *
- * FLEET_LANDINGS commits are watched at a time, and one asker leaves some to others. Each is a bit in every host that it waits for, so a
- * status costs a look at the few bits that are set, and a commit one walk over the hosts. When more
+ * FLEET_LANDINGS commits are watched at a time, and one asker leaves some to others. Each is a bit in
+ * every host that it waits for, so a status costs a look at the few bits that are set, and a commit one walk over the hosts. When more
  * commits come than can be watched, those that have landed go first, then the oldest that nobody
  * waits for: those are not measured.
  */
