@@ -251,3 +251,14 @@ enum hoist_err ledger_tick(struct fleet *f, struct store *s, bool *ret_more)
     arena_done(&d.arena);
     return err;
 }
+
+enum hoist_err ledger_finish(struct fleet *f, struct store *s)
+{
+    enum hoist_err err = HOIST_OK;
+    for (uint32_t looked = 0; err == HOIST_OK && looked < f->room;) {
+        bool more = false;
+        err = ledger_tick(f, s, &more);
+        looked += more ? 0 : LOOK_PIECE;
+    }
+    return err;
+}

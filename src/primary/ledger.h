@@ -18,4 +18,7 @@ MUST_USE enum hoist_err ledger_load(struct fleet *f, struct store *s, int64_t mo
  * all due. *ret_more is set when there is more to do at once, and else left as it is. */
 MUST_USE enum hoist_err ledger_tick(struct fleet *f, struct store *s, bool *ret_more);
 
+/* Write all that is due, of every host, for a primary that ends. An error leaves the rest due. */
+MUST_USE enum hoist_err ledger_finish(struct fleet *f, struct store *s);
+
 #endif

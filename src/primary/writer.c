@@ -267,9 +267,8 @@ static void put_status(struct primary *p)
 }
 
 /* Who the hosts are, for the next start. */
-static void keep_ledger(struct primary *p, bool *ret_more)
+static void keep_ledger(struct primary *p, enum hoist_err err)
 {
-    enum hoist_err err = ledger_tick(p->fleet, p->store, ret_more);
     if (err == HOIST_EUNKNOWN) {
         log_error("primary: %s; no changes are taken until the store was opened again", err_last());
         atomic_store(&p->broken, true);
@@ -347,7 +346,7 @@ static int64_t upkeep(struct primary *p)
             log_debug("primary: upkeep of the store: %s; it is tried again", err_last());
         }
         if (!atomic_load(&p->broken))
-            keep_ledger(p, &more);
+            keep_ledger(p, ledger_tick(p->fleet, p->store, &more));
         if (!atomic_load(&p->broken))
             releasing_tick(p);
         p->tick_ms = more && err == HOIST_OK ? now_ms : now_ms + TICK_MS;
@@ -374,6 +373,8 @@ void *writer_main(void *primary)
         else if (closed)
             break;
     }
+    if (!atomic_load(&p->broken))
+        keep_ledger(p, ledger_finish(p->fleet, p->store));
     if (!atomic_load(&p->broken))
         keep_denials(p);
     return NULL;

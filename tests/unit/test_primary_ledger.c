@@ -189,6 +189,25 @@ static void many_hosts_are_written_piece_by_piece(void **state)
     assert_int_equal(rows(k), 3000);
 }
 
+static void one_that_ends_writes_all_of_them(void **state)
+{
+    struct kit *k = *state;
+    struct env_head head = our_head(k);
+    char id[16];
+    for (int i = 0; i < 3000; i++) {
+        snprintf(id, sizeof id, "h%d", i);
+        hear(k, id, head, 0);
+    }
+    assert_int_equal(ledger_finish(k->fleet, k->store), HOIST_OK);
+    assert_int_equal(rows(k), 3000);
+    hear_labelled(k, "h0", "canary", 0); /* wherever it stands */
+    hear_labelled(k, "h999", "canary", 0);
+    assert_int_equal(ledger_finish(k->fleet, k->store), HOIST_OK);
+    start_anew(k, 0);
+    assert_string_equal(shown(k, "h0").labels, "ring=canary");
+    assert_string_equal(shown(k, "h999").labels, "ring=canary");
+}
+
 static void hosts_forgotten_for_want_of_room_go_from_the_store(void **state)
 {
     struct kit *k = *state;
@@ -315,6 +334,7 @@ int main(void)
         T(an_environment_more_is_written),
         T(when_a_host_was_last_heard_is_written_once_it_is_silent),
         T(many_hosts_are_written_piece_by_piece),
+        T(one_that_ends_writes_all_of_them),
         T(hosts_forgotten_for_want_of_room_go_from_the_store),
         T(rows_that_cannot_be_read_are_left_out),
         T(what_the_ledger_says_shows_nothing_of_being_set_back),
