@@ -1,5 +1,6 @@
 """The flags of an environment, set by flagctl and put back."""
 import json
+import signal
 import subprocess
 import tempfile
 
@@ -25,11 +26,14 @@ class Flags:
     def flagctl(self, *args, stdin=None):
         primary = ["--primary", self.options.primary] if self.options.primary else []
         argv = [self.options.flagctl, *args, "--env", self.options.env, *primary]
+        # A session of its own, and nothing that stops it before it has one: ^C is for us, and a change is never left half asked for.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         try:
-            # A session of its own: ^C is for us, and a change is never left half asked for.
             done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=120, start_new_session=True)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NotRun(f"flagctl: {error}; --flagctl says which") from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if done.returncode == 0:
             return json.loads(done.stdout)
         try:
