@@ -31,6 +31,7 @@ enum {
     STATUS_GATHER_MS = 5, /* changes that are committed together are told together */
     DOUBT_MS = 1000,      /* how often a doubt may ask hello */
     SHUN_MS = 60000,      /* an upstream that was left is asked again after this */
+    STAY_MS = 10000,      /* that was left, and is all that answers: stayed with so long */
     DIAL_MIN_MS = 500,    /* a connection takes so long on a slow link */
     LOST_SILENCES = 4,    /* so much longer than one that is silent may one take that broke */
     EPISODE_MS = 60000,   /* garbage after so long a pause is worth another log line */
@@ -177,6 +178,7 @@ struct follower {
     bool trying_first; /* only to see whether the first is back: else return to `came_from` */
     uint32_t came_from;
     int64_t *shun_ms; /* for each upstream: not to be chosen before this */
+    int64_t stay_ms;  /* upstream is not to be left before this; 0: at once */
     bool hello_done, primary;
     bool returns; /* hello waits until its stream is heard, and some more */
     int64_t hello_due_ms, hello_sent_ms, hello_retry_ms;

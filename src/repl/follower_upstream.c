@@ -67,6 +67,7 @@ void upstream_follow(struct follower *f, uint32_t upstream)
     f->dialled_ms = f->now;
     f->heard = f->lost = f->hello_done = f->primary = f->leave = f->returns = false;
     f->lags_since_ms = NEVER;
+    f->stay_ms = 0;
     f->upstream_told = f->upstream_told && !other;
     f->hello_due_ms = f->now;
     f->hello_retry_ms = 0;
@@ -113,6 +114,8 @@ static void go_on(struct follower *f, enum follower_count fault, const char *wha
     f->trying_first = false;
     f->silences = f->heard ? 0 : f->silences + 1;
     upstream_follow(f, next);
+    if (f->shun_ms[next] > f->now)
+        f->stay_ms = f->now + STAY_MS;
     if (!trying)
         return_slowly(f);
     f->upstream_told = f->upstream_told || trying;
@@ -139,6 +142,13 @@ static bool is_loading(const struct follower *f)
         if (load_is_on(&f->envs[i]))
             return true;
     return false;
+}
+
+/* It was left before, and come back to since all others are silent: what else it has to give is taken
+ * first, and it passes up what the primary has to be told. */
+static bool has_to_stay(const struct follower *f)
+{
+    return f->stay_ms > 0 && (f->now < f->stay_ms || is_loading(f));
 }
 
 /* Whether to look if the first upstream is back. Not while a snapshot would have to begin anew. */
@@ -265,7 +275,7 @@ void upstream_keep(struct follower *f)
         go_on(f, COUNT_MUTE, "does not answer requests", &f->mute_told);
     else if (f->withheld >= REQUEST_FAILURES)
         go_on(f, COUNT_MUTE, "does not answer when it is asked for changes", &f->withheld_told);
-    else if (f->leave)
+    else if (f->leave && !has_to_stay(f))
         leave(f);
     else if (f->now - f->follow_ms >= FOLLOWER_PRIMARY_RETURN_MS && may_return(f))
         try_first(f);

@@ -1126,6 +1126,37 @@ static void an_upstream_at_an_older_epoch_is_left_and_asked_again_later(void **s
     (void)state;
 }
 
+/* What is there of it may be all that there is: it passes up what its host has to say, and other environments go on. */
+static void an_upstream_at_an_older_epoch_is_stayed_with_while_the_other_is_silent(void **state)
+{
+    struct rig r;
+    struct history old;
+    rig_init(&r, 10, 10);
+    history_init(&old, "production", 4, 30);
+    struct server behind = {.env = {&old}, .envs = 1};
+    r.host.upstreams = 2;
+    host_start(&r.host);
+    host_tick(&r.host);
+    answer_from(&r, &behind);
+    assert_int_equal(r.host.upstream, 1);
+    pass(&r, 1000);
+    assert_int_equal(r.host.upstream, 0);
+    uint32_t statuses = r.host.statuses;
+    live_with(&r, &behind, 9900);
+    assert_int_equal(r.host.upstream, 0);
+    assert_in_range(r.host.statuses - statuses, 3, 10);
+    assert_int_equal(state_of(&r), ENV_REFUSING);
+    live_with(&r, &behind, 1000); /* and then the other is asked again */
+    assert_int_equal(r.host.upstream, 1);
+    settle(&r);
+    live(&r, 3000);
+    assert_int_equal(r.host.upstream, 1);
+    assert_int_equal(state_of(&r), ENV_CURRENT);
+    rig_done(&r);
+    history_done(&old);
+    (void)state;
+}
+
 static void a_host_ahead_of_the_primary_has_diverged(void **state)
 {
     struct rig r;
@@ -2608,6 +2639,7 @@ int main(void)
         cmocka_unit_test(an_older_epoch_is_never_taken),
         cmocka_unit_test(an_older_primary_in_the_place_of_the_present_one_is_noticed),
         cmocka_unit_test(an_upstream_at_an_older_epoch_is_left_and_asked_again_later),
+        cmocka_unit_test(an_upstream_at_an_older_epoch_is_stayed_with_while_the_other_is_silent),
         cmocka_unit_test(a_host_ahead_of_the_primary_has_diverged),
         cmocka_unit_test(what_one_hello_says_of_divergence_another_upstream_ends),
         cmocka_unit_test(an_upstream_that_says_it_is_behind_is_left_after_5_s_if_there_is_another),
