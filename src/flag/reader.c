@@ -17,8 +17,7 @@ void complain(struct reader *r, const char *mend, const char *fmt, ...)
 
 struct slice skip_byte_order_mark(struct slice s)
 {
-    size_t mark = slice_starts_with(s, SLICE("\xef\xbb\xbf")) ? 3 : 0;
-    return slice_of(s.ptr + mark, s.len - mark);
+    return slice_starts_with(s, SLICE("\xef\xbb\xbf")) ? slice_of(s.ptr + 3, s.len - 3) : s;
 }
 
 enum hoist_err problems_verdict(const struct problems *problems, enum hoist_err err)
