@@ -135,7 +135,7 @@ class Host:
 
     def sh(self, command):
         """A command there, by the back door."""
-        return subprocess.run(["nsenter", "-t", self.init, "-m", "-u", "-i", "-n", "-p", "-C", "sh", "-c", command], stdin=subprocess.DEVNULL,
+        return subprocess.run(["nsenter", "-t", self.init, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "sh", "-c", command], stdin=subprocess.DEVNULL,
                               env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}, capture_output=True, text=True, timeout=60)
 
     def ok(self, command):

@@ -66,10 +66,18 @@ def upstream(daemon):
     return json.loads(daemon.get("/status"))["upstream"]
 
 
+def by_name():
+    """This machine; a Debian that was just unpacked has no /etc/hosts."""
+    try:
+        return socket.gethostbyname("localhost") and "localhost"
+    except OSError:
+        return "127.0.0.1"
+
+
 def test_a_whole_fleet_goes_over_tls(lab, pki, fleet):
-    port = free_port(2)
-    relay = fleet.start("relay", "relay", "--upstream", fleet.url, "--id", "relay", "--listen", f"tls+tcp://localhost:{port}", *fleet.trust, *pki.options("server"))
-    below = fleet.agent("below", upstream=f"tls+tcp://localhost:{port}")
+    url = f"tls+tcp://{by_name()}:{free_port(2)}"
+    relay = fleet.start("relay", "relay", "--upstream", fleet.url, "--id", "relay", "--listen", url, *fleet.trust, *pki.options("server"))
+    below = fleet.agent("below", upstream=url)
     beside = fleet.agent("beside")
     for d in (relay, below, beside):
         d.wait_ready()
