@@ -135,7 +135,7 @@ class Host:
 
     def sh(self, command):
         """A command there, by the back door."""
-        return subprocess.run(["nsenter", "-t", self.init, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "sh", "-c", command], stdin=subprocess.DEVNULL,
+        return subprocess.run(["nsenter", "-t", self.init, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "sh", "-c", command], stdin=subprocess.DEVNULL,
                               env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}, capture_output=True, text=True, timeout=60)
 
     def ok(self, command):
@@ -317,7 +317,7 @@ def is_whole(fleet):
 
 def runs_what_is_there(fleet):
     pid = fleet.agent.ok("systemctl show -P MainPID hoistd-agent")
-    return fleet.agent.ok(f"readlink -f /proc/{pid}/exe") == fleet.agent.ok("readlink -f /usr/local/bin/hoistd")
+    return fleet.agent.sh(f"test /proc/{pid}/exe -ef /usr/local/bin/hoistd").returncode == 0
 
 
 def mended(fleet, *args):
