@@ -15,12 +15,14 @@ static int by_flag(const void *a, const void *b)
 
 static void read_requirement(struct reader *r, struct flag *f, struct slice key, const json_t *v)
 {
+    static const char mend[] = "write the name of one of that flag's variants, in quotes";
     size_t back = path_key(&r->path, key);
     if (flag_key_check(key) != HOIST_OK)
         complain(r, "name a flag", "%s", err_last());
     if (!json_is_string(v))
-        complain(r, "write the name of one of that flag's variants, in quotes",
-                 "this is %s, not a variant's name", json_type_word(v));
+        complain(r, mend, "this is %s, not a variant's name", json_type_word(v));
+    else if (name_check(json_text(v), "the variant's name") != HOIST_OK)
+        complain(r, mend, "%s", err_last());
     else
     f->requires[f->requires_count++] =
         (struct requirement){own(r, &f->arena, key), own(r, &f->arena, json_text(v))};

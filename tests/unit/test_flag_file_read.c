@@ -691,6 +691,10 @@ static void requirements_are_checked_one_by_one(void **state)
     says("flags.x.requires.otherwise", "name one of: on, off");
     says("flags.x.requires", "no field \"else\"");
     assert_int_equal(found.total, 4);
+    refuse_flag("{" ON_OFF ", 'requires': {'flags': {'a': '', 'b': 'o\\n'}, 'otherwise': 'on'}}");
+    says("flags.x.requires.flags.a", "the variant's name is empty");
+    says("flags.x.requires.flags.b", "control character");
+    assert_int_equal(found.total, 2);
     refuse_flag("{" ON_OFF ", 'requires': {}}");
     says("flags.x.requires.flags", "missing");
     says("flags.x.requires.otherwise", "otherwise");
