@@ -335,7 +335,10 @@ def renew_and_wait(lab, fleet, agents, pki):
         now = all_connections()
         waiting[:] = [a for a in waiting if len(now[a.pid]) != 2 or now[a.pid] & before[a.pid]]
         return not waiting
-    wait_until(are_back, every_ms=50, what="all connections are new ones")
+    try:
+        wait_until(are_back, every_ms=50, what="all connections are new ones")
+    except AssertionError as late:
+        raise AssertionError({a.name: (before[a.pid], connections(a)) for a in waiting}) from late
     head = lab.state(fleet.primary)["version"]
     for a in agents:
         wait_until(lambda: lab.state(a)["version"] >= head, what=f"{a.name} hears what is new")

@@ -124,7 +124,7 @@ static void ten_thousand_changes_at_once_end_equal(void **state)
         for (uint32_t k = 0; k < AT_ONCE; k++)
             buf_done(&changes[k]);
     }
-    wait_until(pair_is_equal(&p), 30000);
+    wait_until(pair_is_equal(&p), 120000);
     assert_int_equal(env_of(p.host.store, ENV).head, CHANGES + 1);
     assert_same_flags(p.primary.store, p.host.store, ENV);
     buf_done(&record);
