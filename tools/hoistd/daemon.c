@@ -222,12 +222,13 @@ static uint32_t http_connections(const struct daemon *d)
     return share < HTTP_CONNECTIONS_MAX ? share : HTTP_CONNECTIONS_MAX;
 }
 
+/* The first one last: who finds it ready finds the other open. */
 static enum hoist_err start_http(struct daemon *d)
 {
     enum hoist_err err = HOIST_OK;
     d->ofrep = d->settings->ofrep;
     d->ofrep.store = d->store;
-    for (int i = 0; i < HTTP_COUNT && !err; i++) {
+    for (int i = HTTP_COUNT - 1; i >= 0 && !err; i--) {
         if (!d->settings->http[i])
             continue;
         struct http_config config = {.listen = d->settings->http[i],
