@@ -196,10 +196,10 @@ static void an_agent_is_told_of_by_its_status(void **state)
     wait_until(pair_is_equal(&p), 10000);
     assert_true(agent_is_ready(p.agent, &why));
     wait_until(status_has(p.agent, &json, "\"connected\":true"), 3000);
+    wait_until(status_has(p.agent, &json, "\"state\":\"current\""), 3000);
     assert_non_null(strstr(buf_str(&json), "\"host\":\"host1\",\"role\":\"agent\""));
     assert_non_null(strstr(buf_str(&json), "\"env\":\"production\",\"epoch\":\"7000000000000001\","
                                            "\"version\":1,\"head\":1,\"lag\":0"));
-    assert_non_null(strstr(buf_str(&json), "\"state\":\"current\""));
 
     /* And whoever reads the store without asking the agent soon finds the same there. */
     bool left = false;
