@@ -15,7 +15,7 @@ READERS = 4  # at any time
 WRITERS = 16 if SOAK else 4  # each waits for its answers; the primary commits what waits together
 # The log is at its limit after 5 minutes, and the kept answers (10 minutes of them) at theirs after 10: from then on all stands still.
 SETTLE_S = min(SECONDS // 2, 720)
-KEPT_S = 600  # of the answers: the primary's file holds more of them when more changes were made in that time
+KEPT_S = 600  # of the answers: how many changes were made in that time before a look tells how many answers the primary's file holds
 # What may come on top of a tenth. A leak of 24 bytes a change is 4 MiB and more in the 18 minutes that are left.
 # (The address sanitizer keeps what is freed: its memory grows for minutes.)
 # Of each program that reads on its host an agent holds two descriptors, as long as it lives.
@@ -132,8 +132,7 @@ def test_nothing_grows_soak(lab):
     for of_role in zip(*looks):
         for settled, last in zip(of_role[1], of_role[2]):
             for what, more in MORE.items():
-                most = settled[what] * (1.1 if more > 2 else 1) * (max(1, rates[1] / rates[0]) if what == "file" else 1) + more
-                assert last[what] <= most, f"{what} grew from {settled[what]} to {last[what]}"
+                assert last[what] <= settled[what] * (1.1 if more > 2 else 1) + more, f"{what} grew from {settled[what]} to {last[what]}"
     for daemon in (primary, *agents):
         assert daemon.metric("hoist_store_rotations_total") == 0 and daemon.metric("hoist_store_stuck_readers") == 0
         assert lab.ok("fsck", "--store", daemon.store, timeout=300)["ok"]
