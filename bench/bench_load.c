@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 #include "bench.h"
 #include "primary/primary.h"
 #include "repl/agent.h"
@@ -76,7 +77,7 @@ static double import(struct rig *rig, int count)
     struct frame_command f = {
         .name = SLICE("apply"), .author = SLICE("bench"), .body = buf_slice(&body)};
     struct rpc_answer answer;
-    hash_random(f.request, sizeof f.request);
+    uuid_new(f.request, clock_wall_ms());
     int64_t start = clock_mono_ns();
     if (buf_err(&body) != HOIST_OK ||
         rpc_command(rig->url, NULL, &f, 120000, &answer) != HOIST_OK || answer.exit != 0)

@@ -28,6 +28,7 @@
 #include "base/sign.h"
 #include "base/text.h"
 #include "base/tls.h"
+#include "base/uuid.h"
 #include "bench.h"
 #include "primary/primary.h"
 #include "repl/agent.h"
@@ -187,7 +188,7 @@ static void ask(struct fleet *f, const char *name, struct slice body)
 {
     struct frame_command c = {.name = slice_str(name), .author = SLICE("bench"), .body = body};
     struct rpc_answer answer;
-    hash_random(c.request, sizeof c.request);
+    uuid_new(c.request, clock_wall_ms());
     f->signer.knows = false; /* as in a flagctl that was just started */
     if (rpc_signed_command(f->url, tls, &c, signer_of(f), COMMAND_MS, &answer) != HOIST_OK)
         bench_die(name);

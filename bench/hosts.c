@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
+#include "base/uuid.h"
 #include "bench.h"
 #include "repl/net.h"
 #include "wire/statement.h"
@@ -19,7 +19,7 @@ void bench_command(nng_socket primary, const char *name, struct slice body,
     struct buf out = BUF_INIT(FRAME_COMMAND_MAX);
     uint8_t signature[SIGNATURE_SIZE];
     nng_msg *answer;
-    hash_random(f.request, sizeof f.request);
+    uuid_new(f.request, clock_wall_ms());
     if (signer) {
         f.epoch = signer->epoch;
         f.time_ms = signer->clock_ms + clock_mono_ms();

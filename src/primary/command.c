@@ -469,7 +469,7 @@ static bool check_request(const struct command *c, struct answer *a)
     if (!c->claim.is_signed || has_request(c))
         return true;
     a->exit = query_error(&a->body, EXIT_INPUT, "input", "request",
-                          "give each command a random request id, as flagctl does", NULL,
+                          "give each command a request id of its own, as flagctl does", NULL,
                           "a command that is signed has a request id, and not zero");
     return false;
 }

@@ -34,6 +34,14 @@ def some(calls, dice, count):
     return late + dice.sample([call for call in calls if call not in late], count - count // 2)
 
 
+def uuid7():
+    """A command's id, as flagctl makes it: the time, then what nobody guesses."""
+    random_bits = bytearray(os.urandom(10))
+    random_bits[0] = random_bits[0] & 0x0f | 0x70
+    random_bits[2] = random_bits[2] & 0x3f | 0x80
+    return int(time.time() * 1000).to_bytes(6, "big") + bytes(random_bits)
+
+
 class Client:
     """Commands to the primary on a port, as flagctl sends them: repeated under one id while connections fail."""
 
@@ -50,7 +58,7 @@ class Client:
 
     def command(self, name, timeout_s=5.0, **arguments):
         """The exit code and the answer; 7 when none came in time: it was done once, or not at all."""
-        frame = [14, 1, os.urandom(16), name, self.author, json.dumps(arguments).encode()]
+        frame = [14, 1, uuid7(), name, self.author, json.dumps(arguments).encode()]
         end = time.monotonic() + timeout_s
         while (left := end - time.monotonic()) > 0:
             try:

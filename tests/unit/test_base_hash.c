@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/text.h"
+#include "base/uuid.h"
 
 /* The answers here were computed with Python's hashlib and a ChaCha20 written from RFC 8439's
  * description, apart from the code that is tested. */
@@ -164,6 +165,20 @@ static void hmac_sha256_gives_the_known_answers(void **state)
     (void)state;
 }
 
+static void an_id_is_a_uuid_of_version_7_and_sorts_by_its_time(void **state)
+{
+    uint8_t a[UUID_SIZE], b[UUID_SIZE], later[UUID_SIZE];
+    (void)state;
+    uuid_new(a, 0x0123456789ab);
+    uuid_new(b, 0x0123456789ab);
+    uuid_new(later, 0x0123456789ac);
+    assert_memory_equal(a, "\x01\x23\x45\x67\x89\xab", 6);
+    assert_int_equal(a[6] >> 4, 7);
+    assert_int_equal(a[8] >> 6, 2);
+    assert_memory_not_equal(a, b, sizeof a);
+    assert_true(memcmp(a, later, sizeof a) < 0 && memcmp(b, later, sizeof b) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +191,7 @@ int main(void)
         cmocka_unit_test(where_a_key_ends_is_part_of_the_digest),
         cmocka_unit_test(a_state_hash_is_written_little_endian_and_read_back),
         cmocka_unit_test(random_numbers_stay_below_their_bound),
+        cmocka_unit_test(an_id_is_a_uuid_of_version_7_and_sorts_by_its_time),
     };
     return cmocka_run_group_tests(tests, init, NULL);
 }

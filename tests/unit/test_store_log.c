@@ -1,5 +1,6 @@
 #include "store_kit.h"
 
+#include "base/uuid.h"
 #include "store/write_int.h"
 
 static struct store_read *begin(struct store *s, struct store_env *env)
@@ -312,6 +313,42 @@ static void an_answer_is_kept_with_its_request_until_it_is_old_and_one_of_many(v
     (void)state;
 }
 
+static uint64_t used_bytes(struct store *s)
+{
+    struct store_stats stats;
+    store_stats(s, &stats);
+    return stats.used_bytes;
+}
+
+/* Of random ids the pages get emptier for half an hour: a fifth more of them. */
+static void the_room_for_answers_stands_still_once_those_of_ten_minutes_are_there(void **state)
+{
+    enum { A_SECOND = 20, A_COMMIT = 10, SETTLED_S = 12 * 60, END_S = 40 * 60 };
+    char *dir = kit_dir(), text[200];
+    struct store *s = kit_open(dir);
+    struct store_write *w;
+    uint8_t request[REQUEST_ID_SIZE];
+    uint64_t settled = 0;
+    bool more;
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < END_S * A_SECOND / A_COMMIT; i++) {
+        int64_t now = INT64_C(1000) * i * A_COMMIT / A_SECOND;
+        OK(store_write_begin(s, &w));
+        for (int64_t ms = now; ms < now + A_COMMIT; ms++) {
+            uuid_new(request, ms);
+            OK(store_command_put(w, request, slice_of(text, sizeof text), now));
+        }
+        OK(store_write_commit(w));
+        OK(store_tick(s, now, &more));
+        if (now == INT64_C(1000) * SETTLED_S)
+            settled = used_bytes(s);
+    }
+    assert_in_range(used_bytes(s), settled / 2, settled + settled / 20);
+    store_close(s);
+    kit_remove(dir);
+    (void)state;
+}
+
 static void an_epoch_begins_with_the_next_version(void **state)
 {
     char *here = kit_dir(), *there = kit_dir();
@@ -348,6 +385,7 @@ int main(void)
         cmocka_unit_test(the_log_is_cut_by_bytes_and_by_age),
         cmocka_unit_test(a_pinned_log_is_not_cut_above_the_pin),
         cmocka_unit_test(an_answer_is_kept_with_its_request_until_it_is_old_and_one_of_many),
+        cmocka_unit_test(the_room_for_answers_stands_still_once_those_of_ten_minutes_are_there),
         cmocka_unit_test(an_epoch_begins_with_the_next_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

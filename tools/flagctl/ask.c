@@ -7,9 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/hash.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/uuid.h"
 #include "flag/json_read.h"
 #include "flagctl.h"
 #include "primary/gate.h"
@@ -342,7 +343,7 @@ static void ask_primary(struct call *c, const char *name, const json_t *args, bo
     struct frame_command command = {.name = slice_str(name),
                                     .author = slice_str(author(c, room, sizeof room)),
                                     .body = slice_str(body)};
-    hash_random(command.request, sizeof command.request);
+    uuid_new(command.request, clock_wall_ms());
     struct rpc_answer answer;
     enum hoist_err err = send(c, &command, &answer);
     if (err == HOIST_OK) {
