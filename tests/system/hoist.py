@@ -38,32 +38,32 @@ def wait_until(condition, limit_ms=PATIENCE_MS, every_ms=10, what=""):
         time.sleep(every_ms / 1000)
 
 
-_given, _giving = set(), threading.Lock()
 # Each of the workers of tests/run has ports of its own, below those that the kernel gives out.
 PORTS, PORTS_EACH = 10000 + int(os.environ.get("HOIST_WORKER", 0)) * 7500, 7500
+_next_port, _giving = PORTS + os.getpid() % 1000 * 2, threading.Lock()
+
+
+def are_free(ports):
+    with contextlib.ExitStack() as stack:
+        try:
+            for port in ports:
+                s = stack.enter_context(socket.socket())
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def free_port(count=1):
-    """The first of `count` free ports in a row, each given to one test only."""
+    """The first of `count` free ports in a row. One that was given comes again when all others were, too."""
+    global _next_port
     with _giving:
-        return next_port(count)
-
-
-def next_port(count):
-    for first in range(PORTS + os.getpid() % 1000 * 2, PORTS + PORTS_EACH, 2):
-        ports = range(first, first + count)
-        if _given.intersection(ports):
-            continue
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in ports:
-                    s = stack.enter_context(socket.socket())
-                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _given.update(ports)
-        return first
+        for _ in range(PORTS_EACH):
+            first = _next_port if _next_port + count <= PORTS + PORTS_EACH else PORTS
+            _next_port = first + count
+            if are_free(range(first, first + count)):
+                return first
     raise AssertionError("no free port")
 
 
