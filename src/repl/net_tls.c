@@ -263,13 +263,15 @@ static bool talk_open(struct talk *k, const char *url)
     return true;
 }
 
+/* The aio first: nng's clock may just be ending its operation, which takes what the operation was
+ * on; and only this waits for that. */
 static void talk_close(struct talk *k)
 {
+    nng_aio_free(k->aio);
     if (k->stream)
         nng_stream_free(k->stream);
     if (k->dialer)
         nng_stream_dialer_free(k->dialer);
-    nng_aio_free(k->aio);
 }
 
 static int talk_send(void *arg, const unsigned char *from, size_t len)

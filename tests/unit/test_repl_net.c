@@ -6,7 +6,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "repl/net_tls.h"
 
 static void the_stream_lies_beside_each_kind_of_address(void **state)
 {
@@ -66,6 +74,70 @@ static void certificates_that_cannot_be_read_are_refused(void **state)
     (void)state;
 }
 
+struct peer { /* who answers just when nobody waits for it any more */
+    int listener;
+    useconds_t after_us;
+    char url[64];
+};
+
+static void peer_listen(struct peer *p, useconds_t after_us)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    p->after_us = after_us;
+    p->listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(p->listener, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(p->listener, 1), 0);
+    assert_int_equal(getsockname(p->listener, (struct sockaddr *)&at, &len), 0);
+    snprintf(p->url, sizeof p->url, "tcp://127.0.0.1:%d", ntohs(at.sin_port));
+}
+
+static void *answer(void *arg)
+{
+    struct peer *p = arg;
+    int c = accept(p->listener, NULL, NULL);
+    usleep(p->after_us);
+    (void)!write(c, "late", 4);
+    close(c);
+    return NULL;
+}
+
+static void *ask_why(void *arg)
+{
+    struct peer *p = arg;
+    struct buf out = BUF_INIT(1000);
+    net_tls_why(NULL, p->url, &out);
+    buf_done(&out);
+    return NULL;
+}
+
+/* nng's clock ends the wait (300 ms) just as the answer does; one of the two comes too late. */
+static void an_answer_at_the_very_end_of_the_time_is_no_harm(void **state)
+{
+    enum { PEERS = 100, ROUNDS = 10, EARLY_US = 298500, SPREAD_US = 2500 };
+    static struct peer peers[PEERS];
+    pthread_t threads[2 * PEERS];
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < PEERS; i++) {
+            peer_listen(&peers[i], EARLY_US + (useconds_t)i * SPREAD_US / PEERS);
+            pthread_create(&threads[2 * i], NULL, answer, &peers[i]);
+            pthread_create(&threads[2 * i + 1], NULL, ask_why, &peers[i]);
+        }
+        for (int i = 0; i < 2 * PEERS; i++)
+            pthread_join(threads[i], NULL);
+        for (int i = 0; i < PEERS; i++)
+            close(peers[i].listener);
+    }
+    (void)state;
+}
+
+static int end_nng(void **state)
+{
+    (void)state;
+    nng_fini();
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -74,6 +146,7 @@ int main(void)
         cmocka_unit_test(what_stays_on_this_machine_may_be_plain),
         cmocka_unit_test(what_leaves_it_is_encrypted_or_said_to_be_insecure),
         cmocka_unit_test(certificates_that_cannot_be_read_are_refused),
+        cmocka_unit_test(an_answer_at_the_very_end_of_the_time_is_no_harm),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, end_nng);
 }
