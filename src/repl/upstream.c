@@ -324,6 +324,10 @@ bool upstream_close(struct upstream *u)
     if (!u)
         return true;
     fall_quiet(u);
+    pthread_mutex_lock(&u->lock);
+    u->given_up = true;
+    pthread_mutex_unlock(&u->lock);
+    stop_aio(u->ask); /* before its socket: nng's clock may be in it until this has ended */
     bool closed = net_close(u->sub);
     closed = net_close(u->req) && closed;
     if (!closed) {
@@ -333,7 +337,6 @@ bool upstream_close(struct upstream *u)
         return false;
     }
     stop_aio(u->hear);
-    stop_aio(u->ask);
     event_free(u->answer);
     net_tls_drop(u->tls);
     pthread_mutex_destroy(&u->lock);
