@@ -324,9 +324,6 @@ bool upstream_close(struct upstream *u)
     if (!u)
         return true;
     fall_quiet(u);
-    pthread_mutex_lock(&u->lock);
-    u->given_up = true;
-    pthread_mutex_unlock(&u->lock);
     stop_aio(u->ask); /* before its socket: nng's clock may be in it until this has ended */
     bool closed = net_close(u->sub);
     closed = net_close(u->req) && closed;
