@@ -52,6 +52,10 @@ function foldedMarks(rule) {
   return marks;
 }
 
+/* Whether flagd-core takes a list for constant: only the rules for its items ask for anything. */
+const isConstant = (v) =>
+  !isThing(v) || Object.entries(v).every(([op, args]) => op !== "var" && isConstant(lists.has(op) && Array.isArray(args) ? args[0] : args));
+
 function pathMarks(name) {
   if (!isText(name) || /\\|\.\.|^\.|\.$/.test(name)) mark("path");
 }
@@ -64,7 +68,7 @@ logic.enter = (op, values, data) => {
   if ((op === "if" || op === "?:") && count === 1) mark("arguments");
   if (!lists.has(op)) return;
   if (bare || count !== (op === "reduce" ? 3 : 2)) mark("arguments");
-  if (op === "reduce" && isThing(values[2]) && !JSON.stringify(values[0]).includes('"var"')) mark("walk");
+  if (op === "reduce" && isThing(values[2]) && isConstant(values[0])) mark("walk");
   const list = logic.apply(bare ? values : values[0], data);
   if (!Array.isArray(list)) mark("walk");
   if (op === "reduce" && (isThing(logic.apply(bare ? null : values[2], data)) || (list?.some?.(isThing) ?? true))) mark("walk");
