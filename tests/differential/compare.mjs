@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { isDeepStrictEqual } from "node:util";
 
-import { constantListCase, makeCase, random, rolloutCase } from "./generate.mjs";
+import { makeCase, random, rareCases, rolloutCase } from "./generate.mjs";
 import { askFlagd, expected, folded, openFlagd } from "./voices.mjs";
 
 const [program, seedText, countText] = process.argv.slice(2);
@@ -90,7 +90,7 @@ async function ask(c, number) {
 }
 
 for (const percent of [1, 5, 10, 50]) await ask(rolloutCase(percent, 500), `rollout to ${percent} % and`);
-await ask(constantListCase(), "constant list and");
+for (const [i, c] of rareCases().entries()) await ask(c, `rare ${i} and`);
 for (let number = 0; number < count; number += perFile) await ask(makeCase(random(seed * 2 ** 20 + number), perFile), number);
 child.stdin.end();
 while (waiting.length) await take();

@@ -210,11 +210,16 @@ export function rolloutCase(percent, users) {
   return { tidy: true, file: { flags: { rollout: flag } }, key: "rollout", flag, contexts: Array.from({ length: users }, (_, i) => ({ targetingKey: `user-${i * 37}` })), now: 1700000000 };
 }
 
-/* A list that is constant but for the rule for its items, which flagd-core folds: random cases seldom meet it. */
-export function constantListCase() {
-  const targeting = { reduce: [{ filter: [[1, "2"], { var: "plan" }] }, { var: "current" }, { var: "admin" }] };
-  const flag = { state: "ENABLED", variants: { on: true, off: false, true: true }, targeting };
-  return { tidy: true, file: { flags: { listed: flag } }, key: "listed", flag, contexts: [{ admin: true }, { admin: false }], now: 1700000000 };
+/* What random cases seldom meet. */
+export function rareCases() {
+  const rules = [
+    { reduce: [{ filter: [[1, "2"], { var: "plan" }] }, { var: "current" }, { var: "admin" }] }, // constant but for the rule for its items
+    { "!!": [{ var: ["toString", "none"] }] }, // on every object of JavaScript, with a default
+  ];
+  return rules.map((targeting) => {
+    const flag = { state: "ENABLED", variants: { on: true, off: false, true: true }, targeting };
+    return { tidy: true, file: { flags: { rare: flag } }, key: "rare", flag, contexts: [{ admin: true }, { admin: false }], now: 1700000000 };
+  });
 }
 
 /* One flag file and the contexts to evaluate its flag for. */

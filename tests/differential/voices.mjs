@@ -117,7 +117,7 @@ logic.call = (op, operate, data, values, bare) => {
   }
   if (sums.has(op) && !isFinite(result)) mark("calculate");
   if (op === "var" && result === null && values.length > 1) mark("default");
-  if (op === "var" && typeof result === "function") return mark("inherited"), null;
+  if (op === "var" && typeof result === "function") return mark("inherited"), values[1] ?? null;
   if (op === "missing" || op === "missing_some") {
     if (op === "missing_some" && !Array.isArray(values[1])) return mark("throws"), null;
     names.forEach(pathMarks);
