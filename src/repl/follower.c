@@ -154,7 +154,8 @@ struct fenv *follower_find(struct follower *f, struct slice name)
 
 void follower_forget_request(struct follower *f)
 {
-    f->request.kind = REQUEST_NONE;
+    f->told = f->told || f->request.parting;
+    f->request = (struct request){.kind = REQUEST_NONE};
 }
 
 void status_soon(struct follower *f)

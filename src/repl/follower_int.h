@@ -153,6 +153,7 @@ struct request { /* the one outstanding */
     uint64_t tag;
     uint32_t env, life;
     uint64_t after; /* fetch */
+    bool parting;   /* status: told to one that is to be left */
     int64_t give_up_ms;
 };
 
@@ -174,7 +175,8 @@ struct follower {
     bool lost; /* its connection broke, at lost_ms, and nothing was heard since */
     int64_t lost_ms;
     uint32_t silences; /* dials in a row that brought nothing */
-    bool leave;        /* go to another at the end of this step, if there is a better one */
+    bool leave;        /* go to another, if there is a better one */
+    bool told;         /* it was told so, or did not hear it */
     bool trying_first; /* only to see whether the first is back: else return to `came_from` */
     uint32_t came_from;
     int64_t *shun_ms; /* for each upstream: not to be chosen before this */
@@ -323,6 +325,7 @@ void proof_hop(struct fenv *e, const struct env_head *hop); /* upstream says wha
 void proofs_ask(struct follower *f);
 void proof_take(struct follower *f, struct fenv *e, const struct follower_input *in);
 void proof_done(struct fenv *e);
+bool proofs_are_here(const struct follower *f); /* of heads that upstream has not */
 /* Of as many heads as fit a frame, in turn; NULL: no memory. */
 struct head_proof *tell_proofs(struct follower *f, uint32_t *ret_count);
 

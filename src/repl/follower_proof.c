@@ -70,6 +70,14 @@ void proof_take(struct follower *f, struct fenv *e, const struct follower_input 
         status_soon(f);
 }
 
+bool proofs_are_here(const struct follower *f)
+{
+    for (uint32_t i = 0; i < f->config.env_count; i++)
+        if (is_to_prove(f, &f->envs[i]) && is_proven(&f->envs[i]))
+            return true;
+    return false;
+}
+
 struct head_proof *tell_proofs(struct follower *f, uint32_t *ret_count)
 {
     struct head_proof *proofs = arena_alloc(&f->arena, FRAME_PROOFS_MAX, sizeof *proofs);

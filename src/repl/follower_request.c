@@ -68,7 +68,7 @@ static void send_status(struct follower *f)
                                             .proofs = proofs,
                                             .proof_count = proof_count,
                                         });
-    send_request(f, (struct request){.kind = REQUEST_STATUS});
+    send_request(f, (struct request){.kind = REQUEST_STATUS, .parting = f->leave});
 }
 
 static void send_snapshot(struct follower *f, struct fenv *e)

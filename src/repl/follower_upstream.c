@@ -65,7 +65,8 @@ void upstream_follow(struct follower *f, uint32_t upstream)
     f->started = true;
     f->follow = upstream;
     f->dialled_ms = f->now;
-    f->heard = f->lost = f->hello_done = f->primary = f->leave = f->returns = false;
+    f->heard = f->lost = f->hello_done = f->primary = f->returns = false;
+    f->leave = f->told = false;
     f->lags_since_ms = NEVER;
     f->stay_ms = 0;
     f->upstream_told = f->upstream_told && !other;
@@ -124,7 +125,7 @@ static void go_on(struct follower *f, enum follower_count fault, const char *wha
 /* Some environment cannot go on with this upstream: the next one may do better. */
 static void leave(struct follower *f)
 {
-    f->leave = false;
+    f->leave = f->told = false;
     f->shun_ms[f->follow] = f->now + SHUN_MS;
     uint32_t next = next_upstream(f, false);
     if (next == f->follow)
@@ -134,6 +135,17 @@ static void leave(struct follower *f)
     f->trying_first = false;
     f->silences = 0;
     upstream_follow(f, next);
+}
+
+/* Whether it still has to hear what is here and not there, which the primary has to be told: all that
+ * come after it may keep that to themselves. */
+static bool has_to_tell(struct follower *f)
+{
+    if (f->told || !f->hello_done || !proofs_are_here(f))
+        return false;
+    if (!f->request.parting)
+        status_soon(f);
+    return true;
 }
 
 static bool is_loading(const struct follower *f)
@@ -275,7 +287,7 @@ void upstream_keep(struct follower *f)
         go_on(f, COUNT_MUTE, "does not answer requests", &f->mute_told);
     else if (f->withheld >= REQUEST_FAILURES)
         go_on(f, COUNT_MUTE, "does not answer when it is asked for changes", &f->withheld_told);
-    else if (f->leave && !has_to_stay(f))
+    else if (f->leave && !has_to_stay(f) && !has_to_tell(f))
         leave(f);
     else if (f->now - f->follow_ms >= FOLLOWER_PRIMARY_RETURN_MS && may_return(f))
         try_first(f);
