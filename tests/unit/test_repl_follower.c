@@ -2290,6 +2290,14 @@ static void a_commit_is_told_within_5_ms(void **state)
     (void)state;
 }
 
+/* The store gives the change of version 10. */
+static void give_proof(struct rig *r)
+{
+    struct follower_input in = {.kind = IN_PROOF, .bytes = SLICE("change 10")};
+    memcpy(in.hash, at_version(&r->h, 10)->hash, HASH_SIZE);
+    host_step(&r->host, in);
+}
+
 /* Else any host could say so, and a primary would have to refuse changes at its word. */
 static void a_host_proves_what_its_upstream_has_not(void **state)
 {
@@ -2302,9 +2310,7 @@ static void a_host_proves_what_its_upstream_has_not(void **state)
     r.s.behind[0] = 2;
     beat(&r);
     assert_int_equal(r.host.proves, 2);
-    struct follower_input in = {.kind = IN_PROOF, .bytes = SLICE("change 10")};
-    memcpy(in.hash, at_version(&r.h, 10)->hash, HASH_SIZE);
-    host_step(&r.host, in);
+    give_proof(&r);
     for (int i = 0; i < 3000 && host_asks(&r.host) != FRAME_STATUS; i++) {
         settle(&r); /* hello */
         pass(&r, 1);
@@ -2329,11 +2335,9 @@ static void a_host_proves_an_epoch_that_its_upstream_has_not(void **state)
     live(&r, 3000);
     history_init(&old, "production", 4, 30);
     r.s = (struct server){.env = {&old}, .envs = 1};
-    struct follower_input in = {.kind = IN_PROOF, .bytes = SLICE("change 10")};
-    memcpy(in.hash, at_version(&r.h, 10)->hash, HASH_SIZE);
     beat(&r);
     assert_int_equal(r.host.proves, 2); /* the first was for its hello */
-    host_step(&r.host, in);
+    give_proof(&r);
     for (int i = 0; i < 3000 && host_asks(&r.host) != FRAME_STATUS; i++) {
         settle(&r);
         pass(&r, 1);
@@ -2358,9 +2362,7 @@ static void a_host_that_comes_back_proves_what_it_has_before_it_is_asked(void **
     while (r.host.follows < 2) /* silence: it is dialled anew */
         pass(&r, 10);
     assert_int_equal(r.host.proves, 2);
-    struct follower_input in = {.kind = IN_PROOF, .bytes = SLICE("change 10")};
-    memcpy(in.hash, at_version(&r.h, 10)->hash, HASH_SIZE);
-    host_step(&r.host, in);
+    give_proof(&r);
     write_some(&r.h, 5); /* upstream has gone on meanwhile, from wherever */
     beat(&r);
     for (int i = 0; i < FOLLOWER_RETURN_JITTER_MS && host_asks(&r.host) != FRAME_HELLO; i++)
@@ -2382,6 +2384,63 @@ static void a_host_that_comes_back_proves_what_it_has_before_it_is_asked(void **
     assert_int_equal(s.proof_count, 0); /* there is nothing to prove any more */
     arena_done(&arena);
     rig_done(&r);
+    (void)state;
+}
+
+/* A host with two upstreams: the first, which is asked for its status now, is at an older epoch. */
+static void begin_to_part(struct rig *r, struct history *old, struct server *behind)
+{
+    rig_init(r, 10, 10);
+    history_init(old, "production", 4, 30);
+    *behind = (struct server){.env = {old}, .envs = 1};
+    r->host.upstreams = 2;
+    host_start(&r->host);
+    host_tick(&r->host);
+    give_proof(r);
+    answer_from(r, behind);
+    assert_int_equal(r->host.upstream, 0);
+    pass(r, 5);
+    assert_int_equal(host_asks(&r->host), FRAME_STATUS);
+}
+
+/* All that come after it may keep that to themselves, and the primary would never hear of it. */
+static void who_is_left_hears_first_what_it_has_not(void **state)
+{
+    struct rig r;
+    struct history old;
+    struct server behind;
+    struct arena arena = {0};
+    begin_to_part(&r, &old, &behind);
+    struct frame_status s = status_in(&r, &arena);
+    assert_int_equal(s.envs[0].state, ENV_REFUSING);
+    assert_int_equal(s.proof_count, 1);
+    assert_true(slice_eq(s.proofs[0].change, SLICE("change 10")));
+    assert_int_equal(r.host.upstream, 0);
+    answer_from(&r, &behind);
+    assert_int_equal(r.host.upstream, 1);
+    arena_done(&arena);
+    rig_done(&r);
+    history_done(&old);
+    (void)state;
+}
+
+static void who_does_not_hear_it_is_left_all_the_same(void **state)
+{
+    struct rig r;
+    struct history old;
+    struct server behind;
+    begin_to_part(&r, &old, &behind);
+    host_no_reply(&r.host);
+    assert_int_equal(r.host.upstream, 1);
+    rig_done(&r);
+    history_done(&old);
+    begin_to_part(&r, &old, &behind);
+    buf_clear(&r.b);
+    frame_put_status_reply(&r.b, REPLY_BUSY);
+    host_reply(&r.host, buf_slice(&r.b));
+    assert_int_equal(r.host.upstream, 1);
+    rig_done(&r);
+    history_done(&old);
     (void)state;
 }
 
@@ -2693,6 +2752,8 @@ int main(void)
         cmocka_unit_test(a_host_proves_what_its_upstream_has_not),
         cmocka_unit_test(a_host_proves_an_epoch_that_its_upstream_has_not),
         cmocka_unit_test(a_host_that_comes_back_proves_what_it_has_before_it_is_asked),
+        cmocka_unit_test(who_is_left_hears_first_what_it_has_not),
+        cmocka_unit_test(who_does_not_hear_it_is_left_all_the_same),
         cmocka_unit_test(status_is_told_every_2_s_at_least),
         cmocka_unit_test(a_refusal_is_told_in_the_status),
         cmocka_unit_test(flags_held_back_are_told_with_why_they_are),
